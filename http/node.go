@@ -1,0 +1,44 @@
+package http
+
+import (
+	"context"
+
+	"github.com/signalbox/signalbox/definitions"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Node is all that the front door needs of the rest of the house. Package
+// runtime satisfies it. Errors are *workflow.Refusal where the caller can do
+// something about them.
+type Node interface {
+	// Signal returns after the signal is durable, or with a refusal when nothing was kept.
+	Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, error)
+	// Event returns after the event is durable. known: the id had been accepted before.
+	Event(ctx context.Context, e workflow.Event) (stored *workflow.EventReceipt, known bool, err error)
+	// Start returns after the new execution is durable, or the one that was
+	// started before under the same id with the same input (known).
+	Start(ctx context.Context, s workflow.Start) (state *workflow.State, known bool, err error)
+	// Steer pauses, resumes or cancels an execution and returns it afterwards.
+	Steer(ctx context.Context, execID string, what workflow.Input) (*workflow.State, error)
+
+	Execution(ctx context.Context, execID string) (*workflow.State, error)
+	Executions(ctx context.Context, q workflow.Query) (workflow.Page[*workflow.State], error)
+	History(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error)
+	Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error)
+	SignalReceipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error)
+	EventReceipt(ctx context.Context, eventID string) (*workflow.EventReceipt, error)
+
+	// Watch returns a channel that gets a value, without ever blocking the
+	// sender, after each commit of the execution; stop ends the watch.
+	Watch(execID string) (changed <-chan struct{}, stop func())
+
+	// Workflows lists the current definitions, by id.
+	Workflows() []*definitions.Workflow
+
+	// Documents are small durable things that the front door keeps: keys and audit records.
+	PutDocument(ctx context.Context, kind, id string, body []byte) error
+	Document(ctx context.Context, kind, id string) ([]byte, error) // nil, nil when there is none
+	Documents(ctx context.Context, kind, after string, limit int) (ids []string, bodies [][]byte, err error)
+
+	Health() workflow.Health
+}

@@ -1,0 +1,147 @@
+package persistence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Commit is one atomic write of one execution: all of it becomes durable or
+// nothing does.
+type Commit struct {
+	ExecID   string
+	Expect   uint64             // version that must be stored now; 0: the execution must not exist
+	Epoch    uint64             // of the writing owner; refused when a younger one has committed
+	Was      *workflow.State    // the state at Expect, nil for a new execution; stores derive index changes from it
+	Now      *workflow.State    // the state after; Now.Version > Expect
+	Records  []workflow.Record  // in order, Seq from Was.Seq+1 to Now.Seq
+	Receipts []workflow.Receipt // of the signals that this commit moved, whole
+	Events   []workflow.Event   // emitted by this commit: accepted with it, known ids skipped
+	Working  bool               // Now has work in progress that must be issued again after a crash
+
+	// Done is called exactly once, when the write is durable (nil) or certainly
+	// refused (ErrConflict), or when its fate is failure or unknown (ErrUnavailable
+	// and others). It runs on the store's own goroutine and must not block.
+	Done func(error)
+}
+
+// The errors of a store. Everything else it returns is wrapped in ErrUnavailable.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("the stored version or epoch is another: not the owner any more")
+	ErrUnavailable = errors.New("the store is not available")
+	ErrClosed      = errors.New("the store is closed")
+)
+
+// Corrupt says that the stored bytes of one execution are damaged.
+type Corrupt struct {
+	ExecID string
+	Cause  string
+}
+
+func (c *Corrupt) Error() string {
+	return fmt.Sprintf("the stored bytes of execution %q are damaged: %s", c.ExecID, c.Cause)
+}
+
+// Snapshot is a stored execution.
+type Snapshot struct {
+	State *workflow.State
+	Epoch uint64 // of its last writer
+}
+
+// Due is a timer that came due.
+type Due struct {
+	ExecID string
+	Timer  string
+	At     workflow.Instant
+}
+
+// Store remembers executions, events, receipts and a few documents. All reads
+// return only what is durable at the store's level. It is safe for use by many
+// goroutines. Commits of one execution that are submitted in order are applied
+// in order, so an owner may submit version n+1 before n is durable; when n fails,
+// n+1 fails with ErrConflict.
+type Store interface {
+	// Submit queues a commit and returns at once. After Close it calls Done with ErrClosed.
+	Submit(*Commit)
+
+	// Load returns ErrNotFound or *Corrupt where that is the case.
+	Load(ctx context.Context, execID string) (*Snapshot, error)
+	// Executions lists newest first. A damaged one is listed with its id and the
+	// status FAILED and error code CORRUPT, and never stops the listing.
+	Executions(ctx context.Context, q workflow.Query) (workflow.Page[*workflow.State], error)
+	// Records returns up to limit records after the one numbered after. When older
+	// ones were folded away the first is of type history.folded.
+	Records(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error)
+	// Waits lists open waits.
+	Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error)
+
+	// Due returns up to limit timers due at or before until, earliest first,
+	// that are after the given one (nil: from the first).
+	Due(ctx context.Context, until workflow.Instant, after *Due, limit int) ([]Due, error)
+	// NextDue returns the moment of the earliest timer, zero when there is none.
+	NextDue(ctx context.Context) (workflow.Instant, error)
+	// Working returns up to limit ids, after the given one, of executions whose
+	// last commit said Working.
+	Working(ctx context.Context, after string, limit int) ([]string, error)
+
+	// Receipt of one signal to one execution, or ErrNotFound.
+	Receipt(ctx context.Context, signalID, execID string) (*workflow.Receipt, error)
+	// Receipts of a signal id over all executions, up to limit.
+	Receipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error)
+
+	// AcceptEvent writes an event unless its id is known; done gets the stored
+	// receipt: the new one, or the one that was there (known true). Like
+	// Commit.Done it must not block.
+	AcceptEvent(ev workflow.Event, done func(stored *workflow.EventReceipt, known bool, err error))
+	// SettleEvent replaces the receipt of an event; once its fate is final it is
+	// no longer listed by OpenEvents.
+	SettleEvent(r *workflow.EventReceipt, done func(error))
+	// Event returns the receipt of an event, or ErrNotFound.
+	Event(ctx context.Context, id string) (*workflow.EventReceipt, error)
+	// OpenEvents returns up to limit receipts, in the order of id after the given
+	// one, whose fan-out is not finished.
+	OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error)
+
+	// Documents are small named things: keys, audit records, definitions.
+	// PutDocument returns when it is durable; a nil body deletes.
+	PutDocument(ctx context.Context, kind, id string, body []byte) error
+	Document(ctx context.Context, kind, id string) ([]byte, error)
+	// Documents lists up to limit documents of a kind in the order of id, after the given one.
+	Documents(ctx context.Context, kind, after string, limit int) ([]Document, error)
+
+	// Sweep forgets executions, with their records and receipts, that finished
+	// before the instant, and settled events received before it; up to limit of
+	// each. It returns how many of both it forgot.
+	Sweep(ctx context.Context, before workflow.Instant, limit int) (int, error)
+
+	// Epoch is this opening's number: higher than that of any opening before.
+	Epoch() uint64
+	// Durability is what a nil from Done survives.
+	Durability() workflow.Durability
+	// Health is nil when writes are expected to succeed.
+	Health() error
+	// Stats describes the work of the store so far.
+	Stats() Stats
+	// Close finishes queued commits and releases everything.
+	Close() error
+}
+
+// Document is a small named thing.
+type Document struct {
+	ID   string
+	Body []byte
+}
+
+// Stats counts what a store did since it was opened.
+type Stats struct {
+	Commits   uint64 // execution commits that became durable
+	Conflicts uint64 // commits that were refused
+	Groups    uint64 // atomic groups written, each with one sync
+	Grouped   uint64 // writes in them: Grouped/Groups is the mean group
+	Failures  uint64 // groups that failed
+	DiskBytes uint64 // on disk now
+	Waits     int64  // open waits now; -1 when not known
+}

@@ -1,0 +1,163 @@
+package workflow
+
+import "time"
+
+// Definition is a workflow after compilation: every id resolved, every
+// expression parsed, the listed order lowered into explicit dependencies.
+// Package definitions makes it; the core only reads it. It is immutable and
+// shared by all executions of that version.
+type Definition struct {
+	ID          string
+	Version     string
+	Description string
+	Hash        string   // content hash of the bundle that it was compiled from
+	Tasks       []*Task  // every top-level task, in the order listed
+	Roots       []string // tasks that start with the execution
+	Input       Schema   // nil: anything
+	Outputs     Template // nil: the outputs of all tasks
+	Triggers    []Trigger
+	OnError     string // task that handles a failure no task handled; "" for none
+
+	// Awaits holds every literal signal name that some wait of this workflow
+	// can open for. AwaitsAny is true when at least one name is a template,
+	// so that no name can be called impossible.
+	Awaits    []string
+	AwaitsAny bool
+
+	byID map[string]*Task
+}
+
+// Kind is what a task does when it runs.
+type Kind string
+
+// The kinds of task that the core knows how to run.
+const (
+	Basic Kind = "basic"  // work done by an executor
+	Wait  Kind = "wait"   // holds until a signal or event satisfies it
+	Emit  Kind = "signal" // sends an event to whoever listens
+)
+
+// Task is one node of a workflow.
+type Task struct {
+	ID   string
+	Kind Kind
+
+	// After names the tasks that must have ended well before this one starts
+	// by itself. Empty means that it is a root or only the target of a transition.
+	After []string
+
+	OnSuccess Template // id of the task to run next, rendered after this one's output is known; nil for none
+	OnError   string   // "" for none
+	OnTimeout string   // "" for none
+	Final     bool     // the execution ends after this task
+
+	Condition Condition // nil: always; false: the task is skipped
+	Sleep     Template  // duration text to hold before the task runs; nil for none
+	Timeout   Template  // duration text for one attempt, or a wait's deadline; nil for none
+	Retry     Retry
+	Outputs   Template // replaces the output, rendered with .output; nil keeps it
+	With      Template // the task's input; nil for none
+
+	Work   *Work       // Basic
+	Wait   *WaitSpec   // Wait
+	Signal *SignalSpec // Emit
+}
+
+// Work is what an executor is asked to do.
+type Work struct {
+	Executor string   // "agent" or "tool"
+	Request  Template // the whole request as one JSON object, secrets still masked
+	AgentID  string
+	ActionID string
+	ToolID   string
+}
+
+// WaitSpec is what a wait task holds for.
+type WaitSpec struct {
+	Name      Template  // the signal's name
+	Condition Condition // nil: every signal of that name
+	Schema    Schema    // nil: any payload
+	Processor *Task     // nil: none; runs on each signal before the condition is judged
+}
+
+// SignalSpec is what a signal task sends.
+type SignalSpec struct {
+	Name    Template
+	Payload Template // nil: no payload
+}
+
+// Trigger starts an execution of its workflow for each event of its name.
+type Trigger struct {
+	Name   string
+	Schema Schema    // nil: any payload
+	Filter Condition // nil: every event
+}
+
+// Retry says how often a failed attempt is repeated and how long to hold before.
+type Retry struct {
+	Attempts     int           // at most, the first included; 0 and 1 mean no retry
+	Initial      time.Duration // before the second attempt
+	Coefficient  float64       // each further hold is this many times the last
+	Maximum      time.Duration // of one hold
+	NonRetryable []string      // failure codes that end the task at once
+}
+
+// Template renders to a Value. Rendering is total: it ends within the work
+// budget of its implementation, in a value or an error.
+type Template interface {
+	Render(*Scope) (Value, error)
+}
+
+// Condition judges a scope. Judging is total: a missing key, a type mismatch
+// or an exhausted budget make it false with a reason, never a failure.
+type Condition interface {
+	Judge(*Scope) Verdict
+	Source() string
+}
+
+// Verdict is the result of judging a condition.
+type Verdict struct {
+	Holds  bool
+	Reason string // why not, with the values that decided; "" when it holds
+}
+
+// Schema checks a value.
+type Schema interface {
+	// Default returns v with the schema's top-level property defaults filled in.
+	Default(v Value) Value
+	// Check returns what is wrong with v, nothing when it conforms.
+	Check(v Value) []Violation
+}
+
+// Violation is one place where a value breaks its schema.
+type Violation struct {
+	Pointer string `json:"pointer"` // JSON pointer into the value, "" for the whole
+	Message string `json:"message"`
+}
+
+// Link finishes a Definition whose fields are set. Compilers call it once.
+func (d *Definition) Link() *Definition {
+	d.byID = make(map[string]*Task, len(d.Tasks))
+	for _, t := range d.Tasks {
+		d.byID[t.ID] = t
+	}
+	return d
+}
+
+// Task returns the task of that id, or nil.
+func (d *Definition) Task(id string) *Task { return d.byID[id] }
+
+// Scope is what an expression can see. The core fills the fields that exist at
+// that point; nil Values are absent. Implementations decode only what an
+// expression refers to.
+type Scope struct {
+	State     *State
+	Task      *Task   // the task being rendered; nil outside a task
+	Input     Value   // the current task's `with` (.input and .with)
+	Signal    Value   // envelope {payload, metadata}: wait conditions, processors, wait outputs
+	Processor Value   // {output} or {error} of the wait's processor
+	Output    Value   // raw output: task outputs and on_success
+	Payload   Value   // a trigger filter's event payload
+	Previous  string  // id of the task that ended before this one, for .task.output
+	Now       Instant // for templates that ask for the time: the input's time, never the clock's
+}

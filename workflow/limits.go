@@ -1,0 +1,46 @@
+package workflow
+
+import "time"
+
+// Every bound of the core, with its reason. What the front door bounds is in
+// http/limits.go.
+const (
+	// MaxBuffered signals are kept per execution: a thousand is far more than a
+	// person or a webhook sends ahead, and a snapshot of them stays below 1 MiB
+	// for payloads of an ordinary size.
+	MaxBuffered = 1000
+
+	// MaxBufferedBytes of payload are kept per execution, because the snapshot
+	// that holds them is written with every transition.
+	MaxBufferedBytes = 4 << 20
+
+	// MaxRecords of history are kept per execution; older ones are folded into
+	// one summary record, because an execution may loop for years.
+	MaxRecords = 50_000
+
+	// MaxSteps tasks may start within one Advance: a cycle of tasks that need
+	// nobody (skipped ones, signals) is stopped there with a clear failure.
+	MaxSteps = 1_000
+
+	// MaxRecent ids of applied signals are remembered in the state itself, so
+	// that a duplicate is a no-op even before the store is asked.
+	MaxRecent = 64
+
+	// MaxJudged refusals are remembered per buffered signal.
+	MaxJudged = 16
+
+	// MaxValue bytes an output or a rendered request may have.
+	MaxValue = 1 << 20
+
+	// MaxRetries attempts a policy may ask for.
+	MaxRetries = 1_000
+
+	// MaxHold is the longest timeout, sleep or retry interval: ten years.
+	MaxHold = 10 * 365 * 24 * time.Hour
+
+	// DefaultTaskTimeout bounds one attempt of a basic task that names none.
+	DefaultTaskTimeout = 5 * time.Minute
+
+	// MaxNameBytes of a signal's or event's name, an execution's or a signal's id.
+	MaxNameBytes = 256
+)

@@ -1,0 +1,179 @@
+package workflow
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+)
+
+// Signal is a named message with a payload to one execution.
+type Signal struct {
+	ID            string  `json:"id"`
+	ExecID        string  `json:"exec,omitempty"`
+	Name          string  `json:"name"`
+	Payload       Value   `json:"payload,omitempty"`
+	CorrelationID string  `json:"correlation_id,omitempty"`
+	Source        string  `json:"source,omitempty"` // "api", or "event" for one that an event delivered
+	By            string  `json:"by,omitempty"`     // name of the key that sent it
+	ReceivedAt    Instant `json:"received"`
+	ExpiresAt     Instant `json:"expires,omitempty"` // a buffered one is dropped then; zero keeps it as long as the execution lives
+
+	Minted bool `json:"-"` // the id was made by us: nobody can have sent it before
+	Force  bool `json:"-"` // accept a name that the workflow can never wait for
+}
+
+// Digest identifies the body of a message: equal bodies, equal digests.
+func (s Signal) Digest() string { return digest(s.Name, s.Payload) }
+
+// Event is a named message with a payload to whoever listens.
+type Event struct {
+	ID            string  `json:"id"`
+	Name          string  `json:"name"`
+	Payload       Value   `json:"payload,omitempty"`
+	CorrelationID string  `json:"correlation_id,omitempty"`
+	Source        string  `json:"source,omitempty"` // "api", "workflow:EXEC_ID", or a CloudEvent's source
+	By            string  `json:"by,omitempty"`
+	ReceivedAt    Instant `json:"received"`
+	TraceParent   string  `json:"traceparent,omitempty"`
+}
+
+// Digest identifies the body of a message: equal bodies, equal digests.
+func (e Event) Digest() string { return digest(e.Name, e.Payload) }
+
+func digest(name string, payload Value) string {
+	h := sha256.New()
+	h.Write([]byte(name))
+	h.Write([]byte{0})
+	h.Write(payload)
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// Start asks for a new execution.
+type Start struct {
+	WorkflowID string
+	ExecID     string // "" lets the node choose
+	Input      Value
+	Origin     *Origin
+	By         string
+}
+
+// Outcome is what a sender is told became of an accepted signal.
+type Outcome string
+
+// The outcomes of an accepted signal.
+const (
+	Delivered   Outcome = "delivered"
+	KeptForWait Outcome = "buffered"
+)
+
+// Answer is what a sender gets back, after the commit.
+type Answer struct {
+	SignalID  string  `json:"signal_id"`
+	Outcome   Outcome `json:"outcome"`
+	Duplicate bool    `json:"duplicate"`
+	Reason    string  `json:"reason,omitempty"`
+	WaitID    string  `json:"wait_id,omitempty"`
+	WaitTask  string  `json:"wait_task,omitempty"`
+	ExpiresAt Instant `json:"expires,omitempty"`
+	Status    Status  `json:"status"` // of the execution, after the signal
+}
+
+// Fate is where an accepted message stands.
+type Fate string
+
+// The fates. Consumed, expired and dead are final.
+const (
+	FateAccepted Fate = "accepted" // an event that is still being fanned out
+	FateBuffered Fate = "buffered"
+	FateConsumed Fate = "consumed"
+	FateExpired  Fate = "expired"
+	FateDead     Fate = "dead"
+)
+
+// Final reports whether nothing more can become of the message.
+func (f Fate) Final() bool { return f == FateConsumed || f == FateExpired || f == FateDead }
+
+// Receipt is what can be looked up for ever about a signal.
+type Receipt struct {
+	SignalID string  `json:"id"`
+	ExecID   string  `json:"exec"`
+	Name     string  `json:"name"`
+	Digest   string  `json:"digest"`
+	By       string  `json:"by,omitempty"`
+	Source   string  `json:"source,omitempty"`
+	Fate     Fate    `json:"fate"`
+	Answer   Answer  `json:"answer"` // the first one
+	Steps    []Step  `json:"steps"`
+	At       Instant `json:"at"`
+}
+
+// Step is one thing that happened to a message.
+type Step struct {
+	At     Instant `json:"at"`
+	What   string  `json:"what"` // accepted, buffered, judged, consumed, expired, dead
+	Wait   string  `json:"wait,omitempty"`
+	Record uint64  `json:"record,omitempty"` // of the execution's history
+	Reason string  `json:"reason,omitempty"`
+}
+
+// EventReceipt is what can be looked up for ever about an event.
+type EventReceipt struct {
+	Event      Event      `json:"event"`
+	Fate       Fate       `json:"fate"` // accepted while it is fanned out, then consumed, or dead when nobody listened
+	Steps      []Step     `json:"steps,omitempty"`
+	Deliveries []Delivery `json:"deliveries,omitempty"`
+	Reason     string     `json:"reason,omitempty"`
+}
+
+// Delivery is what one listener did with an event.
+type Delivery struct {
+	Kind       string  `json:"kind"` // trigger or wait
+	WorkflowID string  `json:"workflow_id,omitempty"`
+	ExecID     string  `json:"exec_id,omitempty"` // that it started or reached
+	WaitID     string  `json:"wait_id,omitempty"`
+	Outcome    string  `json:"outcome"` // started, delivered, ignored, refused, failed
+	Reason     string  `json:"reason,omitempty"`
+	At         Instant `json:"at"`
+}
+
+// Refusal is a request that was not carried out: nothing was kept. Its code is
+// stable; the front door maps it to a status in one table.
+type Refusal struct {
+	Code       string
+	Message    string // what, where and why
+	Hint       string // what to do
+	Violations []Violation
+	Details    map[string]any
+	RetryAfter time.Duration
+}
+
+// Error is the message and the hint in one line.
+func (r *Refusal) Error() string {
+	if r.Hint == "" {
+		return r.Message
+	}
+	return fmt.Sprintf("%s; %s", r.Message, r.Hint)
+}
+
+// The codes of refusals.
+const (
+	CodeInvalid          = "invalid_request"
+	CodeNoExecution      = "execution_not_found"
+	CodeNoWorkflow       = "workflow_not_found"
+	CodeNoSignal         = "signal_not_found"
+	CodeNoEvent          = "event_not_found"
+	CodeFinished         = "execution_finished"
+	CodeNeverAwaited     = "signal_never_awaited"
+	CodeIDReused         = "id_reused"        // same id, other body
+	CodePayloadInvalid   = "payload_invalid"  // breaks a wait's schema
+	CodeInputInvalid     = "input_invalid"    // breaks the workflow's input schema
+	CodeExecutionExists  = "execution_exists" // same exec id, other input
+	CodeWrongStatus      = "wrong_status"     // pause of a paused one and the like
+	CodeBufferFull       = "buffer_full"
+	CodeOverloaded       = "overloaded"
+	CodeStoreUnavailable = "store_unavailable"
+	CodeQuarantined      = "execution_quarantined"
+	CodeStopping         = "node_stopping"
+	CodeTimeout          = "timeout" // outcome unknown: send again with the same id
+)

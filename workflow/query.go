@@ -1,0 +1,53 @@
+package workflow
+
+// Query selects executions, newest first. Zero fields select everything.
+type Query struct {
+	WorkflowID string
+	Status     Status
+	WaitingFor string  // name of a signal that a wait of it is open for
+	Since      Instant // created at or after
+	Limit      int
+	Cursor     string // of the page before; "" for the first
+}
+
+// WaitQuery selects open waits, by name and then in the order of their executions.
+type WaitQuery struct {
+	Name       string
+	WorkflowID string
+	Limit      int
+	Cursor     string
+}
+
+// WaitRow is one open wait of one execution.
+type WaitRow struct {
+	ExecID     string
+	WorkflowID string
+	OpenWait
+}
+
+// Page is one page of an answer. Next is "" on the last one.
+type Page[T any] struct {
+	Items []T
+	Next  string
+}
+
+// Durability says what a 2xx survives.
+type Durability string
+
+// The levels of durability, strongest claim first.
+const (
+	Replicated Durability = "replicated" // loss of one machine of the store
+	Fsync      Durability = "fsync"      // kill -9 and power loss
+	OneSecond  Durability = "1s"         // kill -9; up to one second is lost on power loss
+	Memory     Durability = "memory"     // nothing
+)
+
+// Health is what a node says of itself.
+type Health struct {
+	Ready      bool           `json:"ready"`
+	Status     string         `json:"status"` // ready, starting, draining, degraded
+	Durability Durability     `json:"durability"`
+	Version    string         `json:"version"`
+	Problems   []string       `json:"problems,omitempty"`
+	Executions map[string]int `json:"actors,omitempty"`
+}

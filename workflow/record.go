@@ -1,0 +1,79 @@
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Record is one line of an execution's history. A record whose Type is the kind
+// of an Input carries that input in Data, so that folding Advance over the
+// inputs of a history gives the state again; the others say what followed.
+type Record struct {
+	Seq    uint64  `json:"seq"`
+	At     Instant `json:"at"`
+	Type   string  `json:"type"`
+	Task   string  `json:"task,omitempty"`
+	Wait   string  `json:"wait,omitempty"`
+	Signal string  `json:"signal,omitempty"` // id of the signal it is about
+	Reason string  `json:"reason,omitempty"`
+	Data   Value   `json:"data,omitempty"`
+}
+
+// The types of records that follow from an input.
+const (
+	TaskStarted       = "task.started"
+	TaskSucceeded     = "task.succeeded"
+	TaskSkipped       = "task.skipped"
+	TaskRetrying      = "task.retrying"
+	TaskSleeping      = "task.sleeping"
+	TaskEnded         = "task.ended" // not well: failed, timed out or canceled
+	WaitOpened        = "wait.opened"
+	WaitSatisfied     = "wait.satisfied"
+	WaitTimedOut      = "wait.timed_out"
+	WaitClosed        = "wait.closed" // by cancel or by the end of the execution
+	SignalBuffered    = "signal.buffered"
+	SignalJudged      = "signal.judged" // and refused, with the reason
+	SignalConsumed    = "signal.consumed"
+	SignalExpired     = "signal.expired"
+	SignalDead        = "signal.dead"
+	EventEmitted      = "event.emitted"
+	ExecutionFinished = "execution.finished"
+	HistoryFolded     = "history.folded" // stands for the records before it, which were dropped
+)
+
+// Input decodes the input that the record carries, or nil for a record that
+// only says what followed from one.
+func (r Record) Input() (Input, error) {
+	var in Input
+	var err error
+	switch r.Type {
+	case Started{}.Kind():
+		in, err = decode[Started](r.Data)
+	case Signalled{}.Kind():
+		in, err = decode[Signalled](r.Data)
+	case TimerFired{}.Kind():
+		in, err = decode[TimerFired](r.Data)
+	case TaskDone{}.Kind():
+		in, err = decode[TaskDone](r.Data)
+	case TaskFailed{}.Kind():
+		in, err = decode[TaskFailed](r.Data)
+	case PauseAsked{}.Kind():
+		in, err = decode[PauseAsked](r.Data)
+	case ResumeAsked{}.Kind():
+		in, err = decode[ResumeAsked](r.Data)
+	case CancelAsked{}.Kind():
+		in, err = decode[CancelAsked](r.Data)
+	default:
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("record %d, %s: %w", r.Seq, r.Type, err)
+	}
+	return in, nil
+}
+
+func decode[T Input](data Value) (Input, error) {
+	var in T
+	err := json.Unmarshal(data, &in)
+	return in, err
+}

@@ -1,0 +1,136 @@
+package workflow
+
+// State is everything that an execution is. It is a value: Advance never
+// changes the one it is given. Its JSON form is the snapshot.
+type State struct {
+	ExecID     string `json:"id"`
+	WorkflowID string `json:"workflow"`
+	Definition string `json:"def"`     // content hash of the version that it runs
+	Version    uint64 `json:"version"` // inputs applied so far; the store's expected version
+	Seq        uint64 `json:"seq"`     // number of its last record
+	Status     Status `json:"status"`
+	Paused     bool   `json:"paused,omitempty"`
+
+	Input   Value    `json:"input,omitempty"`
+	Trigger *Origin  `json:"trigger,omitempty"`
+	Output  Value    `json:"output,omitempty"`
+	Error   *Failure `json:"error,omitempty"`
+
+	CreatedAt  Instant `json:"created"`
+	UpdatedAt  Instant `json:"updated"`
+	FinishedAt Instant `json:"finished,omitempty"`
+
+	Tasks  []TaskState `json:"tasks,omitempty"`  // in the order of their first start
+	Waits  []OpenWait  `json:"waits,omitempty"`  // open ones, oldest first
+	Buffer []Buffered  `json:"buffer,omitempty"` // signals kept for a later wait, in arrival order
+	Timers []Timer     `json:"timers,omitempty"` // armed ones
+	Held   []HeldInput `json:"held,omitempty"`   // results that came while paused
+	Last   string      `json:"last,omitempty"`   // id of the task that ended last
+	Recent []string    `json:"recent,omitempty"` // ids of the signals applied last, bounded by MaxRecent
+}
+
+// Origin is the message that started an execution: `.trigger` in expressions.
+type Origin struct {
+	Type          string `json:"type"` // "signal" for an event through a trigger, "api" for a start
+	Name          string `json:"name,omitempty"`
+	Payload       Value  `json:"payload,omitempty"`
+	EventID       string `json:"event_id,omitempty"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// Failure is the error object of an execution or task.
+type Failure struct {
+	Message string `json:"message"`
+	Code    string `json:"code,omitempty"`
+	Details Value  `json:"details,omitempty"`
+}
+
+// TaskState is one task of an execution. A task that runs again, in a loop of
+// transitions, keeps its place and raises Run.
+type TaskState struct {
+	ID        string   `json:"id"`
+	Kind      Kind     `json:"kind"`
+	Run       int      `json:"run"`               // 1 for the first time it runs
+	Attempt   int      `json:"attempt,omitempty"` // of this run, 1 for the first
+	Status    Status   `json:"status"`
+	Component string   `json:"component,omitempty"` // "agent", "tool" or "task": who does the work
+	AgentID   string   `json:"agent,omitempty"`
+	ActionID  string   `json:"action,omitempty"`
+	ToolID    string   `json:"tool,omitempty"`
+	Input     Value    `json:"input,omitempty"`      // rendered `with`
+	Request   Value    `json:"request,omitempty"`    // what the executor was asked; only while it works
+	TimeoutMS int64    `json:"timeout_ms,omitempty"` // of one attempt; only while it works
+	Output    Value    `json:"output,omitempty"`
+	Result    Value    `json:"result,omitempty"` // `.tasks.X.result`: a wait's signal envelope
+	Error     *Failure `json:"error,omitempty"`
+	Previous  string   `json:"previous,omitempty"` // the task that led here
+	CreatedAt Instant  `json:"created"`
+	UpdatedAt Instant  `json:"updated"`
+}
+
+// OpenWait is a wait that holds. ID is unique in the execution for ever.
+type OpenWait struct {
+	ID         string  `json:"id"` // task/run
+	Task       string  `json:"task"`
+	Name       string  `json:"name"`
+	Condition  string  `json:"condition,omitempty"` // source text, for people
+	OpenedAt   Instant `json:"opened"`
+	Deadline   Instant `json:"deadline,omitempty"`
+	Judging    string  `json:"judging,omitempty"`     // id of the signal that the processor works on
+	LastJudged string  `json:"last_judged,omitempty"` // id of the last signal it refused
+	LastReason string  `json:"last_reason,omitempty"` // and why
+}
+
+// Buffered is a signal that was accepted and that no wait has consumed yet.
+type Buffered struct {
+	Signal
+	Reason string   `json:"reason,omitempty"`
+	Judged []string `json:"judged,omitempty"` // "wait@version" pairs it was judged false under
+}
+
+// Timer is a durable alarm of an execution.
+type Timer struct {
+	ID   string    `json:"id"`
+	Kind TimerKind `json:"kind"`
+	Of   string    `json:"of"` // task id, wait id or signal id, as its kind says
+	Due  Instant   `json:"due"`
+}
+
+// TimerKind is what a timer is for.
+type TimerKind string
+
+// The kinds of timer.
+const (
+	TimerDeadline TimerKind = "deadline" // of a wait
+	TimerRetry    TimerKind = "retry"    // of a task
+	TimerSleep    TimerKind = "sleep"    // of a task
+	TimerExpiry   TimerKind = "expiry"   // of a buffered signal
+)
+
+// Alarms returns the timers that must fire: none while paused.
+func (s *State) Alarms() []Timer {
+	if s.Paused || s.Status.Finished() {
+		return nil
+	}
+	return s.Timers
+}
+
+// Task returns the state of the task of that id, or nil when it never started.
+func (s *State) Task(id string) *TaskState {
+	for i := range s.Tasks {
+		if s.Tasks[i].ID == id {
+			return &s.Tasks[i]
+		}
+	}
+	return nil
+}
+
+// Wait returns the open wait of that id, or nil.
+func (s *State) Wait(id string) *OpenWait {
+	for i := range s.Waits {
+		if s.Waits[i].ID == id {
+			return &s.Waits[i]
+		}
+	}
+	return nil
+}
