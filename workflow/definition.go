@@ -24,7 +24,8 @@ type Definition struct {
 	Awaits    []string
 	AwaitsAny bool
 
-	byID map[string]*Task
+	byID      map[string]*Task
+	followers map[string][]*Task // by the task that they come after
 }
 
 // Kind is what a task does when it runs.
@@ -58,6 +59,8 @@ type Task struct {
 	Outputs   Template // replaces the output, rendered with .output; nil keeps it
 	With      Template // the task's input; nil for none
 
+	Parent string // id of the wait that this task is the processor of; set by Link
+
 	Work   *Work       // Basic
 	Wait   *WaitSpec   // Wait
 	Signal *SignalSpec // Emit
@@ -77,7 +80,7 @@ type WaitSpec struct {
 	Name      Template  // the signal's name
 	Condition Condition // nil: every signal of that name
 	Schema    Schema    // nil: any payload
-	Processor *Task     // nil: none; runs on each signal before the condition is judged
+	Processor *Task     // nil: none; a Basic task that runs on each signal before the condition is judged
 }
 
 // SignalSpec is what a signal task sends.
@@ -138,13 +141,21 @@ type Violation struct {
 // Link finishes a Definition whose fields are set. Compilers call it once.
 func (d *Definition) Link() *Definition {
 	d.byID = make(map[string]*Task, len(d.Tasks))
+	d.followers = make(map[string][]*Task)
 	for _, t := range d.Tasks {
 		d.byID[t.ID] = t
+		for _, before := range t.After {
+			d.followers[before] = append(d.followers[before], t)
+		}
+		if t.Kind == Wait && t.Wait.Processor != nil {
+			t.Wait.Processor.Parent = t.ID
+			d.byID[t.Wait.Processor.ID] = t.Wait.Processor
+		}
 	}
 	return d
 }
 
-// Task returns the task of that id, or nil.
+// Task returns the task of that id, processors of waits included, or nil.
 func (d *Definition) Task(id string) *Task { return d.byID[id] }
 
 // Scope is what an expression can see. The core fills the fields that exist at

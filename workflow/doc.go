@@ -13,5 +13,6 @@
 //     their results come back as Inputs.
 //
 // A crash between any two is repaired by loading the state and performing
-// Pending(state) again.
+// Outstanding(state) again. Time comes first: timers that are due are fired
+// before any other input of the same moment, see Overdue.
 package workflow

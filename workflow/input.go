@@ -59,6 +59,8 @@ type TaskFailed struct {
 	Failure   Failure `json:"failure"`
 	TimedOut  bool    `json:"timed_out,omitempty"`
 	Permanent bool    `json:"permanent,omitempty"` // no retry can help
+
+	RetryAfterMS int64 `json:"retry_after_ms,omitempty"` // the least hold that the far side asked for
 }
 
 // PauseAsked, ResumeAsked and CancelAsked steer an execution.

@@ -26,8 +26,9 @@ const (
 	// that a duplicate is a no-op even before the store is asked.
 	MaxRecent = 64
 
-	// MaxJudged refusals are remembered per buffered signal.
-	MaxJudged = 16
+	// MaxReceiptSteps are kept in a signal's receipt; between the first and the
+	// latest ones the middle is dropped, the history has them all.
+	MaxReceiptSteps = 64
 
 	// MaxValue bytes an output or a rendered request may have.
 	MaxValue = 1 << 20
@@ -40,6 +41,9 @@ const (
 
 	// DefaultTaskTimeout bounds one attempt of a basic task that names none.
 	DefaultTaskTimeout = 5 * time.Minute
+
+	// bufferRetryAfter is how long the sender to a full buffer is asked to hold.
+	bufferRetryAfter = 5 * time.Second
 
 	// MaxNameBytes of a signal's or event's name, an execution's or a signal's id.
 	MaxNameBytes = 256

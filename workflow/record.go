@@ -22,7 +22,6 @@ type Record struct {
 // The types of records that follow from an input.
 const (
 	TaskStarted       = "task.started"
-	TaskSucceeded     = "task.succeeded"
 	TaskSkipped       = "task.skipped"
 	TaskRetrying      = "task.retrying"
 	TaskSleeping      = "task.sleeping"

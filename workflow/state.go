@@ -1,5 +1,10 @@
 package workflow
 
+import (
+	"cmp"
+	"slices"
+)
+
 // State is everything that an execution is. It is a value: Advance never
 // changes the one it is given. Its JSON form is the snapshot.
 type State struct {
@@ -26,7 +31,11 @@ type State struct {
 	Timers []Timer     `json:"timers,omitempty"` // armed ones
 	Held   []HeldInput `json:"held,omitempty"`   // results that came while paused
 	Last   string      `json:"last,omitempty"`   // id of the task that ended last
-	Recent []string    `json:"recent,omitempty"` // ids of the signals applied last, bounded by MaxRecent
+
+	// Context counts what can change the verdict on a buffered signal: the end
+	// of a task, the opening of a wait.
+	Context uint64   `json:"context,omitempty"`
+	Recent  []string `json:"recent,omitempty"` // ids of the signals applied last, bounded by MaxRecent
 }
 
 // Origin is the message that started an execution: `.trigger` in expressions.
@@ -84,8 +93,9 @@ type OpenWait struct {
 // Buffered is a signal that was accepted and that no wait has consumed yet.
 type Buffered struct {
 	Signal
-	Reason string   `json:"reason,omitempty"`
-	Judged []string `json:"judged,omitempty"` // "wait@version" pairs it was judged false under
+	Reason    string `json:"reason,omitempty"`    // why no wait has taken it
+	JudgedAt  uint64 `json:"judged_at,omitempty"` // State.Context when the open waits last judged it
+	Transient bool   `json:"transient,omitempty"` // an event's delivery, forgotten unless the processor's wait takes it
 }
 
 // Timer is a durable alarm of an execution.
@@ -113,6 +123,26 @@ func (s *State) Alarms() []Timer {
 		return nil
 	}
 	return s.Timers
+}
+
+// Overdue returns the timers that must fire before an input at that moment,
+// earliest first, so that a deadline which has passed wins over a signal that
+// comes after it.
+func (s *State) Overdue(at Instant) []TimerFired {
+	var due []Timer
+	for _, t := range s.Alarms() {
+		if t.Due <= at {
+			due = append(due, t)
+		}
+	}
+	slices.SortFunc(due, func(a, b Timer) int {
+		return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.ID, b.ID))
+	})
+	fired := make([]TimerFired, len(due))
+	for i, t := range due {
+		fired[i] = TimerFired{Stamp: Stamp{At: at}, Timer: t.ID}
+	}
+	return fired
 }
 
 // Task returns the state of the task of that id, or nil when it never started.

@@ -72,3 +72,6 @@ func (s Status) Finished() bool {
 	}
 	return false
 }
+
+// duration is the distance between two instants.
+func (i Instant) duration() time.Duration { return time.Duration(i) * time.Millisecond }

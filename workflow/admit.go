@@ -1,0 +1,130 @@
+package workflow
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Admit says whether an execution accepts a signal at all; nil means yes. What
+// is refused here is never kept, and the sender is told why. It is asked before
+// Advance, which ignores what it refuses.
+func Admit(def *Definition, s *State, sig Signal) *Refusal {
+	if s.Status.Finished() {
+		return &Refusal{
+			Code:    CodeFinished,
+			Message: fmt.Sprintf("execution %s has finished with status %s at %s; it takes no signals", s.ExecID, s.Status, s.FinishedAt),
+			Hint:    "start a new execution, or look at how this one ended",
+			Details: map[string]any{"exec_id": s.ExecID, "status": s.Status},
+		}
+	}
+	if !sig.Force && !def.AwaitsAny && !slices.Contains(def.Awaits, sig.Name) {
+		return neverAwaited(def, sig.Name)
+	}
+	if r := invalidPayload(def, s, sig); r != nil {
+		return r
+	}
+	return full(s, sig)
+}
+
+func neverAwaited(def *Definition, name string) *Refusal {
+	r := &Refusal{
+		Code:    CodeNeverAwaited,
+		Message: fmt.Sprintf("workflow %s has no wait for a signal named %q", def.ID, name),
+		Details: map[string]any{"signal_name": name, "awaited": def.Awaits},
+	}
+	if near, ok := Nearest(name, def.Awaits); ok {
+		r.Details["did_you_mean"] = near
+		r.Hint = fmt.Sprintf("did you mean %q? Send it with ?force=true to keep it all the same", near)
+		return r
+	}
+	r.Hint = "send it with ?force=true to keep it all the same"
+	if len(def.Awaits) == 0 {
+		r.Message += "; it has no wait at all"
+	}
+	return r
+}
+
+// invalidPayload refuses a payload that breaks the schema of every open wait of
+// that name: no wait that is open now can take it.
+func invalidPayload(def *Definition, s *State, sig Signal) *Refusal {
+	var violations []Violation
+	for i := range s.Waits {
+		w := &s.Waits[i]
+		if w.Name != sig.Name {
+			continue
+		}
+		schema := def.Task(w.Task).Wait.Schema
+		if schema == nil {
+			return nil
+		}
+		found := schema.Check(object(sig.Payload))
+		if len(found) == 0 {
+			return nil
+		}
+		violations = append(violations, found...)
+	}
+	if violations == nil {
+		return nil
+	}
+	return &Refusal{
+		Code:       CodePayloadInvalid,
+		Message:    fmt.Sprintf("the payload of signal %q violates the schema of the wait that is open for it", sig.Name),
+		Hint:       "correct the payload at the pointers listed and send it again",
+		Violations: violations,
+	}
+}
+
+func full(s *State, sig Signal) *Refusal {
+	size := len(sig.Payload)
+	for i := range s.Buffer {
+		size += len(s.Buffer[i].Payload)
+	}
+	if len(s.Buffer) < MaxBuffered && size <= MaxBufferedBytes {
+		return nil
+	}
+	return &Refusal{
+		Code:       CodeBufferFull,
+		Message:    fmt.Sprintf("execution %s keeps %d signals that no wait has taken yet, and takes no more; this one was not kept", s.ExecID, len(s.Buffer)),
+		Hint:       fmt.Sprintf("send it again when a wait has taken some; the bounds are %d signals and %d bytes", MaxBuffered, MaxBufferedBytes),
+		RetryAfter: bufferRetryAfter,
+	}
+}
+
+// Nearest finds the candidate that a person most likely meant: the least edit
+// distance (Levenshtein 1966, adjacent transposition counted as one), at most a
+// third of the length.
+func Nearest(name string, candidates []string) (string, bool) {
+	best, bestDistance := "", len(name)/3+1
+	for _, c := range candidates {
+		if d := distance(name, c, bestDistance); d < bestDistance || d == bestDistance && best == "" && d <= len(name)/3 {
+			best, bestDistance = c, d
+		}
+	}
+	return best, best != ""
+}
+
+// distance is the optimal string alignment distance, or more than bound when it is.
+func distance(a, b string, bound int) int {
+	if len(a)-len(b) > bound || len(b)-len(a) > bound || len(a) > MaxNameBytes || len(b) > MaxNameBytes {
+		return bound + 1
+	}
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

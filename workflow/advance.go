@@ -1,0 +1,378 @@
+package workflow
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Advance is the whole behaviour of a workflow. It reads nothing but its
+// arguments and changes none of them. An input that says nothing new - a
+// duplicate, a timer that is not armed, the result of an attempt that is over,
+// anything for a finished execution - returns the state as it was, with no
+// records and no effects. An error means that definition and state disagree,
+// which no input can cause; the driver quarantines the execution.
+func Advance(def *Definition, s State, in Input) (State, []Record, []Effect, error) {
+	if err := agree(def, &s, in); err != nil {
+		return s, nil, nil, err
+	}
+	t := &transition{def: def, s: s.clone(), at: max(in.When(), s.UpdatedAt)}
+	if !t.apply(in) {
+		return s, nil, nil, nil
+	}
+	t.settle()
+	t.s.Version++
+	t.s.UpdatedAt = t.at
+	return t.s, t.records, t.effects, nil
+}
+
+// agree refuses a state that this definition cannot have led to.
+func agree(def *Definition, s *State, in Input) error {
+	if s.Version == 0 {
+		return nil
+	}
+	if s.Definition != def.Hash {
+		return fmt.Errorf("execution %s runs version %.12s of %s, not %.12s", s.ExecID, s.Definition, s.WorkflowID, def.Hash)
+	}
+	for i := range s.Tasks {
+		if def.Task(s.Tasks[i].ID) == nil {
+			return fmt.Errorf("execution %s has a task %q that version %.12s of %s does not", s.ExecID, s.Tasks[i].ID, def.Hash, def.ID)
+		}
+	}
+	return nil
+}
+
+// transition is one Advance under way: the only place where a state changes.
+type transition struct {
+	def     *Definition
+	s       State
+	at      Instant
+	records []Record
+	effects []Effect
+	steps   int
+}
+
+// apply gives the input to the state; false when it changes nothing.
+func (t *transition) apply(in Input) bool {
+	if start, ok := in.(Started); ok {
+		return t.begin(start)
+	}
+	if t.s.Version == 0 || t.s.Status.Finished() {
+		return false
+	}
+	switch in := in.(type) {
+	case Signalled:
+		return t.signalled(in)
+	case TimerFired:
+		return t.timerFired(in)
+	case TaskDone:
+		return t.taskDone(in)
+	case TaskFailed:
+		return t.taskFailed(in)
+	case PauseAsked:
+		return t.pause(in)
+	case ResumeAsked:
+		return t.resume(in)
+	case CancelAsked:
+		t.input(in, Record{Reason: in.Reason})
+		t.finish(Canceled, &Failure{Code: "CANCELED", Message: "canceled" + by(in.By) + because(in.Reason)})
+		return true
+	}
+	return false
+}
+
+func (t *transition) begin(in Started) bool {
+	if t.s.Version != 0 {
+		return false
+	}
+	t.s = State{
+		ExecID: in.ExecID, WorkflowID: in.WorkflowID, Definition: in.Definition,
+		Status: Running, Input: in.Input, Trigger: in.Origin, CreatedAt: t.at,
+	}
+	t.input(in, Record{})
+	for _, id := range t.def.Roots {
+		t.start(t.def.Task(id), "")
+	}
+	return true
+}
+
+func (t *transition) pause(in PauseAsked) bool {
+	if t.s.Paused {
+		return false
+	}
+	t.input(in, Record{})
+	t.s.Paused = true
+	return true
+}
+
+// resume lets the time that passed during the pause happen in its order: for
+// each timer that came due, first the results and signals that came before it.
+func (t *transition) resume(in ResumeAsked) bool {
+	if !t.s.Paused {
+		return false
+	}
+	t.input(in, Record{})
+	t.s.Paused = false
+	t.s.Context++ // signals that came while paused were judged by nobody
+	for {
+		i, due := t.earliest()
+		limit := t.at
+		if due {
+			limit = t.s.Timers[i].Due
+		}
+		t.applyHeld(limit)
+		t.judgeBuffer(limit)
+		if t.s.Status.Finished() || !due {
+			return true
+		}
+		// What was applied may have closed the wait whose timer this was.
+		if j, still := t.earliest(); still {
+			t.fire(t.s.Timers[j])
+		}
+	}
+}
+
+// earliest finds the due timer that comes first, by time and then by id.
+func (t *transition) earliest() (int, bool) {
+	best := -1
+	for i, timer := range t.s.Timers {
+		if timer.Due > t.at {
+			continue
+		}
+		if best < 0 || timer.Due < t.s.Timers[best].Due ||
+			timer.Due == t.s.Timers[best].Due && timer.ID < t.s.Timers[best].ID {
+			best = i
+		}
+	}
+	return best, best >= 0
+}
+
+func (t *transition) applyHeld(until Instant) {
+	for !t.s.Status.Finished() {
+		i := slices.IndexFunc(t.s.Held, func(h HeldInput) bool { return h.when() <= until })
+		if i < 0 {
+			return
+		}
+		held := t.s.Held[i]
+		t.s.Held = slices.Delete(t.s.Held, i, i+1)
+		if held.Done != nil {
+			t.succeed(*held.Done)
+		} else {
+			t.fail(*held.Failed)
+		}
+	}
+}
+
+func (t *transition) timerFired(in TimerFired) bool {
+	if t.s.Paused {
+		return false
+	}
+	i := slices.IndexFunc(t.s.Timers, func(timer Timer) bool { return timer.ID == in.Timer })
+	if i < 0 || t.s.Timers[i].Due > in.At {
+		return false
+	}
+	timer := t.s.Timers[i]
+	t.input(in, Record{})
+	t.fire(timer)
+	return true
+}
+
+func (t *transition) fire(timer Timer) {
+	t.disarm(timer.ID)
+	switch timer.Kind {
+	case TimerDeadline:
+		t.waitTimedOut(timer.Of)
+	case TimerExpiry:
+		t.expire(timer.Of)
+	case TimerSleep:
+		t.awake(timer.Of)
+	case TimerRetry:
+		t.retry(timer.Of)
+	}
+}
+
+func (t *transition) arm(kind TimerKind, of string, due Instant) {
+	t.s.Timers = append(t.s.Timers, Timer{ID: string(kind) + ":" + of, Kind: kind, Of: of, Due: due})
+}
+
+func (t *transition) disarm(id string) {
+	t.s.Timers = slices.DeleteFunc(t.s.Timers, func(timer Timer) bool { return timer.ID == id })
+}
+
+// settle brings the execution to rest: signals meet the waits that opened, and
+// an execution in which nothing is left to happen is finished.
+func (t *transition) settle() {
+	if t.s.Status.Finished() {
+		return
+	}
+	if !t.s.Paused {
+		t.judgeBuffer(t.at)
+	}
+	if t.s.Status.Finished() {
+		return
+	}
+	working := slices.ContainsFunc(t.s.Tasks, func(ts TaskState) bool {
+		return ts.Status == Running || ts.Status == Pending
+	})
+	switch {
+	case t.s.Paused:
+		t.s.Status = Paused
+	case working:
+		t.s.Status = Running
+	case len(t.s.Waits) > 0:
+		t.s.Status = Waiting
+	default:
+		t.finish(Success, nil)
+	}
+}
+
+// input writes the record that carries an input, so that history can be replayed.
+func (t *transition) input(in Input, r Record) {
+	r.Type = in.Kind()
+	r.Data = ValueOf(in)
+	t.record(r)
+}
+
+func (t *transition) record(r Record) {
+	t.s.Seq++
+	r.Seq, r.At = t.s.Seq, t.at
+	t.records = append(t.records, r)
+}
+
+// finish ends the execution: nothing stays open, and whatever was kept for a
+// later wait is told that there will be none.
+func (t *transition) finish(status Status, failure *Failure) {
+	if t.s.Status.Finished() {
+		return
+	}
+	for i := range t.s.Tasks {
+		t.stop(&t.s.Tasks[i])
+	}
+	for _, w := range t.s.Waits {
+		t.record(Record{Type: WaitClosed, Task: w.Task, Wait: w.ID, Reason: "the execution ended " + string(status)})
+	}
+	for _, b := range t.s.Buffer {
+		if !b.Transient {
+			t.record(Record{Type: SignalDead, Signal: b.ID, Reason: "the execution ended " + string(status) + " before a wait took it"})
+		}
+	}
+	t.s.Waits, t.s.Buffer, t.s.Timers, t.s.Held = nil, nil, nil, nil
+	t.s.Paused = false
+	t.s.Status, t.s.Error, t.s.FinishedAt = status, failure, t.at
+	if status == Success {
+		t.output()
+	}
+	data := ValueOf(finished{Status: t.s.Status, Error: t.s.Error})
+	t.record(Record{Type: ExecutionFinished, Data: data})
+}
+
+type finished struct {
+	Status Status   `json:"status"`
+	Error  *Failure `json:"error,omitempty"`
+}
+
+// output renders the execution's result; a template that fails makes the
+// execution fail, because its caller would get something else than it asked for.
+func (t *transition) output() {
+	if t.def.Outputs == nil {
+		t.s.Output = t.outputsOfTasks()
+		return
+	}
+	out, err := t.def.Outputs.Render(&Scope{State: &t.s, Now: t.at, Previous: t.s.Last})
+	if err == nil {
+		err = fits("the outputs of the workflow", out)
+	}
+	if err != nil {
+		t.s.Status = Failed
+		t.s.Error = &Failure{Code: "OUTPUT_TRANSFORMATION_FAILED", Message: "outputs: " + err.Error()}
+		return
+	}
+	t.s.Output = out
+}
+
+// outputsOfTasks is the result of a workflow that declares none:
+// {"<task>": {"output": ...}}, in the order in which the tasks ran.
+func (t *transition) outputsOfTasks() Value {
+	out := []byte{'{'}
+	for i := range t.s.Tasks {
+		ts := &t.s.Tasks[i]
+		if ts.Status != Success || t.def.Task(ts.ID).Parent != "" {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, ValueOf(ts.ID)...)
+		out = append(out, `:{"output":`...)
+		if ts.Output == nil {
+			out = append(out, "null"...)
+		}
+		out = append(append(out, ts.Output...), '}')
+	}
+	return append(out, '}')
+}
+
+// stop ends a task that has not ended, without following any transition.
+func (t *transition) stop(ts *TaskState) {
+	switch ts.Status {
+	case Running:
+		if !t.held(ts) {
+			t.effects = append(t.effects, CancelTask{ExecID: t.s.ExecID, Task: ts.ID, Run: ts.Run, Attempt: ts.Attempt})
+		}
+	case Pending, Waiting:
+	default:
+		return
+	}
+	ts.Status, ts.Request, ts.TimeoutMS, ts.UpdatedAt = Canceled, nil, 0, t.at
+	t.record(Record{Type: TaskEnded, Task: ts.ID, Reason: "canceled with the execution"})
+}
+
+// held reports whether the result of the task's attempt has come while paused.
+func (t *transition) held(ts *TaskState) bool {
+	return slices.ContainsFunc(t.s.Held, func(h HeldInput) bool { return h.task() == ts.ID })
+}
+
+func (h HeldInput) when() Instant {
+	if h.Done != nil {
+		return h.Done.At
+	}
+	return h.Failed.At
+}
+
+func (h HeldInput) task() string {
+	if h.Done != nil {
+		return h.Done.Task
+	}
+	return h.Failed.Task
+}
+
+// clone copies what a transition may change in place; values are shared.
+func (s State) clone() State {
+	s.Tasks = slices.Clone(s.Tasks)
+	s.Waits = slices.Clone(s.Waits)
+	s.Buffer = slices.Clone(s.Buffer)
+	s.Timers = slices.Clone(s.Timers)
+	s.Held = slices.Clone(s.Held)
+	s.Recent = slices.Clone(s.Recent)
+	return s
+}
+
+func by(who string) string {
+	if who == "" {
+		return ""
+	}
+	return " by " + who
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
+}
+
+func fits(what string, v Value) error {
+	if len(v) > MaxValue {
+		return fmt.Errorf("%s are %d bytes, more than the %d that a value may have", what, len(v), MaxValue)
+	}
+	return nil
+}

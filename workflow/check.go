@@ -1,0 +1,167 @@
+package workflow
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Check states what holds of every state between two inputs. It runs before
+// every commit and after every load: a state that breaks it is never written,
+// and one that was written is never acted upon.
+func Check(s *State) error {
+	for _, check := range []func(*State) error{checkIdentity, checkFinished, checkWaits, checkTimers, checkTasks, checkBuffer} {
+		if err := check(s); err != nil {
+			return fmt.Errorf("execution %s, version %d: %w", s.ExecID, s.Version, err)
+		}
+	}
+	return nil
+}
+
+func checkIdentity(s *State) error {
+	switch {
+	case s.ExecID == "" || s.WorkflowID == "" || s.Definition == "":
+		return fmt.Errorf("it lacks its id, workflow or definition")
+	case s.Version == 0 || s.Seq < s.Version:
+		return fmt.Errorf("%d records cannot tell of %d inputs", s.Seq, s.Version)
+	case !slices.Contains(Statuses, s.Status):
+		return fmt.Errorf("status %q is no status of an execution", s.Status)
+	case s.Paused != (s.Status == Paused):
+		return fmt.Errorf("status %s and paused=%t contradict each other", s.Status, s.Paused)
+	case s.UpdatedAt < s.CreatedAt:
+		return fmt.Errorf("it was updated before it was created")
+	}
+	return nil
+}
+
+func checkFinished(s *State) error {
+	if !s.Status.Finished() {
+		if s.FinishedAt != 0 {
+			return fmt.Errorf("it finished at %s but is %s", s.FinishedAt, s.Status)
+		}
+		return nil
+	}
+	if s.FinishedAt == 0 {
+		return fmt.Errorf("it is %s without a time", s.Status)
+	}
+	if len(s.Waits)+len(s.Timers)+len(s.Buffer)+len(s.Held) > 0 {
+		return fmt.Errorf("it is %s and still has %d waits, %d timers, %d signals, %d results",
+			s.Status, len(s.Waits), len(s.Timers), len(s.Buffer), len(s.Held))
+	}
+	for i := range s.Tasks {
+		if !s.Tasks[i].Status.Finished() {
+			return fmt.Errorf("it is %s and its task %q is %s", s.Status, s.Tasks[i].ID, s.Tasks[i].Status)
+		}
+	}
+	return nil
+}
+
+func checkWaits(s *State) error {
+	waiting := 0
+	for i := range s.Tasks {
+		if s.Tasks[i].Status == Waiting {
+			waiting++
+		}
+	}
+	if waiting != len(s.Waits) {
+		return fmt.Errorf("%d tasks wait but %d waits are open", waiting, len(s.Waits))
+	}
+	for i := range s.Waits {
+		w := &s.Waits[i]
+		if ts := s.Task(w.Task); ts == nil || ts.Status != Waiting {
+			return fmt.Errorf("wait %s is open without its task", w.ID)
+		}
+		if w.Deadline != 0 && !armed(s, string(TimerDeadline)+":"+w.ID, w.Deadline) {
+			return fmt.Errorf("wait %s has a deadline without a timer", w.ID)
+		}
+		if w.Judging != "" && !slices.ContainsFunc(s.Buffer, func(b Buffered) bool { return b.ID == w.Judging }) {
+			return fmt.Errorf("wait %s judges signal %s, which is not kept", w.ID, w.Judging)
+		}
+	}
+	return nil
+}
+
+func armed(s *State, id string, due Instant) bool {
+	return slices.ContainsFunc(s.Timers, func(t Timer) bool { return t.ID == id && t.Due == due })
+}
+
+func checkTimers(s *State) error {
+	for i, t := range s.Timers {
+		if slices.ContainsFunc(s.Timers[:i], func(o Timer) bool { return o.ID == t.ID }) {
+			return fmt.Errorf("timer %s is armed twice", t.ID)
+		}
+		ok := false
+		switch t.Kind {
+		case TimerDeadline:
+			w := s.Wait(t.Of)
+			ok = w != nil && w.Deadline == t.Due
+		case TimerRetry, TimerSleep:
+			ts := s.Task(t.Of)
+			ok = ts != nil && ts.Status == Pending
+		case TimerExpiry:
+			ok = slices.ContainsFunc(s.Buffer, func(b Buffered) bool { return b.ID == t.Of && b.ExpiresAt == t.Due })
+		}
+		if !ok {
+			return fmt.Errorf("timer %s is armed for nothing", t.ID)
+		}
+	}
+	return nil
+}
+
+func checkTasks(s *State) error {
+	for i := range s.Tasks {
+		ts := &s.Tasks[i]
+		timers := 0
+		for _, t := range s.Timers {
+			if t.Of == ts.ID && (t.Kind == TimerRetry || t.Kind == TimerSleep) {
+				timers++
+			}
+		}
+		switch {
+		case ts.Run < 1:
+			return fmt.Errorf("task %q never ran", ts.ID)
+		case ts.Status == Running && (ts.Request == nil || ts.Attempt < 1 || ts.TimeoutMS < 1):
+			return fmt.Errorf("task %q runs without a request", ts.ID)
+		case ts.Status != Running && ts.Status != Pending && ts.Request != nil:
+			return fmt.Errorf("task %q is %s and keeps its request", ts.ID, ts.Status)
+		case (ts.Status == Pending) != (timers == 1):
+			return fmt.Errorf("task %q is %s with %d timers", ts.ID, ts.Status, timers)
+		}
+	}
+	return nil
+}
+
+func checkBuffer(s *State) error {
+	if len(s.Buffer) > MaxBuffered {
+		return fmt.Errorf("it keeps %d signals, more than %d", len(s.Buffer), MaxBuffered)
+	}
+	kept := make(map[string]bool, len(s.Buffer))
+	for _, b := range s.Buffer {
+		if kept[b.ID] {
+			return fmt.Errorf("signal %s is kept twice", b.ID)
+		}
+		kept[b.ID] = true
+		if slices.Contains(s.Recent, b.ID) {
+			return fmt.Errorf("signal %s was applied and is still kept", b.ID)
+		}
+	}
+	if !s.Paused && len(s.Held) > 0 {
+		return fmt.Errorf("it holds %d results back without being paused", len(s.Held))
+	}
+	return nil
+}
+
+// Outstanding returns the effects that the state still waits for: after a load, the
+// driver performs them again, under the same keys.
+func Outstanding(def *Definition, s *State) []Effect {
+	var effects []Effect
+	for i := range s.Tasks {
+		ts := &s.Tasks[i]
+		if ts.Status != Running || slices.ContainsFunc(s.Held, func(h HeldInput) bool { return h.task() == ts.ID }) {
+			continue
+		}
+		if task := def.Task(ts.ID); task != nil && task.Work != nil {
+			effects = append(effects, runTask(s.ExecID, task, ts))
+		}
+	}
+	return effects
+}

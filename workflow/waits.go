@@ -1,0 +1,382 @@
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// open makes the wait hold. The signals that came before it are judged when
+// the transition settles.
+func (t *transition) open(task *Task, ts *TaskState) {
+	name, err := text(task.Wait.Name, t.scope(task, ts))
+	var deadline Instant
+	if err == nil && task.Timeout != nil {
+		hold, bad := t.duration(task.Timeout, task, ts)
+		deadline, err = t.at.Add(hold), bad
+	}
+	if err != nil {
+		t.lose(task, ts, Failed, Failure{Code: "TEMPLATE_ERROR", Message: "wait: " + err.Error()})
+		return
+	}
+	w := OpenWait{ID: task.ID + "/" + strconv.Itoa(ts.Run), Task: task.ID, Name: name, OpenedAt: t.at, Deadline: deadline}
+	if task.Wait.Condition != nil {
+		w.Condition = task.Wait.Condition.Source()
+	}
+	ts.Status, ts.UpdatedAt = Waiting, t.at
+	t.s.Waits = append(t.s.Waits, w)
+	t.s.Context++
+	if deadline != 0 {
+		t.arm(TimerDeadline, w.ID, deadline)
+	}
+	t.record(Record{Type: WaitOpened, Task: task.ID, Wait: w.ID, Data: ValueOf(opened{name, w.Condition, deadline})})
+}
+
+type opened struct {
+	Name      string  `json:"name"`
+	Condition string  `json:"condition,omitempty"`
+	Deadline  Instant `json:"deadline,omitempty"`
+}
+
+// signalled judges a signal by the open waits of its name, oldest first, and
+// keeps it when none takes it.
+func (t *transition) signalled(in Signalled) bool {
+	sig := in.Signal
+	if t.known(sig.ID) || Admit(t.def, &t.s, sig) != nil {
+		return false
+	}
+	if in.OnlyIfMatched && !t.s.Paused && !t.takeable(sig) {
+		return false
+	}
+	t.input(in, Record{Signal: sig.ID})
+	if t.s.Paused {
+		t.keep(Buffered{Signal: sig, Transient: in.OnlyIfMatched, Reason: "the execution is paused; the signal is judged when it resumes"})
+		return true
+	}
+	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched, Reason: "no wait for " + strconv.Quote(sig.Name) + " is open now"}
+	if !t.judge(&b) {
+		t.keep(b)
+	}
+	return true
+}
+
+// known reports whether a signal of that id was applied or is kept already.
+func (t *transition) known(id string) bool {
+	return slices.Contains(t.s.Recent, id) ||
+		slices.ContainsFunc(t.s.Buffer, func(b Buffered) bool { return b.ID == id })
+}
+
+// takeable reports whether some open wait would take the signal, or has to run
+// its processor to know.
+func (t *transition) takeable(sig Signal) bool {
+	for i := range t.s.Waits {
+		w := &t.s.Waits[i]
+		if w.Name != sig.Name {
+			continue
+		}
+		task := t.def.Task(w.Task)
+		if task.Wait.Processor != nil || t.verdict(task, sig, nil).Holds {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *transition) keep(b Buffered) {
+	b.JudgedAt = t.s.Context
+	t.s.Buffer = append(t.s.Buffer, b)
+	if b.Transient {
+		return
+	}
+	if b.ExpiresAt != 0 {
+		t.arm(TimerExpiry, b.ID, b.ExpiresAt)
+	}
+	t.record(Record{Type: SignalBuffered, Signal: b.ID, Reason: b.Reason})
+}
+
+// judgeBuffer judges, in arrival order, the kept signals that came until then
+// and that no wait has judged in the present context. Each consumption changes
+// the context, so it starts over until nothing more is taken.
+func (t *transition) judgeBuffer(until Instant) {
+	for !t.s.Status.Finished() {
+		i := slices.IndexFunc(t.s.Buffer, func(b Buffered) bool {
+			return b.JudgedAt != t.s.Context && b.ReceivedAt <= until
+		})
+		if i < 0 {
+			return
+		}
+		b := t.s.Buffer[i]
+		b.JudgedAt = t.s.Context
+		before := b.Reason
+		t.s.Buffer[i] = b
+		if t.judging(b.ID) || t.judge(&b) {
+			continue
+		}
+		if b.Transient {
+			t.forget(b.ID)
+			continue
+		}
+		t.s.Buffer[i].Reason = b.Reason
+		if b.Reason != before {
+			t.record(Record{Type: SignalBuffered, Signal: b.ID, Reason: b.Reason})
+		}
+	}
+}
+
+// judging reports whether the processor of some wait works on that signal now.
+func (t *transition) judging(id string) bool {
+	return slices.ContainsFunc(t.s.Waits, func(w OpenWait) bool { return w.Judging == id })
+}
+
+// judge offers a signal to the open waits of its name. It reports whether one
+// consumed it; otherwise b.Reason says why not, or which processor works on it.
+func (t *transition) judge(b *Buffered) bool {
+	for i := range t.s.Waits {
+		w := &t.s.Waits[i]
+		if w.Name != b.Name {
+			continue
+		}
+		task := t.def.Task(w.Task)
+		if w.Judging != "" {
+			b.Reason = "the processor of wait " + w.ID + " works on another signal"
+			continue
+		}
+		if broken := t.broken(task, b.Payload); broken != "" {
+			t.refuse(w, b, broken)
+			continue
+		}
+		if task.Wait.Processor != nil {
+			w.Judging = b.ID
+			b.Reason = "the processor of wait " + w.ID + " works on it"
+			b.JudgedAt = t.s.Context
+			t.process(task, b.Signal)
+			return t.s.Status.Finished()
+		}
+		if verdict := t.verdict(task, b.Signal, nil); !verdict.Holds {
+			t.refuse(w, b, verdict.Reason)
+			continue
+		}
+		t.consume(*w, b.Signal, nil)
+		return true
+	}
+	return false
+}
+
+// broken says where a payload violates the wait's schema, "" when it does not.
+func (t *transition) broken(task *Task, payload Value) string {
+	if task.Wait.Schema == nil {
+		return ""
+	}
+	violations := task.Wait.Schema.Check(object(payload))
+	if len(violations) == 0 {
+		return ""
+	}
+	return "the payload violates the wait's schema at " + strconv.Quote(violations[0].Pointer) + ": " + violations[0].Message
+}
+
+func (t *transition) verdict(task *Task, sig Signal, processor Value) Verdict {
+	if task.Wait.Condition == nil {
+		return Verdict{Holds: true}
+	}
+	scope := t.scope(task, t.s.Task(task.ID))
+	scope.Signal, scope.Processor = t.envelope(sig), processor
+	return task.Wait.Condition.Judge(scope)
+}
+
+// refuse notes on the wait and in the history that a signal was judged and not taken.
+func (t *transition) refuse(w *OpenWait, b *Buffered, reason string) {
+	if w.LastJudged != b.ID || w.LastReason != reason {
+		t.record(Record{Type: SignalJudged, Task: w.Task, Wait: w.ID, Signal: b.ID, Reason: reason})
+	}
+	w.LastJudged, w.LastReason = b.ID, reason
+	b.Reason = "wait " + w.ID + " is open but did not take it: " + reason
+}
+
+// process runs the wait's processor on a signal.
+func (t *transition) process(task *Task, sig Signal) {
+	processor := task.Wait.Processor
+	ts := t.taskState(processor)
+	*ts = TaskState{ID: ts.ID, Kind: Basic, Run: ts.Run + 1, Status: Running, Previous: task.ID, CreatedAt: t.at, UpdatedAt: t.at}
+	t.describe(processor, ts)
+	// The signal must be found by the processor's scope while it is not kept yet.
+	if !slices.ContainsFunc(t.s.Buffer, func(b Buffered) bool { return b.ID == sig.ID }) {
+		defer func(n int) { t.s.Buffer = t.s.Buffer[:min(n, len(t.s.Buffer))] }(len(t.s.Buffer))
+		t.s.Buffer = append(t.s.Buffer, Buffered{Signal: sig})
+	}
+	t.work(processor, ts)
+}
+
+// processed judges the signal that the wait's processor has worked on.
+func (t *transition) processed(processor *Task, ts *TaskState) {
+	task := t.def.Task(processor.Parent)
+	i := slices.IndexFunc(t.s.Waits, func(w OpenWait) bool { return w.Task == task.ID && w.Judging != "" })
+	if i < 0 {
+		return
+	}
+	w := &t.s.Waits[i]
+	k := slices.IndexFunc(t.s.Buffer, func(b Buffered) bool { return b.ID == w.Judging })
+	w.Judging = ""
+	if k < 0 {
+		return // it expired meanwhile
+	}
+	b := t.s.Buffer[k]
+	result := ValueOf(processorResult{Output: ts.Output})
+	if ts.Status != Success {
+		result = ValueOf(processorResult{Error: ts.Error})
+	}
+	verdict := t.verdict(task, b.Signal, result)
+	switch {
+	case ts.Status != Success && ts.Status != Skipped && task.Wait.Condition == nil:
+		t.refuse(w, &b, "its processor failed: "+ts.Error.Message)
+	case !verdict.Holds:
+		t.refuse(w, &b, verdict.Reason)
+	default:
+		t.consume(*w, b.Signal, result)
+		return
+	}
+	t.s.Buffer[k] = b
+	t.s.Buffer[k].JudgedAt = t.s.Context // this very wait has just refused it
+	if b.Transient {
+		t.forget(b.ID)
+	}
+}
+
+type processorResult struct {
+	Output Value    `json:"output,omitempty"`
+	Error  *Failure `json:"error,omitempty"`
+}
+
+// consume ends the wait well with the signal.
+func (t *transition) consume(w OpenWait, sig Signal, processor Value) {
+	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
+	envelope := t.envelope(sig)
+	t.close(w.ID)
+	t.forget(sig.ID)
+	t.remember(sig.ID)
+	t.record(Record{Type: SignalConsumed, Task: w.Task, Wait: w.ID, Signal: sig.ID})
+	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
+	ts.Result = envelope
+	t.won(task, ts, waitOutput(envelope, processor), Scope{Signal: envelope, Processor: processor})
+}
+
+// waitOutput is the reference system's {wait_status, signal, processor_output},
+// assembled by hand because it lies on every signal's way.
+func waitOutput(envelope, processor Value) Value {
+	if processor == nil {
+		processor = Value("null")
+	}
+	out := make([]byte, 0, len(envelope)+len(processor)+64)
+	out = append(out, `{"wait_status":"completed","signal":`...)
+	out = append(out, envelope...)
+	out = append(out, `,"processor_output":`...)
+	return append(append(out, processor...), '}')
+}
+
+// envelope is a signal as expressions and later tasks see it.
+func (t *transition) envelope(sig Signal) Value {
+	return ValueOf(envelope{
+		Payload: object(sig.Payload),
+		Metadata: metadata{
+			SignalID: sig.ID, Name: sig.Name, ReceivedAtUTC: sig.ReceivedAt.String(), ReceivedAt: sig.ReceivedAt.String(),
+			WorkflowID: t.s.WorkflowID, Source: sig.Source, CorrelationID: sig.CorrelationID,
+		},
+	})
+}
+
+type envelope struct {
+	Payload  Value    `json:"payload"`
+	Metadata metadata `json:"metadata"`
+}
+
+type metadata struct {
+	SignalID      string `json:"signal_id"`
+	Name          string `json:"signal_name"`
+	ReceivedAtUTC string `json:"received_at_utc"`
+	ReceivedAt    string `json:"received_at"`
+	WorkflowID    string `json:"workflow_id"`
+	Source        string `json:"source"`
+	CorrelationID string `json:"correlation_id,omitempty"`
+}
+
+// signalOf is the envelope of the signal that the wait's processor works on.
+func (t *transition) signalOf(waitTask string) Value {
+	for i := range t.s.Waits {
+		if w := &t.s.Waits[i]; w.Task == waitTask && w.Judging != "" {
+			for _, b := range t.s.Buffer {
+				if b.ID == w.Judging {
+					return t.envelope(b.Signal)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// object is a payload as a JSON object: an absent one is empty.
+func object(payload Value) Value {
+	if payload == nil || string(payload) == "null" {
+		return Value("{}")
+	}
+	return payload
+}
+
+// close removes a wait and whatever works for it.
+func (t *transition) close(waitID string) {
+	i := slices.IndexFunc(t.s.Waits, func(w OpenWait) bool { return w.ID == waitID })
+	w := t.s.Waits[i]
+	t.s.Waits = slices.Delete(t.s.Waits, i, i+1)
+	t.disarm(string(TimerDeadline) + ":" + waitID)
+	if processor := t.def.Task(w.Task).Wait.Processor; processor != nil && w.Judging != "" {
+		if ts := t.s.Task(processor.ID); ts != nil && !ts.Status.Finished() {
+			t.disarm(string(TimerRetry) + ":" + processor.ID)
+			t.disarm(string(TimerSleep) + ":" + processor.ID)
+			t.stop(ts)
+		}
+	}
+}
+
+// forget drops a signal from the buffer.
+func (t *transition) forget(id string) {
+	t.s.Buffer = slices.DeleteFunc(t.s.Buffer, func(b Buffered) bool { return b.ID == id })
+	t.disarm(string(TimerExpiry) + ":" + id)
+}
+
+// remember notes an applied signal, so that its duplicate is a no-op.
+func (t *transition) remember(id string) {
+	if len(t.s.Recent) >= MaxRecent {
+		t.s.Recent = slices.Delete(t.s.Recent, 0, len(t.s.Recent)-MaxRecent+1)
+	}
+	t.s.Recent = append(t.s.Recent, id)
+}
+
+// expire drops a kept signal whose time to live is over.
+func (t *transition) expire(id string) {
+	t.forget(id)
+	t.remember(id)
+	t.record(Record{Type: SignalExpired, Signal: id, Reason: "its time to live ended before a wait took it"})
+	for i := range t.s.Waits {
+		w := &t.s.Waits[i]
+		if w.Judging != id {
+			continue
+		}
+		w.Judging = ""
+		if ts := t.s.Task(t.def.Task(w.Task).Wait.Processor.ID); ts != nil {
+			t.stop(ts)
+		}
+	}
+	t.s.Context++
+}
+
+// waitTimedOut ends a wait whose deadline has come.
+func (t *transition) waitTimedOut(waitID string) {
+	w := t.s.Wait(waitID)
+	task, ts, name := t.def.Task(w.Task), t.s.Task(w.Task), w.Name
+	after := (w.Deadline - w.OpenedAt).duration()
+	t.record(Record{Type: WaitTimedOut, Task: w.Task, Wait: w.ID})
+	t.close(waitID)
+	details, _ := json.Marshal(map[string]any{"signal_name": name, "timeout": after.String(), "timeout_ms": after.Milliseconds()})
+	t.lose(task, ts, TimedOut, Failure{
+		Code: "WAIT_TIMEOUT", Message: fmt.Sprintf("wait task timed out after %s", after), Details: details,
+	})
+}
