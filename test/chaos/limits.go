@@ -1,0 +1,53 @@
+package chaos
+
+import "time"
+
+const (
+	// clients send at the same time, each waiting for its answer: enough for
+	// several requests to be under way at the moment of any kill.
+	clients = 24
+
+	// signalsPerExecution are sent by one client to one execution before it goes
+	// on with a new one, so that starts are killed too and no history is long.
+	signalsPerExecution = 200
+
+	// requestTimeout is longer than any freeze, so that only a death of the node
+	// makes an outcome unknown.
+	requestTimeout = 10 * time.Second
+
+	// retryAfter holds a client back from asking a node that has just failed it.
+	// A new address ends the hold at once.
+	retryAfter = 100 * time.Millisecond
+
+	// answerBytes bounds what is read of one answer: a page of history of the
+	// largest limit fits, an answer without end does not.
+	answerBytes = 64 << 20
+
+	// historyPage is how many records are asked for at once.
+	historyPage = 1000
+
+	// settleTimeout bounds how long after the last restart a kept signal may
+	// take to be applied: guarantee G7, everything runnable moves again.
+	settleTimeout = 20 * time.Second
+
+	// settleEvery is how often an execution that has not settled is looked at.
+	settleEvery = 50 * time.Millisecond
+
+	// receiptsChecked signals are looked up by their id at the end. All of them
+	// would cost more time than the rest of the test.
+	receiptsChecked = 1500
+
+	// drainTimeout is what a node under load may take to end after SIGTERM.
+	drainTimeout = 10 * time.Second
+
+	// killAfterMin and killAfterMax bound the moment of a kill after ready: from
+	// "while it re-issues what was pending" to "in full flight".
+	killAfterMin = 50 * time.Millisecond
+	killAfterMax = 1500 * time.Millisecond
+
+	// freezeFor is how long a round's freeze lasts.
+	freezeFor = 200 * time.Millisecond
+
+	// defaultRounds of kill -9; the environment variable CHAOS_ROUNDS asks for another number.
+	defaultRounds = 20
+)
