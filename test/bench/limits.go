@@ -1,0 +1,64 @@
+package main
+
+import "time"
+
+const (
+	// connections send at the same time, each waiting for its answer.
+	connections = 64
+
+	// roundsDefault of each measurement are made and the median is told: one can
+	// be an accident, three cannot all be the same one.
+	roundsDefault = 3
+
+	// requestsDefault of each kind are made in a round: some seconds of work.
+	requestsDefault = 20_000
+
+	// waitsDefault executions wait while memory, disk and cold start are measured.
+	waitsDefault = 100_000
+
+	// loopers are the executions that take a signal again and again: four for
+	// each connection, so that commits of one execution do not queue behind each other.
+	loopers = 4 * connections
+
+	// warmUp requests are made before anything is measured.
+	warmUp = 2_000
+
+	// latencySamples are enough for a p99 that two slow ones do not decide.
+	latencySamples = 500
+
+	// syncSamples of the disk itself are taken in every round.
+	syncSamples = 100
+
+	// syncBytes are written before each sync: about one group of commits.
+	syncBytes = 4 << 10
+
+	// heapSamples are scraped to find the heap right after a collection, which
+	// is the least of them.
+	heapSamples = 20
+
+	// heapEvery is the time between two of them.
+	heapEvery = 100 * time.Millisecond
+
+	// coldStarts with and without waiting executions are made.
+	coldStarts = 3
+
+	// ioTimeout bounds one request.
+	ioTimeout = 30 * time.Second
+
+	// headerBytes bounds the head of an answer, bodyBytes its body.
+	headerBytes = 16 << 10
+	bodyBytes   = 4 << 20
+
+	// finishTimeout bounds how long triggered executions may take to finish.
+	finishTimeout = 60 * time.Second
+
+	// passivateTimeout bounds how long idle executions may stay in memory before
+	// the measurement goes on without their passivation.
+	passivateTimeout = 3 * time.Minute
+
+	// pollEvery is how often a counter is read while something is awaited.
+	pollEvery = 20 * time.Millisecond
+
+	// stopTimeout bounds the end of a node.
+	stopTimeout = 30 * time.Second
+)
