@@ -1,0 +1,124 @@
+package http
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// buffer is a reusable piece of memory; it is an io.Writer that appends.
+type buffer struct{ b []byte }
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.b = append(b.b, p...)
+	return len(p), nil
+}
+
+var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, pooledBody)} }}
+
+func takeBuffer() *buffer {
+	b := buffers.Get().(*buffer)
+	b.b = b.b[:0]
+	return b
+}
+
+func giveBuffer(b *buffer) {
+	if b != nil && cap(b.b) <= maxPooledBuffer {
+		buffers.Put(b)
+	}
+}
+
+// readBody reads the whole body into x.in, at most MaxBodyBytes of it. The
+// memory grows with what has arrived and not with what was announced.
+func (x *exchange) readBody() error {
+	r := x.r
+	if err := checkMedia(r); err != nil {
+		return err
+	}
+	if r.ContentLength > MaxBodyBytes {
+		return x.tooLarge()
+	}
+	x.in = takeBuffer()
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	b := x.in.b
+	for {
+		if len(b) == cap(b) {
+			grown, err := x.grow(b)
+			if err != nil {
+				return err
+			}
+			b = grown
+		}
+		n, err := r.Body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		x.in.b = b
+		if len(b) > MaxBodyBytes {
+			return x.tooLarge()
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return x.cutBody(err)
+		}
+	}
+}
+
+// grow doubles a body's memory, counted against MaxBodiesHeld.
+func (x *exchange) grow(b []byte) ([]byte, error) {
+	size := min(2*cap(b), MaxBodyBytes+1)
+	if held := x.server.bodies.Add(int64(size)); held > MaxBodiesHeld {
+		x.server.bodies.Add(-int64(size))
+		x.closeAfter()
+		return nil, refuse(workflow.CodeOverloaded, "the node has as many large bodies in memory as it can take; nothing was kept",
+			"send it again after the time in Retry-After")
+	}
+	// What was held before is freed by the copying.
+	x.server.bodies.Add(-x.held)
+	x.held = int64(size)
+	return append(make([]byte, 0, size), b...), nil
+}
+
+// closeAfter ends the connection after the answer: the rest of the body is not read.
+func (x *exchange) closeAfter() { x.w.Header()["Connection"] = closeHeader }
+
+func (x *exchange) tooLarge() error {
+	x.closeAfter()
+	return refuse(CodeBodyTooLarge, fmt.Sprintf("the body has more than %d bytes", MaxBodyBytes),
+		"store large content elsewhere and send a link to it")
+}
+
+// cutBody explains a body that ended before its end.
+func (x *exchange) cutBody(err error) error {
+	x.closeAfter()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return refuse(CodeBodyTimeout, "the body did not arrive within "+ReadTimeout.String(), "send it again; nothing was kept")
+	}
+	return refuse(workflow.CodeInvalid, "the body could not be read to its end", "send it again; nothing was kept")
+}
+
+// checkMedia refuses bodies that are not plain JSON.
+func checkMedia(r *http.Request) error {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return refuse(CodeMediaType, fmt.Sprintf("the body's encoding %q is not supported", truncate(coding)), "send it without compression")
+	}
+	kind := r.Header.Get("Content-Type")
+	if kind == "" || kind == "application/json" {
+		return nil
+	}
+	name, params, err := mime.ParseMediaType(kind)
+	charset := params["charset"]
+	if err != nil || name != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return refuse(CodeMediaType, fmt.Sprintf("the body's type %q is not supported", truncate(kind)), "send Content-Type: application/json, as UTF-8")
+	}
+	return nil
+}

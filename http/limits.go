@@ -1,0 +1,148 @@
+package http
+
+import (
+	"time"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Every bound of the front door, with its reason. What the core bounds is in
+// workflow/limits.go.
+const (
+	// MaxBodyBytes of a request: an output of the core may be as large, and a
+	// payload that is larger belongs into a file store with a link to it.
+	MaxBodyBytes = 1 << 20
+
+	// MaxBodyDepth of nested JSON: people nest below ten, and everything that
+	// walks a payload later may recurse safely.
+	MaxBodyDepth = 64
+
+	// MaxHeaderBytes of a request's head: cookies of a shared domain fit, a
+	// flood of a hundred thousand headers does not.
+	MaxHeaderBytes = 64 << 10
+
+	// ReadHeaderTimeout ends a connection that does not finish its request's head.
+	ReadHeaderTimeout = 10 * time.Second
+
+	// ReadTimeout ends a request whose body trickles: 1 MiB in that time is
+	// slower than any telephone.
+	ReadTimeout = 30 * time.Second
+
+	// WriteTimeout ends an answer that the client does not read. Streams and
+	// synchronous starts set it anew for each write.
+	WriteTimeout = 30 * time.Second
+
+	// IdleTimeout closes a kept connection that nobody uses.
+	IdleTimeout = 60 * time.Second
+
+	// Patience is how long a handler waits for the node before it answers 503
+	// with the code timeout. It is below WriteTimeout, so the answer gets out.
+	Patience = 20 * time.Second
+
+	// patienceGrain is how long one shared deadline is handed out: a request
+	// waits between Patience and Patience plus this.
+	patienceGrain = time.Second
+
+	// DefaultMaxInFlight requests may be with the node at once; more are
+	// answered 503 at once, because a queue in front of a queue only adds delay.
+	DefaultMaxInFlight = 1024
+
+	// DefaultMaxStreams event streams may be open at once: each costs a
+	// connection, a goroutine and a watch.
+	DefaultMaxStreams = 1024
+
+	// DefaultMaxSyncWaits synchronous starts may wait at once, for the same reason.
+	DefaultMaxSyncWaits = 1024
+
+	// MaxBodiesHeld bytes of large bodies may be in memory at once, over all
+	// requests: many slow senders of large bodies cannot exhaust the memory.
+	MaxBodiesHeld = 256 << 20
+
+	// pooledBody bytes are set aside for each body without being counted in
+	// MaxBodiesHeld: nearly every signal fits.
+	pooledBody = 4 << 10
+
+	// maxPooledBuffer bytes a buffer may have to be kept for the next request;
+	// a larger one would pin the memory of one rare large body.
+	maxPooledBuffer = 64 << 10
+
+	// HeartbeatInterval of an event stream: below the idle limits of usual proxies.
+	HeartbeatInterval = 15 * time.Second
+
+	// StreamWriteTimeout drops a stream whose client does not read.
+	StreamWriteTimeout = 10 * time.Second
+
+	// streamPage records are read at a time for a stream.
+	streamPage = 100
+
+	// streamRetry is how long a client should hold before it reconnects.
+	streamRetry = 2 * time.Second
+
+	// DefaultSyncTimeout and MaxSyncTimeout bound a synchronous start, as
+	// clients of the reference system know them.
+	DefaultSyncTimeout = 60 * time.Second
+	MaxSyncTimeout     = 300 * time.Second
+
+	// DefaultListLimit and MaxListLimit bound the items of one page.
+	DefaultListLimit = 50
+	MaxListLimit     = 500
+
+	// DefaultHistoryLimit and MaxHistoryLimit bound the records of one page.
+	DefaultHistoryLimit = 100
+	MaxHistoryLimit     = 1000
+
+	// MaxReceipts of one signal id are shown: the same id may be used for
+	// several executions, each has its own receipt.
+	MaxReceipts = 100
+
+	// MaxIDBytes of an id or a name that a client chooses.
+	MaxIDBytes = workflow.MaxNameBytes
+
+	// MaxRequestIDBytes of an X-Request-Id that is echoed; a longer one is
+	// replaced, because it is written into every log line of the request.
+	MaxRequestIDBytes = 128
+
+	// MaxReasonBytes of a cancel's reason: it is kept in the history.
+	MaxReasonBytes = 1024
+
+	// MaxKeys are kept, revoked and expired ones included: the index of all of
+	// them is in memory.
+	MaxKeys = 1000
+
+	// MaxKeyNameBytes of a key's name: it is written into every receipt.
+	MaxKeyNameBytes = 128
+
+	// KeyRefresh is the age at which the index of keys is read again, so that a
+	// key revoked on another node stops working here.
+	KeyRefresh = 30 * time.Second
+
+	// keyRetry is how long a failed or an extra reading of the keys holds off
+	// the next one: senders of unknown keys cannot make the store busy.
+	keyRetry = time.Second
+
+	// MaxKeyAge is how old the index may get while the store cannot be read;
+	// beyond it nobody is let in, because a revocation could have been missed.
+	MaxKeyAge = 10 * time.Minute
+
+	// LastUseInterval is how often the last use of a key is written at most.
+	LastUseInterval = time.Minute
+
+	// MaxAudit records are kept; the oldest are dropped first.
+	MaxAudit = 1000
+
+	// auditPrune writes happen between two clearings of old audit records, so
+	// their number is at most MaxAudit plus this.
+	auditPrune = 50
+
+	// deniedInterval is how often the same kind of denial of the same key is
+	// recorded at most, and maxDenied how many kinds are told apart.
+	deniedInterval = time.Minute
+	maxDenied      = 256
+
+	// maxKeyWrites of last use and audit may be under way at once; more are
+	// left out, they are samples anyway.
+	maxKeyWrites = 16
+
+	// MaxClientAnswer bytes of an answer are read by the client.
+	MaxClientAnswer = 256 << 20
+)

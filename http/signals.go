@@ -1,0 +1,186 @@
+package http
+
+import (
+	"fmt"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// sendSignal answers after the signal is durable, with what became of it.
+func (x *exchange) sendSignal() error {
+	execID, err := x.pathID("exec_id")
+	if err != nil {
+		return err
+	}
+	q, err := decodeSignal(x.in.b)
+	if err != nil {
+		return err
+	}
+	if q.id, err = x.unitedID(q.id, "signal_id"); err != nil {
+		return err
+	}
+	force, err := x.flag("force")
+	if err != nil {
+		return err
+	}
+	signal := workflow.Signal{
+		ID: q.id, ExecID: execID, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
+		Source: "api", By: x.by(), ReceivedAt: x.now(), Force: force,
+	}
+	if signal.ID == "" {
+		signal.ID, signal.Minted = mintID(x.start), true
+	}
+	if q.ttl > 0 {
+		signal.ExpiresAt = signal.ReceivedAt.Add(q.ttl)
+	}
+	answer, err := x.server.node.Signal(x.context(), signal)
+	if err != nil {
+		return err
+	}
+	if answer.Duplicate {
+		x.replayed()
+	}
+	out := x.output()
+	out.b = appendSignalAnswer(out.b[:0], &answer)
+	x.send(200, jsonHeader, out.b)
+	return nil
+}
+
+// unitedID is the id in the body, or its alias in the header.
+func (x *exchange) unitedID(id, field string) (string, error) {
+	header, err := x.idempotencyKey()
+	if err != nil || header == "" {
+		return id, err
+	}
+	return sameID(id, field, header, "the header "+IdempotencyHeader)
+}
+
+// flag is a parameter that is true, false or absent.
+func (x *exchange) flag(name string) (bool, error) {
+	switch value := x.query(name); value {
+	case "", "false", "0":
+		return false, nil
+	case "true", "1":
+		return true, nil
+	default:
+		return false, refuse(workflow.CodeInvalid, fmt.Sprintf("the parameter %s is %q", name, truncate(value)), "it is true or false")
+	}
+}
+
+// signalReceipt shows what became of a signal.
+func (x *exchange) signalReceipt() error {
+	id, err := x.pathID("signal_id")
+	if err != nil {
+		return err
+	}
+	receipts, err := x.server.node.SignalReceipts(x.context(), id, MaxReceipts)
+	if err != nil {
+		return err
+	}
+	var shown []SignalReceipt
+	only := x.query("exec_id")
+	for i := range receipts {
+		if only == "" || receipts[i].ExecID == only {
+			shown = append(shown, signalReceiptOf(&receipts[i]))
+		}
+	}
+	if len(shown) == 0 {
+		return refuse(workflow.CodeNoSignal, fmt.Sprintf("there is no receipt of a signal %q", truncate(id)),
+			"it was never accepted: send it, with the same id")
+	}
+	return x.answer(200, "signal receipt", SignalReceipts{SignalReceipt: shown[0], Others: shown[1:]})
+}
+
+// sendEvent answers after the event is durable; who listens is found afterwards.
+func (x *exchange) sendEvent() error {
+	q, err := decodeEvent(x.in.b)
+	if err != nil {
+		return err
+	}
+	if q.id, err = x.unitedID(q.id, "event_id"); err != nil {
+		return err
+	}
+	event := workflow.Event{
+		ID: q.id, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
+		Source: "api", By: x.by(), ReceivedAt: x.now(), TraceParent: traceParent(x.r.Header.Get("Traceparent")),
+	}
+	if event.ID == "" {
+		event.ID = mintID(x.start)
+	}
+	stored, known, err := x.server.node.Event(x.context(), event)
+	if err != nil {
+		return err
+	}
+	if known {
+		if err := sameBody(&event, stored); err != nil {
+			return err
+		}
+		x.replayed()
+	}
+	out := x.output()
+	out.b = appendEventAnswer(out.b[:0], event.ID, known)
+	x.send(202, jsonHeader, out.b)
+	return nil
+}
+
+// sameBody refuses an id that stands for another event.
+func sameBody(event *workflow.Event, stored *workflow.EventReceipt) error {
+	if stored == nil {
+		return fmt.Errorf("the node knows event %q and has no receipt of it", event.ID)
+	}
+	first, now := stored.Event.Digest(), event.Digest()
+	if first == now {
+		return nil
+	}
+	return &workflow.Refusal{
+		Code:    workflow.CodeIDReused,
+		Message: fmt.Sprintf("the event id %q was used for another event", event.ID),
+		Hint:    "use a new id for a new event, and the same name and payload for a repeat",
+		Details: map[string]any{"first_digest": first, "digest": now},
+	}
+}
+
+// traceParent keeps a W3C trace context of version 00, which is all that fits.
+func traceParent(header string) string {
+	const length = 55
+	if len(header) != length {
+		return ""
+	}
+	for i := range len(header) {
+		c := header[i]
+		if i == 2 || i == 35 || i == 52 {
+			if c != '-' {
+				return ""
+			}
+		} else if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return ""
+		}
+	}
+	return header
+}
+
+// eventReceipt shows what became of an event.
+func (x *exchange) eventReceipt() error {
+	id, err := x.pathID("event_id")
+	if err != nil {
+		return err
+	}
+	receipt, err := x.server.node.EventReceipt(x.context(), id)
+	if err != nil {
+		return err
+	}
+	if receipt == nil {
+		return refuse(workflow.CodeNoEvent, fmt.Sprintf("there is no receipt of an event %q", truncate(id)),
+			"it was never accepted: send it, with the same id")
+	}
+	// A sender may see what became of its event; the content of others' events
+	// is for those who may read executions.
+	withPayload := x.server.keys == nil || x.key.Has(ExecutionsRead)
+	return x.answer(200, "event receipt", eventReceiptOf(receipt, withPayload))
+}
+
+// echo answers a body with itself.
+func (x *exchange) echo() error {
+	x.send(200, jsonHeader, x.in.b)
+	return nil
+}
