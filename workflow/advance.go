@@ -251,9 +251,7 @@ func (t *transition) finish(status Status, failure *Failure) {
 		t.record(Record{Type: WaitClosed, Task: w.Task, Wait: w.ID, Reason: "the execution ended " + string(status)})
 	}
 	for _, b := range t.s.Buffer {
-		if !b.Transient {
-			t.record(Record{Type: SignalDead, Signal: b.ID, Reason: "the execution ended " + string(status) + " before a wait took it"})
-		}
+		t.record(Record{Type: SignalDead, Signal: b.ID, Reason: "the execution ended " + string(status) + " before a wait took it"})
 	}
 	t.s.Waits, t.s.Buffer, t.s.Timers, t.s.Held = nil, nil, nil, nil
 	t.s.Paused = false

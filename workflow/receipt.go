@@ -3,10 +3,10 @@ package workflow
 import "slices"
 
 // Follow folds records into the receipts of the signals that they speak of.
-// arrived are the signals whose acceptance is among the records; known finds
-// the receipt of an earlier one. The receipts that changed come back whole, in
-// the order in which they first changed.
-func Follow(s *State, records []Record, arrived []Signal, known func(signalID string) *Receipt) []Receipt {
+// arrived is the signal whose acceptance is among the records, if any; known
+// finds the receipt of an earlier one. The receipts that changed come back
+// whole, in the order in which they first changed.
+func Follow(s *State, records []Record, arrived *Signal, known func(signalID string) *Receipt) []Receipt {
 	var changed []*Receipt
 	find := func(id string) *Receipt {
 		if i := slices.IndexFunc(changed, func(r *Receipt) bool { return r.SignalID == id }); i >= 0 {
@@ -23,9 +23,7 @@ func Follow(s *State, records []Record, arrived []Signal, known func(signalID st
 			continue
 		}
 		if rec.Type == (Signalled{}).Kind() {
-			if i := slices.IndexFunc(arrived, func(sig Signal) bool { return sig.ID == rec.Signal }); i >= 0 {
-				changed = append(changed, accepted(s, arrived[i], rec))
-			}
+			changed = append(changed, accepted(s, arrived, rec))
 			continue
 		}
 		if r := find(rec.Signal); r != nil {
@@ -43,7 +41,7 @@ func Follow(s *State, records []Record, arrived []Signal, known func(signalID st
 }
 
 // accepted opens the receipt of a signal that has just come.
-func accepted(s *State, sig Signal, rec Record) *Receipt {
+func accepted(s *State, sig *Signal, rec Record) *Receipt {
 	return &Receipt{
 		SignalID: sig.ID, ExecID: s.ExecID, Name: sig.Name, Digest: sig.Digest(), By: sig.By, Source: sig.Source,
 		Fate: FateBuffered, At: rec.At, Steps: []Step{{At: rec.At, What: "accepted", Record: rec.Seq}},

@@ -259,12 +259,12 @@ func (t *transition) retry(id string) {
 func (t *transition) lose(task *Task, ts *TaskState, status Status, failure Failure) {
 	ts.Status, ts.Request, ts.TimeoutMS, ts.Error, ts.UpdatedAt = status, nil, 0, &failure, t.at
 	t.record(Record{Type: TaskEnded, Task: task.ID, Reason: failure.Message, Data: ValueOf(finished{Status: status, Error: &failure})})
-	t.s.Last = task.ID
-	t.s.Context++
 	if task.Parent != "" {
 		t.processed(task, ts)
 		return
 	}
+	t.s.Last = task.ID
+	t.s.Context++
 	way := task.OnError
 	if status == TimedOut && task.OnTimeout != "" {
 		way = task.OnTimeout
@@ -281,12 +281,12 @@ func (t *transition) lose(task *Task, ts *TaskState, status Status, failure Fail
 
 // ended follows the transitions of a task that ended well or was skipped.
 func (t *transition) ended(task *Task, ts *TaskState) {
-	t.s.Last = task.ID
-	t.s.Context++
 	if task.Parent != "" {
 		t.processed(task, ts)
 		return
 	}
+	t.s.Last = task.ID
+	t.s.Context++
 	if task.Final && ts.Status == Success {
 		t.finish(Success, nil)
 		return

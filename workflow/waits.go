@@ -50,14 +50,16 @@ func (t *transition) signalled(in Signalled) bool {
 		return false
 	}
 	t.input(in, Record{Signal: sig.ID})
+	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched, JudgedAt: t.s.Context}
+	b.Reason = "no wait for " + strconv.Quote(sig.Name) + " is open now"
 	if t.s.Paused {
-		t.keep(Buffered{Signal: sig, Transient: in.OnlyIfMatched, Reason: "the execution is paused; the signal is judged when it resumes"})
-		return true
+		b.Reason = "the execution is paused; the signal is judged when it resumes"
 	}
-	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched, Reason: "no wait for " + strconv.Quote(sig.Name) + " is open now"}
-	if !t.judge(&b) {
-		t.keep(b)
+	t.s.Buffer = append(t.s.Buffer, b)
+	if !t.s.Paused {
+		t.judge(sig.ID, 0)
 	}
+	t.keep(sig.ID)
 	return true
 }
 
@@ -83,21 +85,36 @@ func (t *transition) takeable(sig Signal) bool {
 	return false
 }
 
-func (t *transition) keep(b Buffered) {
-	b.JudgedAt = t.s.Context
-	t.s.Buffer = append(t.s.Buffer, b)
-	if b.Transient {
-		return
+// keep tells the history that a signal which has just come stays in the buffer.
+func (t *transition) keep(id string) {
+	b := t.kept(id)
+	switch {
+	case b == nil: // consumed, or gone with the execution
+	case b.Transient:
+		if !t.s.Paused && !t.judging(id) {
+			t.passBy(id)
+		}
+	default:
+		if b.ExpiresAt != 0 {
+			t.arm(TimerExpiry, id, b.ExpiresAt)
+		}
+		t.record(Record{Type: SignalBuffered, Signal: id, Reason: b.Reason})
 	}
-	if b.ExpiresAt != 0 {
-		t.arm(TimerExpiry, b.ID, b.ExpiresAt)
+}
+
+// kept finds a signal in the buffer, nil when it is not there.
+func (t *transition) kept(id string) *Buffered {
+	for i := range t.s.Buffer {
+		if t.s.Buffer[i].ID == id {
+			return &t.s.Buffer[i]
+		}
 	}
-	t.record(Record{Type: SignalBuffered, Signal: b.ID, Reason: b.Reason})
+	return nil
 }
 
 // judgeBuffer judges, in arrival order, the kept signals that came until then
-// and that no wait has judged in the present context. Each consumption changes
-// the context, so it starts over until nothing more is taken.
+// and that the open waits have not judged in the present context. A consumption
+// changes the context, so it starts over until nothing more is taken.
 func (t *transition) judgeBuffer(until Instant) {
 	for !t.s.Status.Finished() {
 		i := slices.IndexFunc(t.s.Buffer, func(b Buffered) bool {
@@ -106,20 +123,18 @@ func (t *transition) judgeBuffer(until Instant) {
 		if i < 0 {
 			return
 		}
-		b := t.s.Buffer[i]
-		b.JudgedAt = t.s.Context
-		before := b.Reason
-		t.s.Buffer[i] = b
-		if t.judging(b.ID) || t.judge(&b) {
+		id, before := t.s.Buffer[i].ID, t.s.Buffer[i].Reason
+		t.s.Buffer[i].JudgedAt = t.s.Context
+		if t.judging(id) {
 			continue
 		}
-		if b.Transient {
-			t.forget(b.ID)
-			continue
-		}
-		t.s.Buffer[i].Reason = b.Reason
-		if b.Reason != before {
-			t.record(Record{Type: SignalBuffered, Signal: b.ID, Reason: b.Reason})
+		t.judge(id, 0)
+		switch b := t.kept(id); {
+		case b == nil || t.judging(id):
+		case b.Transient:
+			t.passBy(id)
+		case b.Reason != before:
+			t.record(Record{Type: SignalBuffered, Signal: id, Reason: b.Reason})
 		}
 	}
 }
@@ -129,16 +144,18 @@ func (t *transition) judging(id string) bool {
 	return slices.ContainsFunc(t.s.Waits, func(w OpenWait) bool { return w.Judging == id })
 }
 
-// judge offers a signal to the open waits of its name. It reports whether one
-// consumed it; otherwise b.Reason says why not, or which processor works on it.
-func (t *transition) judge(b *Buffered) bool {
-	for i := range t.s.Waits {
-		w := &t.s.Waits[i]
+// judge offers a kept signal to the open waits of its name, from the given one
+// on, until one consumes it or has its processor work on it. Otherwise the
+// signal stays, with the reason why.
+func (t *transition) judge(id string, from int) {
+	for i := from; i < len(t.s.Waits); i++ {
+		w, b := &t.s.Waits[i], t.kept(id)
 		if w.Name != b.Name {
 			continue
 		}
 		task := t.def.Task(w.Task)
 		if w.Judging != "" {
+			b.Busy = true
 			b.Reason = "the processor of wait " + w.ID + " works on another signal"
 			continue
 		}
@@ -147,20 +164,18 @@ func (t *transition) judge(b *Buffered) bool {
 			continue
 		}
 		if task.Wait.Processor != nil {
-			w.Judging = b.ID
+			w.Judging = id
 			b.Reason = "the processor of wait " + w.ID + " works on it"
-			b.JudgedAt = t.s.Context
-			t.process(task, b.Signal)
-			return t.s.Status.Finished()
+			t.process(task)
+			return
 		}
 		if verdict := t.verdict(task, b.Signal, nil); !verdict.Holds {
 			t.refuse(w, b, verdict.Reason)
 			continue
 		}
 		t.consume(*w, b.Signal, nil)
-		return true
+		return
 	}
-	return false
 }
 
 // broken says where a payload violates the wait's schema, "" when it does not.
@@ -193,21 +208,18 @@ func (t *transition) refuse(w *OpenWait, b *Buffered, reason string) {
 	b.Reason = "wait " + w.ID + " is open but did not take it: " + reason
 }
 
-// process runs the wait's processor on a signal.
-func (t *transition) process(task *Task, sig Signal) {
+// process runs the wait's processor on the signal that it judges.
+func (t *transition) process(task *Task) {
 	processor := task.Wait.Processor
 	ts := t.taskState(processor)
 	*ts = TaskState{ID: ts.ID, Kind: Basic, Run: ts.Run + 1, Status: Running, Previous: task.ID, CreatedAt: t.at, UpdatedAt: t.at}
 	t.describe(processor, ts)
-	// The signal must be found by the processor's scope while it is not kept yet.
-	if !slices.ContainsFunc(t.s.Buffer, func(b Buffered) bool { return b.ID == sig.ID }) {
-		defer func(n int) { t.s.Buffer = t.s.Buffer[:min(n, len(t.s.Buffer))] }(len(t.s.Buffer))
-		t.s.Buffer = append(t.s.Buffer, Buffered{Signal: sig})
-	}
 	t.work(processor, ts)
 }
 
-// processed judges the signal that the wait's processor has worked on.
+// processed judges the signal that the wait's processor has worked on. The end
+// of a processor is no change of context: otherwise two of them would wake each
+// other for ever.
 func (t *transition) processed(processor *Task, ts *TaskState) {
 	task := t.def.Task(processor.Parent)
 	i := slices.IndexFunc(t.s.Waits, func(w OpenWait) bool { return w.Task == task.ID && w.Judging != "" })
@@ -215,30 +227,42 @@ func (t *transition) processed(processor *Task, ts *TaskState) {
 		return
 	}
 	w := &t.s.Waits[i]
-	k := slices.IndexFunc(t.s.Buffer, func(b Buffered) bool { return b.ID == w.Judging })
-	w.Judging = ""
-	if k < 0 {
-		return // it expired meanwhile
-	}
-	b := t.s.Buffer[k]
+	b := t.kept(w.Judging)
 	result := ValueOf(processorResult{Output: ts.Output})
 	if ts.Status != Success {
 		result = ValueOf(processorResult{Error: ts.Error})
 	}
+	t.unbusy(w.Name)
 	verdict := t.verdict(task, b.Signal, result)
-	switch {
-	case ts.Status != Success && ts.Status != Skipped && task.Wait.Condition == nil:
-		t.refuse(w, &b, "its processor failed: "+ts.Error.Message)
-	case !verdict.Holds:
-		t.refuse(w, &b, verdict.Reason)
-	default:
+	if ts.Status != Success && task.Wait.Condition == nil {
+		verdict = Verdict{Reason: "its processor failed: " + ts.Error.Message}
+	}
+	w.Judging = ""
+	if verdict.Holds {
 		t.consume(*w, b.Signal, result)
 		return
 	}
-	t.s.Buffer[k] = b
-	t.s.Buffer[k].JudgedAt = t.s.Context // this very wait has just refused it
-	if b.Transient {
-		t.forget(b.ID)
+	t.refuse(w, b, verdict.Reason)
+	id := b.ID
+	t.judge(id, i+1)
+	if b := t.kept(id); b != nil && b.Transient && !t.judging(id) {
+		t.passBy(id)
+	}
+}
+
+// passBy forgets an event's delivery that no wait took.
+func (t *transition) passBy(id string) {
+	t.forget(id)
+	t.remember(id)
+	t.record(Record{Type: SignalDead, Signal: id, Reason: "an event that no wait took is not kept"})
+}
+
+// unbusy lets the signals be judged again that met a busy wait of that name.
+func (t *transition) unbusy(name string) {
+	for i := range t.s.Buffer {
+		if b := &t.s.Buffer[i]; b.Name == name && b.Busy {
+			b.Busy, b.JudgedAt = false, 0
+		}
 	}
 }
 
@@ -327,12 +351,8 @@ func (t *transition) close(waitID string) {
 	w := t.s.Waits[i]
 	t.s.Waits = slices.Delete(t.s.Waits, i, i+1)
 	t.disarm(string(TimerDeadline) + ":" + waitID)
-	if processor := t.def.Task(w.Task).Wait.Processor; processor != nil && w.Judging != "" {
-		if ts := t.s.Task(processor.ID); ts != nil && !ts.Status.Finished() {
-			t.disarm(string(TimerRetry) + ":" + processor.ID)
-			t.disarm(string(TimerSleep) + ":" + processor.ID)
-			t.stop(ts)
-		}
+	if w.Judging != "" {
+		t.interrupt(&w)
 	}
 }
 
@@ -356,16 +376,23 @@ func (t *transition) expire(id string) {
 	t.remember(id)
 	t.record(Record{Type: SignalExpired, Signal: id, Reason: "its time to live ended before a wait took it"})
 	for i := range t.s.Waits {
-		w := &t.s.Waits[i]
-		if w.Judging != id {
-			continue
-		}
-		w.Judging = ""
-		if ts := t.s.Task(t.def.Task(w.Task).Wait.Processor.ID); ts != nil {
-			t.stop(ts)
+		if w := &t.s.Waits[i]; w.Judging == id {
+			t.interrupt(w)
+			t.unbusy(w.Name)
 		}
 	}
-	t.s.Context++
+}
+
+// interrupt stops the processor of a wait.
+func (t *transition) interrupt(w *OpenWait) {
+	w.Judging = ""
+	processor := t.def.Task(w.Task).Wait.Processor
+	t.disarm(string(TimerRetry) + ":" + processor.ID)
+	t.disarm(string(TimerSleep) + ":" + processor.ID)
+	if ts := t.s.Task(processor.ID); !ts.Status.Finished() {
+		t.stop(ts)
+	}
+	t.s.Held = slices.DeleteFunc(t.s.Held, func(h HeldInput) bool { return h.task() == processor.ID })
 }
 
 // waitTimedOut ends a wait whose deadline has come.

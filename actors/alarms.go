@@ -1,0 +1,174 @@
+package actors
+
+import (
+	"container/heap"
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// The messages of the alarm clock.
+type (
+	look  struct{}                        // read the next window from the store
+	ring  struct{}                        // the earliest timer may be due
+	armed struct{ due []persistence.Due } // from a commit: timers inside the window
+)
+
+// alarms is the node's alarm clock. Timers live in the store, with the state
+// that armed them; the clock holds those of the next AlarmWindow in memory and
+// fires them as inputs. A timer that is still stored after it fired - its
+// commit failed, the node was busy - is found again at the next look.
+type alarms struct {
+	system *System
+	window workflow.Instant // timers due until then are in the heap
+	heap   dueHeap
+	held   map[string]workflow.Instant // timers in the heap, or fired until the instant plus AlarmAgain
+	timer  *time.Timer
+	looker *time.Timer
+}
+
+func newAlarms(s *System) *alarms {
+	return &alarms{system: s, held: make(map[string]workflow.Instant)}
+}
+
+// Receive implements actor.Actor.
+func (a *alarms) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case look:
+		a.look(ctx)
+	case ring:
+		a.ring(ctx)
+	case armed:
+		for _, due := range m.due {
+			if len(a.heap) >= 2*AlarmBatch {
+				// Memory is full: what comes later than now is left to the next look.
+				a.window = min(a.window, due.At-1)
+			}
+			if due.At <= a.window {
+				a.hold(due)
+			}
+		}
+		a.ring(ctx)
+	case *actor.Stopping:
+		for _, t := range []*time.Timer{a.timer, a.looker} {
+			if t != nil {
+				t.Stop()
+			}
+		}
+	}
+}
+
+// look reads the timers of the next window, and those that are overdue.
+func (a *alarms) look(ctx actor.Context) {
+	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	present := now()
+	for key, fired := range a.held {
+		if fired+workflow.Instant(AlarmAgain.Milliseconds()) < present {
+			delete(a.held, key)
+		}
+	}
+	for i := range a.heap {
+		a.held[a.heap[i].key()] = a.heap[i].At
+	}
+	until := present.Add(AlarmWindow)
+	due, err := a.system.Store.Due(background, until, nil, AlarmBatch)
+	if err != nil {
+		a.system.Logger.Error("timers cannot be read; trying again", "err", err)
+	} else {
+		a.window = until
+		if len(due) == AlarmBatch {
+			// The window is fuller than memory may be: look again after these.
+			a.window = due[len(due)-1].At
+		}
+		for _, d := range due {
+			a.hold(d)
+		}
+	}
+	a.ring(ctx)
+	pause := AlarmWindow / 6
+	if err != nil || len(a.heap) >= AlarmBatch {
+		pause = AlarmCrowded
+	}
+	self, root := ctx.Self(), ctx.ActorSystem().Root
+	a.looker = time.AfterFunc(pause, func() { root.Send(self, look{}) })
+}
+
+func (a *alarms) hold(d persistence.Due) {
+	due := dueTimer(d)
+	if _, ok := a.held[due.key()]; ok {
+		return
+	}
+	a.held[due.key()] = d.At
+	heap.Push(&a.heap, due)
+}
+
+// ring fires what is due and sets the clock for the next.
+func (a *alarms) ring(ctx actor.Context) {
+	present := now()
+	for len(a.heap) > 0 && a.heap[0].At <= present {
+		d := heap.Pop(&a.heap).(dueTimer)
+		a.held[d.key()] = present
+		a.system.Tell(&Deliver{ExecID: d.ExecID, Input: workflow.TimerFired{Stamp: workflow.Stamp{At: present}, Timer: d.Timer}})
+	}
+	if len(a.heap) == 0 {
+		return
+	}
+	if a.timer != nil {
+		a.timer.Stop()
+	}
+	self, root := ctx.Self(), ctx.ActorSystem().Root
+	a.timer = time.AfterFunc(max(time.Until(a.heap[0].At.Time()), time.Millisecond), func() { root.Send(self, ring{}) })
+}
+
+// setAlarms tells the clock of the timers that a commit armed within its window.
+func (s *System) setAlarms(was, now *workflow.State) {
+	var due []persistence.Due
+	limit := workflow.InstantOf(time.Now()).Add(AlarmWindow)
+	for _, t := range now.Alarms() {
+		if t.Due > limit || was != nil && stays(was.Alarms(), t) {
+			continue
+		}
+		due = append(due, persistence.Due{ExecID: now.ExecID, Timer: t.ID, At: t.Due})
+	}
+	if due != nil {
+		s.actors.Root.Send(s.alarms, armed{due: due})
+	}
+}
+
+func stays(timers []workflow.Timer, t workflow.Timer) bool {
+	for _, o := range timers {
+		if o == t {
+			return true
+		}
+	}
+	return false
+}
+
+// dueTimer is a timer in the heap; the earliest comes first.
+type dueTimer persistence.Due
+
+func (d dueTimer) key() string {
+	return d.ExecID + "\x00" + d.Timer + "\x00" + strconv.FormatInt(int64(d.At), 36)
+}
+
+type dueHeap []dueTimer
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].At < h[j].At }
+func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *dueHeap) Push(x any)        { *h = append(*h, x.(dueTimer)) }
+func (h *dueHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}
+
+// afterHold runs fn after the hold that follows a failure.
+func afterHold(fn func()) { time.AfterFunc(RedeliverAfter, fn) }

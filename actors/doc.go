@@ -1,0 +1,12 @@
+// Package actors is who acts: one supervised actor for each execution that has
+// something to do, a supervisor for each shard of them, a router that fans an
+// event to trigger actors and open waits, and the alarm clock. What an execution
+// does with an input is decided by package workflow; what it may rely on is
+// decided by package persistence; actors only bring the two together, in the six
+// steps at the head of execution.go.
+//
+// Proto.Actor is the runtime of the actors of one node. Its traps are handled
+// here: a panic would lose the message, so every Receive recovers and answers
+// the sender; receive timeouts race, so a supervisor sweeps; futures starve
+// under load, so answers are plain callbacks that the store's writer runs.
+package actors

@@ -1,0 +1,253 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// execution is the actor of one execution. Its life is six steps:
+//
+//  1. Take what is in the mailbox, up to TurnSize.
+//  2. Fold workflow.Advance over it, due timers first.
+//  3. Check the new state.
+//  4. Commit: one atomic write, group-committed with other executions'.
+//  5. Only then, from the store's writer, answer the senders.
+//  6. Then perform the effects; their results come back as inputs.
+//
+// Steps 1 to 4 run here and never block on the disk: memory may run ahead of
+// it by MaxFlights commits. Steps 5 and 6 run when the commit is durable. A
+// commit that fails makes memory worthless: the actor hears of it, drops
+// everything, and what was under way is answered or routed again.
+type execution struct {
+	system *System
+	id     string
+	ctx    actor.Context // of the message being handled
+
+	loaded  bool
+	state   *workflow.State // nil: there is no such execution
+	def     *workflow.Definition
+	fresh   map[string]*workflow.Receipt // of signals in commits that may not be durable yet
+	life    int                          // counts the times that memory was dropped
+	queue   []*Deliver
+	turning bool // a turn is in the mailbox
+	leaving bool // stop when nothing is under way
+
+	flights atomic.Int32 // commits on their way to the disk
+	starved atomic.Bool  // the actor wants a turn when one of them lands
+	last    *flight      // the youngest of them
+	pid     *actor.PID   // its own, for those who answer from elsewhere
+}
+
+func newExecution(s *System, id string) *execution {
+	return &execution{system: s, id: id, fresh: make(map[string]*workflow.Receipt)}
+}
+
+// Receive implements actor.Actor.
+func (e *execution) Receive(ctx actor.Context) {
+	e.ctx, e.pid = ctx, ctx.Self()
+	switch m := ctx.Message().(type) {
+	case *Deliver:
+		e.queue = append(e.queue, m)
+		e.wantTurn()
+	case turn:
+		e.turning = false
+		e.takeTurn()
+	case lost:
+		if m.life == e.life {
+			e.drop(m.cause)
+		}
+	case retire:
+		e.leaving = true
+		e.wantTurn()
+	}
+}
+
+// wantTurn puts a turn behind the messages that are in the mailbox already, so
+// that one commit serves all of them.
+func (e *execution) wantTurn() {
+	if !e.turning {
+		e.turning = true
+		e.ctx.Send(e.ctx.Self(), turn{})
+	}
+}
+
+// takeTurn is steps 1 to 4.
+func (e *execution) takeTurn() {
+	if len(e.queue) == 0 {
+		e.leave()
+		return
+	}
+	if e.flights.Load() >= MaxFlights {
+		e.starved.Store(true)
+		if e.flights.Load() >= MaxFlights {
+			return // landing gives the turn back
+		}
+		e.starved.Store(false)
+	}
+	began := time.Now()
+	batch := e.queue[:min(len(e.queue), TurnSize)]
+	e.queue = e.queue[len(batch):]
+	if len(e.queue) > 0 {
+		e.wantTurn()
+	} else {
+		e.queue = nil
+	}
+	e.fold(batch)
+	e.system.Observer.Turn(len(batch), time.Since(began))
+	e.leave()
+}
+
+// leave stops the actor when it is asked to and nothing is under way.
+func (e *execution) leave() {
+	if !e.leaving || len(e.queue) > 0 {
+		return
+	}
+	e.starved.Store(true)
+	if e.flights.Load() == 0 {
+		e.ctx.Stop(e.ctx.Self())
+	}
+}
+
+// fold is steps 2 and 3, with every panic and disagreement contained: the
+// execution is quarantined and everybody who asked is told.
+func (e *execution) fold(batch []*Deliver) {
+	if e.flights.Load() == 0 {
+		clear(e.fresh) // the store has them all
+	}
+	f := &fold{execution: e, began: time.Now(), life: e.life}
+	defer func() {
+		if cause := recover(); cause != nil {
+			e.quarantine(fmt.Sprintf("panic: %v", cause), string(debug.Stack()))
+			f.abandon(batch)
+		}
+	}()
+	if refusal := e.load(batch[0].Fresh); refusal != nil {
+		for _, d := range batch {
+			d.answer(Reply{Err: refusal})
+		}
+		e.ctx.Send(e.ctx.Parent(), retiring{e.id})
+		return
+	}
+	f.was = e.state
+	for _, d := range batch {
+		if err := f.take(d); err != nil {
+			e.quarantine(err.Error(), "")
+			f.abandon(batch)
+			return
+		}
+	}
+	if f.changed() {
+		if err := workflow.Check(f.now); err != nil {
+			e.quarantine("an invariant is broken: "+err.Error(), "")
+			f.abandon(batch)
+			return
+		}
+	}
+	f.commit()
+	if e.state == nil && !e.leaving {
+		e.ctx.Send(e.ctx.Parent(), retiring{e.id})
+	}
+}
+
+// load brings the execution into memory.
+func (e *execution) load(fresh bool) *workflow.Refusal {
+	if cause, ill := e.system.ill.cause(e.id); ill {
+		return quarantined(e.id, cause)
+	}
+	if e.loaded {
+		return nil
+	}
+	if fresh {
+		e.loaded = true
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	snapshot, err := e.system.Store.Load(ctx, e.id)
+	var corrupt *persistence.Corrupt
+	switch {
+	case errors.Is(err, persistence.ErrNotFound):
+		e.loaded = true
+		return nil
+	case errors.As(err, &corrupt):
+		e.system.Logger.Error("execution quarantined: its stored bytes are damaged", "exec_id", e.id, "cause", corrupt.Cause)
+		e.system.Observer.Quarantined("")
+		return quarantined(e.id, corrupt.Error())
+	case err != nil:
+		return unavailable(err)
+	}
+	def, err := e.system.Catalog.Version(snapshot.State.Definition)
+	if err != nil {
+		return quarantined(e.id, fmt.Sprintf("its definition %s cannot be compiled: %v", snapshot.State.Definition, err))
+	}
+	if err := workflow.Check(snapshot.State); err != nil {
+		return quarantined(e.id, "an invariant is broken: "+err.Error())
+	}
+	e.state, e.def, e.loaded = snapshot.State, def, true
+	return nil
+}
+
+// drop forgets everything in memory after a failed commit: what gathered is
+// routed again, to this execution once it is loaded anew or to its new owner.
+func (e *execution) drop(cause error) {
+	e.life++
+	e.loaded, e.state, e.def, e.last = false, nil, nil, nil
+	clear(e.fresh)
+	if errors.Is(cause, persistence.ErrConflict) {
+		e.system.Logger.Info("execution is owned elsewhere, or its commit was overtaken; loading it again", "exec_id", e.id)
+	}
+}
+
+// quarantine keeps a broken execution from doing more harm, with its cause visible.
+func (e *execution) quarantine(cause, stack string) {
+	def := ""
+	if e.def != nil {
+		def = e.def.ID
+	}
+	e.system.Logger.Error("execution quarantined", "exec_id", e.id, "workflow", def, "cause", cause, "stack", stack)
+	e.system.ill.add(e.system, e.id, cause)
+	e.system.Observer.Quarantined(def)
+	e.drop(nil)
+	e.ctx.Send(e.ctx.Parent(), retiring{e.id})
+}
+
+// flight is one commit on its way to the disk, with those who wait for it.
+type flight struct {
+	mu     sync.Mutex
+	landed bool
+	err    error
+	then   []func(error)
+}
+
+// after runs fn when the flight has landed: now, if it has.
+func (f *flight) after(fn func(error)) {
+	f.mu.Lock()
+	if !f.landed {
+		f.then = append(f.then, fn)
+		f.mu.Unlock()
+		return
+	}
+	f.mu.Unlock()
+	fn(f.err)
+}
+
+func (f *flight) land(err error) {
+	f.mu.Lock()
+	f.landed, f.err = true, err
+	then := f.then
+	f.then = nil
+	f.mu.Unlock()
+	for _, fn := range then {
+		fn(err)
+	}
+}

@@ -1,0 +1,338 @@
+package actors
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// fold is one turn under way: the inputs taken so far folded into now.
+type fold struct {
+	*execution
+	began   time.Time
+	was     *workflow.State // before the turn, nil for a new execution
+	now     *workflow.State // after the inputs taken so far, nil while nothing changed
+	records []workflow.Record
+	effects []workflow.Effect
+	moved   []string // ids of the signals whose receipts changed
+	replies []func(error)
+	life    int  // of the execution's memory that it was made from
+	sent    bool // the commit is on its way: replies come from there
+}
+
+func (f *fold) changed() bool { return f.now != nil }
+
+// current is the state that the next input meets.
+func (f *fold) current() *workflow.State {
+	if f.now != nil {
+		return f.now
+	}
+	return f.was
+}
+
+// take gives one input to the state and arranges its reply. An error means that
+// definition and state disagree.
+func (f *fold) take(d *Deliver) error {
+	if start, ok := d.Input.(workflow.Started); ok {
+		return f.start(d, start)
+	}
+	if f.current() == nil {
+		f.reply(d, Reply{Err: notFound(f.id)})
+		return nil
+	}
+	if d.Input == nil {
+		f.effects = append(f.effects, workflow.Outstanding(f.def, f.current())...)
+		f.reply(d, Reply{State: f.current()})
+		return nil
+	}
+	for _, due := range f.current().Overdue(d.Input.When()) {
+		if _, err := f.advance(due); err != nil {
+			return err
+		}
+	}
+	if in, ok := d.Input.(workflow.Signalled); ok {
+		return f.signal(d, in)
+	}
+	if refusal := refuseSteering(f.current(), d.Input); refusal != nil {
+		f.reply(d, Reply{Err: refusal, State: f.current()})
+		return nil
+	}
+	changed, err := f.advance(d.Input)
+	f.reply(d, Reply{State: f.current(), Known: !changed})
+	return err
+}
+
+// start begins the execution, or finds the one that began under the same id.
+func (f *fold) start(d *Deliver, in workflow.Started) error {
+	if s := f.current(); s != nil {
+		if s.WorkflowID == in.WorkflowID && sameJSON(s.Input, in.Input) {
+			f.reply(d, Reply{State: s, Known: true})
+			return nil
+		}
+		f.reply(d, Reply{Err: &workflow.Refusal{
+			Code:    workflow.CodeExecutionExists,
+			Message: fmt.Sprintf("execution %q exists already, of workflow %s with another input", f.id, s.WorkflowID),
+			Hint:    "choose another exec_id, or send the same workflow and input to get the first one",
+			Details: map[string]any{"exec_id": f.id, "workflow_id": s.WorkflowID, "status": s.Status},
+		}})
+		return nil
+	}
+	f.def = d.Definition
+	f.now = &workflow.State{}
+	if _, err := f.advance(in); err != nil {
+		return err
+	}
+	f.reply(d, Reply{State: f.now})
+	return nil
+}
+
+// signal admits a signal, unless it is one that came before.
+func (f *fold) signal(d *Deliver, in workflow.Signalled) error {
+	first, err := f.receipt(in.Signal)
+	if err != nil {
+		f.reply(d, Reply{Err: unavailable(err)})
+		return nil
+	}
+	if first != nil {
+		f.reply(d, repeated(first, in.Signal, f.current()))
+		return nil
+	}
+	if refusal := workflow.Admit(f.def, f.current(), in.Signal); refusal != nil {
+		f.reply(d, Reply{Err: refusal, State: f.current()})
+		return nil
+	}
+	changed, err := f.advance(in)
+	switch {
+	case err != nil:
+		return err
+	case changed:
+		f.reply(d, Reply{Answer: f.fresh[in.Signal.ID].Answer, Matched: true, State: f.now})
+	case in.OnlyIfMatched:
+		f.reply(d, Reply{State: f.current()})
+	default:
+		// The state remembers the id although its receipt was swept.
+		f.reply(d, Reply{Known: true, State: f.current(), Answer: workflow.Answer{
+			SignalID: in.Signal.ID, Outcome: workflow.Delivered, Duplicate: true, Status: f.current().Status}})
+	}
+	return nil
+}
+
+// repeated is the reply to a signal whose id was accepted before.
+func repeated(first *workflow.Receipt, sig workflow.Signal, s *workflow.State) Reply {
+	if digest := sig.Digest(); digest != first.Digest {
+		return Reply{Err: &workflow.Refusal{
+			Code:    workflow.CodeIDReused,
+			Message: fmt.Sprintf("signal_id %q was used before with another name or payload", sig.ID),
+			Hint:    "use a new signal_id for a new signal; this one was not kept",
+			Details: map[string]any{"signal_id": sig.ID, "first_digest": first.Digest, "this_digest": digest},
+		}}
+	}
+	answer := first.Answer
+	answer.Duplicate = true
+	return Reply{Answer: answer, Known: true, Matched: first.Fate == workflow.FateConsumed, State: s}
+}
+
+// receipt finds what a signal of that id was told before, nil when it is new.
+func (f *fold) receipt(sig workflow.Signal) (*workflow.Receipt, error) {
+	if r, ok := f.fresh[sig.ID]; ok {
+		return r, nil
+	}
+	if sig.Minted {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	r, err := f.system.Store.Receipt(ctx, sig.ID, f.id)
+	if errors.Is(err, persistence.ErrNotFound) {
+		return nil, nil
+	}
+	return r, err
+}
+
+// known finds the receipt of a signal that came in an earlier turn.
+func (f *fold) known(signalID string) *workflow.Receipt {
+	r, err := f.receipt(workflow.Signal{ID: signalID})
+	if err != nil || r == nil {
+		return nil
+	}
+	again := *r
+	again.Steps = append([]workflow.Step(nil), r.Steps...)
+	return &again
+}
+
+// advance is step 2 for one input.
+func (f *fold) advance(in workflow.Input) (bool, error) {
+	next, records, effects, err := workflow.Advance(f.def, *f.current(), in)
+	if err != nil || len(records) == 0 {
+		return false, err
+	}
+	f.now = &next
+	f.records = append(f.records, records...)
+	f.effects = append(f.effects, effects...)
+	var arrived *workflow.Signal
+	if in, ok := in.(workflow.Signalled); ok {
+		arrived = &in.Signal
+	}
+	for _, r := range workflow.Follow(f.now, records, arrived, f.known) {
+		f.fresh[r.SignalID] = &r
+		if !slices.Contains(f.moved, r.SignalID) {
+			f.moved = append(f.moved, r.SignalID)
+		}
+	}
+	return true, nil
+}
+
+// reply arranges what the sender hears when everything it rests on is durable.
+func (f *fold) reply(d *Deliver, r Reply) {
+	if d.Reply == nil {
+		return
+	}
+	f.replies = append(f.replies, func(err error) {
+		switch {
+		case errors.Is(err, persistence.ErrConflict) && d.reroutes < MaxReroutes:
+			d.reroutes++
+			f.system.Tell(d)
+		case err != nil:
+			d.Reply(Reply{Err: unavailable(err)})
+		default:
+			d.Reply(r)
+		}
+	})
+}
+
+// abandon answers everybody of a turn that broke before its commit.
+func (f *fold) abandon(batch []*Deliver) {
+	if f.sent {
+		return
+	}
+	cause, _ := f.system.ill.cause(f.id)
+	for _, d := range batch {
+		d.answer(Reply{Err: quarantined(f.id, cause)})
+	}
+}
+
+// commit is step 4, and arranges 5 and 6. A turn that changed nothing answers
+// when the commits it rests on have landed.
+func (f *fold) commit() {
+	f.sent = true
+	if !f.changed() {
+		if f.last != nil {
+			f.last.after(f.speak)
+		} else {
+			f.speak(nil)
+		}
+		return
+	}
+	receipts := make([]workflow.Receipt, len(f.moved))
+	for i, id := range f.moved {
+		receipts[i] = *f.fresh[id]
+	}
+	var events []workflow.Event
+	for _, effect := range f.effects {
+		if emit, ok := effect.(workflow.EmitEvent); ok {
+			events = append(events, emit.Event)
+		}
+	}
+	f.state = f.now
+	f.flights.Add(1)
+	landing := &flight{}
+	f.last = landing
+	f.system.Store.Submit(&persistence.Commit{
+		ExecID: f.id, Expect: version(f.was), Epoch: f.system.Store.Epoch(),
+		Was: f.was, Now: f.now, Records: f.records, Receipts: receipts, Events: events,
+		Working: len(workflow.Outstanding(f.def, f.now)) > 0,
+		Done: func(err error) {
+			f.landed(err)
+			landing.land(err)
+		},
+	})
+}
+
+// speak is steps 5 and 6: it runs when what the turn rests on is durable, or
+// has failed, on the store's writer as a rule, and must not block.
+func (f *fold) speak(err error) {
+	for _, reply := range f.replies {
+		reply(err)
+	}
+	if err == nil {
+		f.system.perform(f.effects)
+	}
+}
+
+// landed ends the turn's flight. The actor hears of it only when it must: when
+// the commit failed, before anybody is routed to it again, or when it waits to go on.
+func (f *fold) landed(err error) {
+	root := f.system.actors.Root
+	if err != nil {
+		root.Send(f.pid, lost{cause: err, life: f.life})
+	}
+	f.speak(err)
+	if err == nil {
+		f.system.setAlarms(f.was, f.now)
+		f.system.watchers.notify(f.id)
+		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.records, time.Since(f.began))
+	}
+	f.flights.Add(-1)
+	if f.starved.CompareAndSwap(true, false) {
+		root.Send(f.pid, turn{})
+	}
+}
+
+func version(s *workflow.State) uint64 {
+	if s == nil {
+		return 0
+	}
+	return s.Version
+}
+
+// refuseSteering says why a pause, resume or cancel makes no sense now.
+func refuseSteering(s *workflow.State, in workflow.Input) *workflow.Refusal {
+	var verb string
+	wrong := s.Status.Finished()
+	switch in.(type) {
+	case workflow.PauseAsked:
+		verb, wrong = "paused", wrong || s.Paused
+	case workflow.ResumeAsked:
+		verb, wrong = "resumed", wrong || !s.Paused
+	case workflow.CancelAsked:
+		verb = "canceled"
+	}
+	if verb == "" || !wrong {
+		return nil
+	}
+	code := workflow.CodeWrongStatus
+	if s.Status.Finished() {
+		code = workflow.CodeFinished
+	}
+	return &workflow.Refusal{
+		Code:    code,
+		Message: fmt.Sprintf("execution %s is %s and cannot be %s", s.ExecID, s.Status, verb),
+		Hint:    "look at its status first",
+		Details: map[string]any{"exec_id": s.ExecID, "status": s.Status},
+	}
+}
+
+// sameJSON reports whether two values are equal whatever the order of their keys.
+func sameJSON(a, b workflow.Value) bool {
+	return bytes.Equal(a, b) || bytes.Equal(canonical(a), canonical(b))
+}
+
+func canonical(v workflow.Value) []byte {
+	if v == nil {
+		return []byte("{}")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(v))
+	decoder.UseNumber()
+	var decoded any
+	if decoder.Decode(&decoded) != nil {
+		return v
+	}
+	return workflow.ValueOf(decoded)
+}

@@ -1,0 +1,73 @@
+package actors
+
+import "time"
+
+// Every bound of the actors, with its reason.
+const (
+	// Shards is the number of supervisors: enough that activation is not serial
+	// on many cores, few enough to sweep often.
+	Shards = 32
+
+	// TurnSize is how many inputs an execution folds into one commit: a turn
+	// stays within a millisecond and within one frame of the store.
+	TurnSize = 64
+
+	// MaxFlights is how many commits of one execution may be on their way to the
+	// disk; beyond that its inputs gather into the next turn.
+	MaxFlights = 2
+
+	// MaxReroutes is how often an input is routed again after its execution
+	// turned out to be owned elsewhere, before the sender is told.
+	MaxReroutes = 5
+
+	// IdleAfter is how long an execution without messages stays in memory.
+	IdleAfter = 15 * time.Second
+
+	// MaxLive executions stay in memory per shard; beyond that the idle ones
+	// leave at the next sweep without waiting for IdleAfter.
+	MaxLive = 2_000
+
+	// SweepEvery is how often a supervisor looks for idle executions.
+	SweepEvery = time.Second
+
+	// MaxAdmitted inputs from outside may be under way in the node; the next one
+	// is refused with Retry-After, because an answer after seconds is worse.
+	MaxAdmitted = 20_000
+
+	// MaxFanouts events are fanned out at a time; the others stay accepted in
+	// the store and follow.
+	MaxFanouts = 1_024
+
+	// FanoutWindow is how many deliveries of one event may be unanswered.
+	FanoutWindow = 1_000
+
+	// MaxDeliveries are listed in an event's receipt; all are counted.
+	MaxDeliveries = 1_000
+
+	// AlarmWindow is how far ahead timers are held in memory, and AlarmBatch how
+	// many are read at a time.
+	AlarmWindow = 30 * time.Second
+	AlarmBatch  = 10_000
+
+	// AlarmCrowded is how soon the clock looks again when memory holds as many
+	// timers as it may: no timer is later than that for it.
+	AlarmCrowded = time.Second
+
+	// AlarmAgain is when a timer that was fired and is still stored is fired again.
+	AlarmAgain = 5 * time.Second
+
+	// RedeliverAfter is the first hold before a result that could not be
+	// committed is delivered again; it doubles up to RedeliverMost.
+	RedeliverAfter = 100 * time.Millisecond
+	RedeliverMost  = 5 * time.Second
+
+	// RecoverBatch is how many working executions are woken at a time at start.
+	RecoverBatch = 500
+
+	// storeTimeout bounds one read from the store by an actor.
+	storeTimeout = 10 * time.Second
+
+	// unavailableRetryAfter is what a sender is asked to hold when the store or
+	// the node cannot take more.
+	unavailableRetryAfter = time.Second
+)

@@ -1,0 +1,90 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Deliver brings an input to an execution. A nil Input wakes it: it performs
+// again what its state is waiting for.
+type Deliver struct {
+	ExecID     string
+	Input      workflow.Input
+	Definition *workflow.Definition // of a Started
+	Fresh      bool                 // a Started under an id that nobody can have used: there is nothing to load
+
+	// Reply is called exactly once, after the commit or with an error, from any
+	// goroutine; it must not block. Nil: nobody waits.
+	Reply func(Reply)
+
+	reroutes int
+}
+
+// Reply is what became of a delivered input.
+type Reply struct {
+	Answer  workflow.Answer // of a Signalled
+	Matched bool            // a Signalled{OnlyIfMatched} was taken by a wait
+	State   *workflow.State // the execution afterwards; nil with an error
+	Known   bool            // the input had been applied before
+	Err     error           // *workflow.Refusal where the sender can do something
+}
+
+func (d *Deliver) answer(r Reply) {
+	if d.Reply != nil {
+		d.Reply(r)
+	}
+}
+
+// The messages that actors of one node send each other.
+type (
+	turn struct{} // execution to itself: fold what has gathered
+	lost struct { // store to execution: a commit failed, memory is worth nothing
+		cause error
+		life  int
+	}
+	retire   struct{}                   // supervisor to execution: finish and stop
+	retiring struct{ execID string }    // execution to supervisor: I want to stop
+	sweep    struct{}                   // to a supervisor, every SweepEvery
+	census   struct{ reply chan<- int } // to a supervisor: how many live executions
+)
+
+// unavailable is what a sender is told when the store did not take a commit.
+func unavailable(cause error) *workflow.Refusal {
+	return &workflow.Refusal{
+		Code:       workflow.CodeStoreUnavailable,
+		Message:    "the store did not confirm the write: " + cause.Error(),
+		Hint:       "nothing was acknowledged; send it again with the same id",
+		RetryAfter: unavailableRetryAfter,
+	}
+}
+
+func overloaded() *workflow.Refusal {
+	return &workflow.Refusal{
+		Code:       workflow.CodeOverloaded,
+		Message:    "the node has as many messages under way as it takes; this one was not kept",
+		Hint:       "send it again after a moment, with the same id",
+		RetryAfter: unavailableRetryAfter,
+	}
+}
+
+func stopping() *workflow.Refusal {
+	return &workflow.Refusal{
+		Code:       workflow.CodeStopping,
+		Message:    "the node is stopping; this message was not kept",
+		Hint:       "send it again, with the same id, when it is back",
+		RetryAfter: unavailableRetryAfter,
+	}
+}
+
+func notFound(execID string) *workflow.Refusal {
+	return &workflow.Refusal{
+		Code:    workflow.CodeNoExecution,
+		Message: "there is no execution " + quote(execID),
+		Hint:    "check the id; finished executions are forgotten after the node's retention",
+		Details: map[string]any{"exec_id": execID},
+	}
+}
+
+// now is the present as the core counts it.
+func now() workflow.Instant { return workflow.InstantOf(time.Now()) }

@@ -1,0 +1,459 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/google/uuid"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// The messages around an event's fan-out.
+type (
+	fan      struct{ receipt *workflow.EventReceipt } // to the router: an event is durable
+	catchUp  struct{}                                 // to the router: look for events that are not fanned out
+	fanned   struct{ eventID string }                 // fan-out to router: finished
+	reached  struct{ delivery workflow.Delivery }     // listener to fan-out
+	passed   struct{ reason string }                  // wait to fan-out: not taken
+	settled  struct{ err error }                      // store to fan-out
+	nextPage struct{}                                 // fan-out to itself
+)
+
+// router gives each durable event to a fan-out of its own, MaxFanouts at a
+// time. What does not fit stays accepted in the store and is caught up with.
+type router struct {
+	system   *System
+	running  map[string]*actor.PID // fan-outs by event
+	triggers map[triggerKey]*actor.PID
+	behind   bool // the store holds accepted events that no fan-out has taken
+}
+
+type triggerKey struct {
+	workflow string
+	index    int
+}
+
+func newRouter(s *System) *router {
+	return &router{system: s, running: make(map[string]*actor.PID), triggers: make(map[triggerKey]*actor.PID)}
+}
+
+// Receive implements actor.Actor.
+func (r *router) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case fan:
+		r.fan(ctx, m.receipt)
+	case catchUp:
+		r.behind = true
+		r.catchUp(ctx)
+	case fanned:
+		delete(r.running, m.eventID)
+		if r.behind && len(r.running) < MaxFanouts/2 {
+			r.catchUp(ctx)
+		}
+	case *actor.Terminated:
+		for key, pid := range r.triggers {
+			if pid.Equal(m.Who) {
+				delete(r.triggers, key)
+			}
+		}
+		for id, pid := range r.running {
+			if pid.Equal(m.Who) {
+				delete(r.running, id)
+			}
+		}
+	}
+}
+
+func (r *router) fan(ctx actor.Context, receipt *workflow.EventReceipt) {
+	id := receipt.Event.ID
+	if r.running[id] != nil {
+		return
+	}
+	if len(r.running) >= MaxFanouts {
+		r.behind = true
+		return
+	}
+	listeners := r.system.Catalog.Listeners(receipt.Event.Name)
+	triggers := make([]*actor.PID, len(listeners))
+	for i, l := range listeners {
+		triggers[i] = r.trigger(ctx, l)
+	}
+	props := actor.PropsFromProducer(func() actor.Actor {
+		return &fanout{system: r.system, receipt: receipt, listeners: listeners, triggers: triggers}
+	})
+	r.running[id] = ctx.Spawn(props)
+}
+
+// trigger finds the actor of a trigger, or makes it.
+func (r *router) trigger(ctx actor.Context, l Listener) *actor.PID {
+	key := triggerKey{l.Definition.ID, l.Index}
+	pid := r.triggers[key]
+	if pid == nil {
+		pid = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return &trigger{system: r.system} }))
+		r.triggers[key] = pid
+	}
+	return pid
+}
+
+// catchUp takes accepted events from the store, as many as fit.
+func (r *router) catchUp(ctx actor.Context) {
+	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	r.behind = false
+	for after := ""; ; {
+		open, err := r.system.Store.OpenEvents(background, after, MaxFanouts)
+		if err != nil {
+			r.system.Logger.Error("the events that are not fanned out cannot be read; trying again with the next", "err", err)
+			r.behind = true
+			return
+		}
+		for _, receipt := range open {
+			r.fan(ctx, receipt)
+			after = receipt.Event.ID
+		}
+		if len(open) == 0 || r.behind {
+			return
+		}
+	}
+}
+
+// fanout brings one event to everybody who listens: to the actor of each
+// trigger of that name, and to each open wait of that name. Starting and
+// delivering are idempotent - ids derive from the event - so a fan-out that a
+// crash interrupts is simply done again.
+type fanout struct {
+	system    *System
+	receipt   *workflow.EventReceipt
+	listeners []Listener
+	triggers  []*actor.PID
+	open      int    // deliveries without an answer
+	cursor    string // of the next page of waits
+	paged     bool   // all pages were read
+	skipped   int    // waits that did not take it
+	reason    string // of the last of those
+	failed    bool   // something must be tried again
+	settling  bool
+}
+
+// Receive implements actor.Actor.
+func (f *fanout) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		for i, pid := range f.triggers {
+			f.open++
+			ctx.Send(pid, triggered{listener: f.listeners[i], event: f.receipt.Event, fanout: ctx.Self()})
+		}
+		f.page(ctx)
+	case nextPage:
+		f.page(ctx)
+	case reached:
+		f.open--
+		f.note(m.delivery)
+	case passed:
+		f.open--
+		f.skipped++
+		f.reason = m.reason
+	case settled:
+		if m.err != nil {
+			f.system.Logger.Warn("the receipt of an event could not be settled; its fan-out is done again", "event_id", f.receipt.Event.ID, "err", m.err)
+			f.again(ctx)
+			return
+		}
+		f.leave(ctx)
+		return
+	}
+	f.settle(ctx)
+}
+
+// page delivers to the next open waits of the event's name.
+func (f *fanout) page(ctx actor.Context) {
+	if f.paged || f.open > FanoutWindow/2 {
+		return
+	}
+	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	page, err := f.system.Store.Waits(background, workflow.WaitQuery{Name: f.receipt.Event.Name, Limit: FanoutWindow / 2, Cursor: f.cursor})
+	if err != nil {
+		f.system.Logger.Warn("the waits for an event cannot be read; its fan-out is done again", "event_id", f.receipt.Event.ID, "err", err)
+		f.paged, f.failed = true, true
+		return
+	}
+	f.cursor, f.paged = page.Next, page.Next == ""
+	for i, row := range page.Items {
+		if i > 0 && page.Items[i-1].ExecID == row.ExecID {
+			continue // one delivery per execution; it looks at all of its waits
+		}
+		f.deliver(ctx, row)
+	}
+}
+
+func (f *fanout) deliver(ctx actor.Context, row workflow.WaitRow) {
+	f.open++
+	ev := f.receipt.Event
+	self, root := ctx.Self(), ctx.ActorSystem().Root
+	f.system.Tell(&Deliver{
+		ExecID: row.ExecID,
+		Input: workflow.Signalled{
+			Stamp: workflow.Stamp{At: now()}, OnlyIfMatched: true,
+			Signal: workflow.Signal{ID: ev.ID, ExecID: row.ExecID, Name: ev.Name, Payload: ev.Payload,
+				CorrelationID: ev.CorrelationID, Source: "event", By: ev.By, ReceivedAt: ev.ReceivedAt},
+		},
+		Reply: func(r Reply) {
+			if r.Err == nil && !r.Matched {
+				root.Send(self, passed{reason: row.ExecID + ": its wait did not take the event"})
+				return
+			}
+			d := workflow.Delivery{Kind: "wait", WorkflowID: row.WorkflowID, ExecID: row.ExecID, WaitID: row.ID, Outcome: "delivered", At: now()}
+			if r.Err != nil {
+				d.Outcome, d.Reason = outcomeOf(r.Err), r.Err.Error()
+			} else if r.Answer.WaitID != "" {
+				d.WaitID = r.Answer.WaitID
+			}
+			root.Send(self, reached{delivery: d})
+		},
+	})
+}
+
+// outcomeOf tells a listener that refuses for good from one to try again.
+func outcomeOf(err error) string {
+	var refusal *workflow.Refusal
+	if errors.As(err, &refusal) {
+		switch refusal.Code {
+		case workflow.CodeStoreUnavailable, workflow.CodeStopping, workflow.CodeTimeout:
+			return again
+		}
+	}
+	return "refused"
+}
+
+// again is the outcome of a delivery that must be repeated.
+const again = "again"
+
+func (f *fanout) note(d workflow.Delivery) {
+	if d.Outcome == again {
+		f.failed = true
+		return
+	}
+	if len(f.receipt.Deliveries) < MaxDeliveries {
+		f.receipt.Deliveries = append(f.receipt.Deliveries, d)
+	}
+}
+
+// settle reads on while there is more, and writes the receipt at the end.
+func (f *fanout) settle(ctx actor.Context) {
+	if !f.paged {
+		if f.open <= FanoutWindow/2 {
+			ctx.Send(ctx.Self(), nextPage{})
+		}
+		return
+	}
+	if f.open > 0 || f.settling {
+		return
+	}
+	if f.failed {
+		f.again(ctx)
+		return
+	}
+	f.settling = true
+	f.receipt.Fate = workflow.FateDead
+	for _, d := range f.receipt.Deliveries {
+		if d.Outcome == "started" || d.Outcome == "delivered" {
+			f.receipt.Fate = workflow.FateConsumed
+		}
+	}
+	f.receipt.Reason = f.why()
+	slices.SortStableFunc(f.receipt.Deliveries, func(a, b workflow.Delivery) int { return int(a.At - b.At) })
+	self, root := ctx.Self(), ctx.ActorSystem().Root
+	f.system.Observer.Event(string(f.receipt.Fate))
+	f.system.Store.SettleEvent(f.receipt, func(err error) { root.Send(self, settled{err: err}) })
+}
+
+func (f *fanout) why() string {
+	switch {
+	case f.receipt.Fate == workflow.FateConsumed:
+		return ""
+	case len(f.receipt.Deliveries) > 0:
+		return "every listener refused it"
+	case f.skipped > 0:
+		return fmt.Sprintf("%d open waits of that name did not take it, the last: %s", f.skipped, f.reason)
+	}
+	return fmt.Sprintf("no trigger and no open wait listens for %q", f.receipt.Event.Name)
+}
+
+// again leaves the event accepted; the router finds it in the store once more.
+func (f *fanout) again(ctx actor.Context) {
+	f.leave(ctx)
+	root, router := ctx.ActorSystem().Root, f.system.router
+	afterHold(func() { root.Send(router, catchUp{}) })
+}
+
+func (f *fanout) leave(ctx actor.Context) {
+	ctx.Send(ctx.Parent(), fanned{eventID: f.receipt.Event.ID})
+	ctx.Stop(ctx.Self())
+}
+
+// trigger starts executions of one workflow for the events that it accepts.
+type trigger struct{ system *System }
+
+// triggered asks a trigger to judge an event.
+type triggered struct {
+	listener Listener
+	event    workflow.Event
+	fanout   *actor.PID
+}
+
+// Receive implements actor.Actor.
+func (t *trigger) Receive(ctx actor.Context) {
+	m, ok := ctx.Message().(triggered)
+	if !ok {
+		return
+	}
+	d := workflow.Delivery{Kind: "trigger", WorkflowID: m.listener.Definition.ID, At: now()}
+	defer func() {
+		// A listener that breaks must not touch the others, nor lose the answer.
+		if cause := recover(); cause != nil {
+			t.system.Logger.Error("a trigger broke on an event", "workflow", d.WorkflowID, "event_id", m.event.ID, "cause", cause, "stack", string(debug.Stack()))
+			d.Outcome, d.Reason = "failed", fmt.Sprint("the trigger broke: ", cause)
+			ctx.Send(m.fanout, reached{delivery: d})
+		}
+	}()
+	spec := m.listener.Definition.Triggers[m.listener.Index]
+	if outcome, reason := accepts(spec, m.event); outcome != "" {
+		d.Outcome, d.Reason = outcome, reason
+		ctx.Send(m.fanout, reached{delivery: d})
+		return
+	}
+	t.start(ctx, m, d)
+}
+
+// accepts judges an event by the trigger's schema and filter; "" means yes.
+func accepts(spec workflow.Trigger, ev workflow.Event) (outcome, reason string) {
+	payload := ev.Payload
+	if payload == nil {
+		payload = workflow.Value("{}")
+	}
+	if spec.Schema != nil {
+		if broken := spec.Schema.Check(payload); len(broken) > 0 {
+			return "refused", fmt.Sprintf("the payload violates the trigger's schema at %q: %s", broken[0].Pointer, broken[0].Message)
+		}
+	}
+	if spec.Filter != nil {
+		envelope := workflow.ValueOf(map[string]workflow.Value{"payload": payload})
+		if verdict := spec.Filter.Judge(&workflow.Scope{Payload: payload, Signal: envelope, Now: ev.ReceivedAt}); !verdict.Holds {
+			return "ignored", "the trigger's filter is false: " + verdict.Reason
+		}
+	}
+	return "", ""
+}
+
+func (t *trigger) start(ctx actor.Context, m triggered, d workflow.Delivery) {
+	def, ev := m.listener.Definition, m.event
+	d.ExecID = DerivedID(ev.ID, def.ID, m.listener.Index)
+	input, broken := Input(def, ev.Payload)
+	if broken != nil {
+		d.Outcome, d.Reason = "refused", broken.Error()
+		ctx.Send(m.fanout, reached{delivery: d})
+		return
+	}
+	root := ctx.ActorSystem().Root
+	t.system.Tell(&Deliver{
+		ExecID: d.ExecID, Definition: def,
+		Input: workflow.Started{
+			Stamp: workflow.Stamp{At: now()}, ExecID: d.ExecID, WorkflowID: def.ID, Definition: def.Hash, Input: input, By: ev.By,
+			Origin: &workflow.Origin{Type: "signal", Name: ev.Name, Payload: ev.Payload, EventID: ev.ID, CorrelationID: ev.CorrelationID},
+		},
+		Reply: func(r Reply) {
+			d.Outcome, d.At = "started", now()
+			var refusal *workflow.Refusal
+			switch {
+			case r.Err == nil:
+			case errors.As(r.Err, &refusal) && refusal.Code == workflow.CodeExecutionExists:
+				// The definition's defaults changed between two attempts at the
+				// same start: the first one stands.
+			default:
+				d.Outcome, d.Reason = outcomeOf(r.Err), r.Err.Error()
+			}
+			root.Send(m.fanout, reached{delivery: d})
+		},
+	})
+}
+
+// Input fills the defaults of a workflow's input schema into an input and
+// checks it; the refusal lists every violation.
+func Input(def *workflow.Definition, input workflow.Value) (workflow.Value, *workflow.Refusal) {
+	if def.Input == nil {
+		return input, nil
+	}
+	if input == nil {
+		input = workflow.Value("{}")
+	}
+	input = def.Input.Default(input)
+	broken := def.Input.Check(input)
+	if len(broken) == 0 {
+		return input, nil
+	}
+	return nil, &workflow.Refusal{
+		Code:       workflow.CodeInputInvalid,
+		Message:    fmt.Sprintf("the input violates the schema of workflow %s at %q: %s", def.ID, broken[0].Pointer, broken[0].Message),
+		Hint:       "correct the input at the pointers listed; nothing was started",
+		Violations: broken,
+		Details:    map[string]any{"workflow_id": def.ID},
+	}
+}
+
+// triggerSpace is the name space of the ids that derive from events (RFC 9562,
+// version 5): the same event and trigger always start the same execution.
+var triggerSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("signalbox:trigger"))
+
+// DerivedID is the id of the execution that an event starts through a trigger.
+func DerivedID(eventID, workflowID string, trigger int) string {
+	return uuid.NewSHA1(triggerSpace, fmt.Appendf(nil, "%s\x00%s\x00%d", eventID, workflowID, trigger)).String()
+}
+
+// Event accepts an event: it returns when the event is durable, and hands it to
+// the router unless it was accepted before.
+func (s *System) Event(ctx context.Context, ev workflow.Event) (*workflow.EventReceipt, bool, error) {
+	if s.stopping.Load() {
+		return nil, false, stopping()
+	}
+	if err := s.Store.Health(); err != nil {
+		return nil, false, unavailable(err)
+	}
+	if s.admitted.Add(1) > MaxAdmitted {
+		s.admitted.Add(-1)
+		return nil, false, overloaded()
+	}
+	answers := make(chan eventAnswer, 1)
+	s.Store.AcceptEvent(ev, func(stored *workflow.EventReceipt, known bool, err error) {
+		s.admitted.Add(-1)
+		if err == nil && !known {
+			receipt := *stored
+			s.actors.Root.Send(s.router, fan{receipt: &receipt})
+		}
+		answers <- eventAnswer{stored, known, err}
+	})
+	select {
+	case a := <-answers:
+		if a.err != nil {
+			if errors.Is(a.err, persistence.ErrClosed) {
+				return nil, false, stopping()
+			}
+			return nil, false, unavailable(a.err)
+		}
+		return a.stored, a.known, nil
+	case <-ctx.Done():
+		return nil, false, timedOut(ctx.Err())
+	}
+}
+
+type eventAnswer struct {
+	stored *workflow.EventReceipt
+	known  bool
+	err    error
+}

@@ -1,0 +1,137 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// supervisor owns the executions of one shard. Everything for them passes
+// through it, so no execution is activated twice in one node and none is sent a
+// message after it has left: one that leaves is first taken off the list, and
+// what comes for it meanwhile waits until it is gone.
+type supervisor struct {
+	system *System
+	live   map[string]*child
+	byPID  map[string]string // execution by its actor's id
+	ticker *time.Timer
+	drain  *drain // asked for and not finished
+	closed bool   // a drain was asked for: nothing new comes to life
+}
+
+type child struct {
+	pid      *actor.PID
+	used     time.Time
+	retiring bool
+	waiting  []*Deliver // for the one that comes after it
+}
+
+// drain asks a supervisor to let all of its executions finish.
+type drain struct{ done chan<- error }
+
+func newSupervisor(s *System) *supervisor {
+	return &supervisor{system: s, live: make(map[string]*child), byPID: make(map[string]string)}
+}
+
+// Receive implements actor.Actor.
+func (s *supervisor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		s.schedule(ctx)
+	case *actor.Stopping:
+		if s.ticker != nil {
+			s.ticker.Stop()
+		}
+	case *Deliver:
+		s.deliver(ctx, m)
+	case retiring:
+		s.retire(ctx, m.execID)
+	case *actor.Terminated:
+		s.gone(ctx, m.Who)
+	case sweep:
+		s.sweep(ctx)
+		s.schedule(ctx)
+	case census:
+		m.reply <- len(s.live)
+	case drain:
+		s.drain, s.closed = &m, true
+		for id := range s.live {
+			s.retire(ctx, id)
+		}
+		s.drained()
+	}
+}
+
+func (s *supervisor) schedule(ctx actor.Context) {
+	self, root := ctx.Self(), ctx.ActorSystem().Root
+	s.ticker = time.AfterFunc(SweepEvery, func() { root.Send(self, sweep{}) })
+}
+
+func (s *supervisor) deliver(ctx actor.Context, d *Deliver) {
+	c := s.live[d.ExecID]
+	if c == nil && s.closed {
+		d.answer(Reply{Err: stopping()})
+		return
+	}
+	if c == nil {
+		c = s.spawn(ctx, d.ExecID)
+	}
+	if c.retiring {
+		c.waiting = append(c.waiting, d)
+		return
+	}
+	c.used = time.Now()
+	ctx.Send(c.pid, d)
+}
+
+func (s *supervisor) spawn(ctx actor.Context, execID string) *child {
+	props := actor.PropsFromProducer(func() actor.Actor { return newExecution(s.system, execID) },
+		actor.WithMailbox(actor.UnboundedLockfree()))
+	c := &child{pid: ctx.Spawn(props)}
+	s.live[execID] = c
+	s.byPID[c.pid.Id] = execID
+	return c
+}
+
+// retire tells an execution to leave once it has finished what it has.
+func (s *supervisor) retire(ctx actor.Context, execID string) {
+	c := s.live[execID]
+	if c == nil || c.retiring {
+		return
+	}
+	c.retiring = true
+	ctx.Send(c.pid, retire{})
+}
+
+// gone forgets an execution that left; what came for it meanwhile starts it anew.
+func (s *supervisor) gone(ctx actor.Context, who *actor.PID) {
+	execID, ok := s.byPID[who.Id]
+	if !ok {
+		return
+	}
+	waiting := s.live[execID].waiting
+	delete(s.byPID, who.Id)
+	delete(s.live, execID)
+	s.system.left.Add(1)
+	for _, d := range waiting {
+		s.deliver(ctx, d)
+	}
+	s.drained()
+}
+
+func (s *supervisor) sweep(ctx actor.Context) {
+	idle := time.Now().Add(-IdleAfter)
+	crowded := len(s.live) > MaxLive
+	for id, c := range s.live {
+		if c.used.Before(idle) || crowded && time.Since(c.used) > SweepEvery {
+			s.retire(ctx, id)
+		}
+	}
+}
+
+func (s *supervisor) drained() {
+	if s.drain != nil && len(s.live) == 0 {
+		s.drain.done <- nil
+		s.drain = nil
+	}
+}

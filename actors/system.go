@@ -1,0 +1,297 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Catalog finds definitions.
+type Catalog interface {
+	// Version returns the definition of that content hash.
+	Version(hash string) (*workflow.Definition, error)
+	// Listeners returns the triggers that an event of that name starts.
+	Listeners(event string) []Listener
+}
+
+// Listener is one trigger of one current workflow.
+type Listener struct {
+	Definition *workflow.Definition
+	Index      int // of the trigger in its workflow
+}
+
+// Hands do the work of tasks, outside of the actors. Run never blocks; done is
+// called once, from any goroutine, unless the attempt is cancelled first.
+type Hands interface {
+	Run(job workflow.RunTask, done func(workflow.Input))
+	Cancel(workflow.CancelTask)
+}
+
+// Observer is told what happens, for metrics. Its methods must not block.
+type Observer interface {
+	Signal(outcome string)
+	Event(outcome string)
+	Committed(def string, was, now *workflow.State, records []workflow.Record, took time.Duration)
+	Turn(inputs int, took time.Duration)
+	Quarantined(def string)
+}
+
+// Options are what a System needs.
+type Options struct {
+	Store    persistence.Store
+	Catalog  Catalog
+	Hands    Hands
+	Observer Observer
+	Logger   *slog.Logger
+}
+
+// System is the actors of one node.
+type System struct {
+	Options
+	actors   *actor.ActorSystem
+	shards   [Shards]*actor.PID
+	router   *actor.PID
+	alarms   *actor.PID
+	seed     maphash.Seed
+	admitted atomic.Int64
+	watchers watchers
+	ill      quarantine
+	stopping atomic.Bool
+	left     atomic.Uint64 // executions that left memory
+}
+
+// NewSystem prepares the actors; Start brings them to life.
+func NewSystem(o Options) *System {
+	return &System{Options: o, seed: maphash.MakeSeed()}
+}
+
+// Start spawns the actors and resumes what the store says is unfinished: the
+// work of executions, the fan-out of events, the timers. It returns when all of
+// it is under way.
+func (s *System) Start(ctx context.Context) error {
+	if err := s.ill.load(ctx, s.Store); err != nil {
+		return err
+	}
+	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return s.Logger.With("component", "actors")
+	}))
+	// A panic that escapes an actor's own recovery stops that actor; its
+	// supervisor sees it terminated and makes a new one on demand.
+	stop := actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })
+	for i := range s.shards {
+		props := actor.PropsFromProducer(func() actor.Actor { return newSupervisor(s) }, actor.WithSupervisor(stop))
+		s.shards[i] = s.actors.Root.SpawnPrefix(props, "shard"+strconv.Itoa(i))
+	}
+	s.router = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return newRouter(s) }, actor.WithSupervisor(stop)))
+	s.alarms = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return newAlarms(s) }))
+	if err := s.recover(ctx); err != nil {
+		return err
+	}
+	s.actors.Root.Send(s.alarms, look{})
+	return nil
+}
+
+// recover wakes the executions whose work was interrupted and hands unfinished
+// events to the router.
+func (s *System) recover(ctx context.Context) error {
+	for after := ""; ; {
+		ids, err := s.Store.Working(ctx, after, RecoverBatch)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			break
+		}
+		var wave sync.WaitGroup
+		for _, id := range ids {
+			wave.Add(1)
+			s.Tell(&Deliver{ExecID: id, Reply: func(Reply) { wave.Done() }})
+		}
+		wave.Wait()
+		after = ids[len(ids)-1]
+	}
+	s.actors.Root.Send(s.router, catchUp{})
+	return nil
+}
+
+// Stop refuses new inputs, lets the executions finish what they have and stops
+// the actors. The store stays open.
+func (s *System) Stop(ctx context.Context) error {
+	s.stopping.Store(true)
+	root := s.actors.Root
+	root.Stop(s.alarms)
+	root.Stop(s.router)
+	done := make(chan error, Shards)
+	for _, pid := range s.shards {
+		root.Send(pid, drain{done: done})
+	}
+	for range s.shards {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for _, pid := range s.shards {
+		root.Stop(pid)
+	}
+	s.actors.Shutdown()
+	return nil
+}
+
+// Tell delivers without waiting; d.Reply is called in any case.
+func (s *System) Tell(d *Deliver) {
+	s.actors.Root.Send(s.shards[s.shard(d.ExecID)], d)
+}
+
+func (s *System) shard(execID string) uint64 {
+	return maphash.String(s.seed, execID) % Shards
+}
+
+// Ask delivers an input from outside and waits for its reply. When the context
+// ends first the outcome is unknown to the caller, and the refusal says so.
+func (s *System) Ask(ctx context.Context, d *Deliver) (Reply, error) {
+	if s.stopping.Load() {
+		return Reply{}, stopping()
+	}
+	if err := s.Store.Health(); err != nil {
+		return Reply{}, unavailable(err)
+	}
+	if s.admitted.Add(1) > MaxAdmitted {
+		s.admitted.Add(-1)
+		return Reply{}, overloaded()
+	}
+	replies := make(chan Reply, 1)
+	d.Reply = func(r Reply) {
+		s.admitted.Add(-1)
+		replies <- r
+	}
+	s.Tell(d)
+	select {
+	case r := <-replies:
+		return r, r.Err
+	case <-ctx.Done():
+		return Reply{}, timedOut(ctx.Err())
+	}
+}
+
+func timedOut(cause error) error {
+	return &workflow.Refusal{
+		Code:       workflow.CodeTimeout,
+		Message:    "no answer came in time, so the outcome is unknown: " + cause.Error(),
+		Hint:       "send it again with the same id: if the first one was kept you get its receipt",
+		RetryAfter: unavailableRetryAfter,
+	}
+}
+
+// Live counts the executions in memory.
+func (s *System) Live(ctx context.Context) int {
+	counts := make(chan int, Shards)
+	for _, pid := range s.shards {
+		s.actors.Root.Send(pid, census{reply: counts})
+	}
+	total := 0
+	for range s.shards {
+		select {
+		case n := <-counts:
+			total += n
+		case <-ctx.Done():
+			return total
+		}
+	}
+	return total
+}
+
+// Passivated counts the executions that left memory so far.
+func (s *System) Passivated() uint64 { return s.left.Load() }
+
+// Admitted counts the inputs from outside that are under way.
+func (s *System) Admitted() int64 { return s.admitted.Load() }
+
+// Watch returns a channel that gets a value, without blocking anybody, after
+// each commit of the execution; stop ends the watch.
+func (s *System) Watch(execID string) (changed <-chan struct{}, stop func()) {
+	return s.watchers.add(execID)
+}
+
+// perform does what a commit asked for, now that it is durable. It never blocks.
+func (s *System) perform(effects []workflow.Effect) {
+	for _, effect := range effects {
+		switch e := effect.(type) {
+		case workflow.RunTask:
+			s.Hands.Run(e, func(in workflow.Input) { s.redeliver(e.ExecID, in, RedeliverAfter) })
+		case workflow.CancelTask:
+			s.Hands.Cancel(e)
+		case workflow.EmitEvent:
+			s.actors.Root.Send(s.router, fan{receipt: &workflow.EventReceipt{Event: e.Event, Fate: workflow.FateAccepted}})
+		}
+	}
+}
+
+// redeliver brings the result of an attempt home, again and again while the
+// store does not take it: work that was done is not done twice for that.
+func (s *System) redeliver(execID string, in workflow.Input, hold time.Duration) {
+	s.Tell(&Deliver{ExecID: execID, Input: in, Reply: func(r Reply) {
+		var refusal *workflow.Refusal
+		again := errors.As(r.Err, &refusal) && (refusal.Code == workflow.CodeStoreUnavailable || refusal.Code == workflow.CodeTimeout)
+		if again && !s.stopping.Load() {
+			time.AfterFunc(hold, func() { s.redeliver(execID, in, min(2*hold, RedeliverMost)) })
+		}
+	}})
+}
+
+// watchers are the channels that want to know of an execution's commits.
+type watchers struct {
+	mu    sync.RWMutex
+	byID  map[string]map[chan struct{}]bool
+	count atomic.Int64
+}
+
+func (w *watchers) add(execID string) (<-chan struct{}, func()) {
+	c := make(chan struct{}, 1)
+	w.mu.Lock()
+	if w.byID == nil {
+		w.byID = make(map[string]map[chan struct{}]bool)
+	}
+	if w.byID[execID] == nil {
+		w.byID[execID] = make(map[chan struct{}]bool)
+	}
+	w.byID[execID][c] = true
+	w.mu.Unlock()
+	w.count.Add(1)
+	return c, sync.OnceFunc(func() {
+		w.mu.Lock()
+		delete(w.byID[execID], c)
+		if len(w.byID[execID]) == 0 {
+			delete(w.byID, execID)
+		}
+		w.mu.Unlock()
+		w.count.Add(-1)
+	})
+}
+
+func (w *watchers) notify(execID string) {
+	if w.count.Load() == 0 {
+		return
+	}
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	for c := range w.byID[execID] {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func quote(id string) string { return strconv.Quote(id) }

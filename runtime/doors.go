@@ -1,0 +1,239 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/signalbox/signalbox/actors"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// What follows is the front door's view of the node: it satisfies http.Node.
+
+// Signal delivers a signal to its execution and answers after the commit.
+func (n *Node) Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, error) {
+	at := workflow.InstantOf(time.Now())
+	s.ReceivedAt = at
+	r, err := n.system.Ask(ctx, &actors.Deliver{ExecID: s.ExecID, Input: workflow.Signalled{Stamp: workflow.Stamp{At: at}, Signal: s}})
+	n.telemetry.Signal(outcome(r, err))
+	return r.Answer, err
+}
+
+// outcome is the label under which a signal is counted.
+func outcome(r actors.Reply, err error) string {
+	var refusal *workflow.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		return refusal.Code
+	case err != nil:
+		return "error"
+	case r.Answer.Duplicate:
+		return "duplicate"
+	}
+	return string(r.Answer.Outcome)
+}
+
+// Event accepts an event; it is durable when this returns.
+func (n *Node) Event(ctx context.Context, e workflow.Event) (*workflow.EventReceipt, bool, error) {
+	e.ReceivedAt = workflow.InstantOf(time.Now())
+	stored, known, err := n.system.Event(ctx, e)
+	if err == nil {
+		label := "accepted"
+		if known {
+			label = "duplicate"
+		}
+		n.telemetry.Event(label)
+	}
+	return stored, known, err
+}
+
+// Begin starts an execution, or returns the one that was started under the
+// same id with the same input.
+func (n *Node) Begin(ctx context.Context, s workflow.Start) (*workflow.State, bool, error) {
+	w := n.catalog.Current(s.WorkflowID)
+	if w == nil {
+		return nil, false, n.noWorkflow(s.WorkflowID)
+	}
+	input, refusal := actors.Input(w.Definition, s.Input)
+	if refusal != nil {
+		return nil, false, refusal
+	}
+	fresh := s.ExecID == ""
+	if fresh {
+		s.ExecID = mintID()
+	}
+	if s.Origin == nil {
+		s.Origin = &workflow.Origin{Type: "api"}
+	}
+	r, err := n.system.Ask(ctx, &actors.Deliver{ExecID: s.ExecID, Definition: w.Definition, Fresh: fresh, Input: workflow.Started{
+		Stamp: workflow.Stamp{At: workflow.InstantOf(time.Now())}, ExecID: s.ExecID, WorkflowID: w.ID, Definition: w.Hash,
+		Input: input, Origin: s.Origin, By: s.By,
+	}})
+	return r.State, r.Known, err
+}
+
+func (n *Node) noWorkflow(id string) *workflow.Refusal {
+	r := &workflow.Refusal{
+		Code: workflow.CodeNoWorkflow, Message: fmt.Sprintf("there is no workflow %q", id),
+		Hint: "GET /api/v0/workflows lists those that are loaded", Details: map[string]any{"workflow_id": id},
+	}
+	var ids []string
+	for _, w := range n.catalog.All() {
+		ids = append(ids, w.ID)
+	}
+	if near, ok := workflow.Nearest(id, ids); ok {
+		r.Hint = fmt.Sprintf("did you mean %q? %s", near, r.Hint)
+		r.Details["did_you_mean"] = near
+	}
+	return r
+}
+
+// Steer pauses, resumes or cancels an execution.
+func (n *Node) Steer(ctx context.Context, execID string, what workflow.Input) (*workflow.State, error) {
+	at := workflow.Stamp{At: workflow.InstantOf(time.Now())}
+	switch in := what.(type) {
+	case workflow.PauseAsked:
+		in.Stamp = at
+		what = in
+	case workflow.ResumeAsked:
+		in.Stamp = at
+		what = in
+	case workflow.CancelAsked:
+		in.Stamp = at
+		what = in
+	default:
+		return nil, &workflow.Refusal{Code: workflow.CodeInvalid, Message: "an execution can be paused, resumed or canceled, nothing else"}
+	}
+	r, err := n.system.Ask(ctx, &actors.Deliver{ExecID: execID, Input: what})
+	return r.State, err
+}
+
+// Execution returns the execution as it is durable.
+func (n *Node) Execution(ctx context.Context, execID string) (*workflow.State, error) {
+	snapshot, err := n.store.Load(ctx, execID)
+	if err != nil {
+		return nil, n.reading(err, execID)
+	}
+	if cause, ill := n.system.Quarantined(execID); ill && !snapshot.State.Status.Finished() {
+		state := *snapshot.State
+		state.Error = &workflow.Failure{Code: "QUARANTINED", Message: cause}
+		return &state, nil
+	}
+	return snapshot.State, nil
+}
+
+// reading turns an error of the store into a refusal.
+func (n *Node) reading(err error, execID string) error {
+	var corrupt *persistence.Corrupt
+	switch {
+	case errors.Is(err, persistence.ErrNotFound):
+		return &workflow.Refusal{
+			Code: workflow.CodeNoExecution, Message: fmt.Sprintf("there is no execution %q", execID),
+			Hint: "check the id; finished executions are forgotten after the node's retention", Details: map[string]any{"exec_id": execID},
+		}
+	case errors.As(err, &corrupt):
+		return &workflow.Refusal{
+			Code: workflow.CodeQuarantined, Message: corrupt.Error(),
+			Hint: "the other executions are not affected; restore this one from a backup", Details: map[string]any{"exec_id": execID},
+		}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	return &workflow.Refusal{Code: workflow.CodeStoreUnavailable, Message: "the store cannot be read: " + err.Error(), RetryAfter: time.Second}
+}
+
+// Executions lists executions, newest first.
+func (n *Node) Executions(ctx context.Context, q workflow.Query) (workflow.Page[*workflow.State], error) {
+	q.Limit = min(max(q.Limit, 1), maxPage)
+	page, err := n.store.Executions(ctx, q)
+	if err != nil {
+		return page, n.reading(err, "")
+	}
+	return page, nil
+}
+
+// History returns records after the one numbered after.
+func (n *Node) History(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error) {
+	records, err := n.store.Records(ctx, execID, after, min(max(limit, 1), maxPage))
+	if err != nil {
+		return nil, n.reading(err, execID)
+	}
+	if len(records) == 0 {
+		// Nothing after that record, or no such execution: only the latter is a refusal.
+		if _, err := n.Execution(ctx, execID); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// Waits lists open waits.
+func (n *Node) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error) {
+	q.Limit = min(max(q.Limit, 1), maxPage)
+	page, err := n.store.Waits(ctx, q)
+	if err != nil {
+		return page, n.reading(err, "")
+	}
+	return page, nil
+}
+
+// SignalReceipts returns what became of a signal, for each execution it was sent to.
+func (n *Node) SignalReceipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
+	receipts, err := n.store.Receipts(ctx, signalID, min(max(limit, 1), maxPage))
+	if err != nil {
+		return nil, n.reading(err, "")
+	}
+	if len(receipts) == 0 {
+		return nil, &workflow.Refusal{
+			Code: workflow.CodeNoSignal, Message: fmt.Sprintf("no signal %q was ever accepted here", signalID),
+			Hint: "a signal that was refused leaves no receipt: send it again", Details: map[string]any{"signal_id": signalID},
+		}
+	}
+	return receipts, nil
+}
+
+// EventReceipt returns what became of an event.
+func (n *Node) EventReceipt(ctx context.Context, eventID string) (*workflow.EventReceipt, error) {
+	receipt, err := n.store.Event(ctx, eventID)
+	if errors.Is(err, persistence.ErrNotFound) {
+		return nil, &workflow.Refusal{
+			Code: workflow.CodeNoEvent, Message: fmt.Sprintf("no event %q was ever accepted here", eventID),
+			Hint: "an event that was refused leaves no receipt: send it again", Details: map[string]any{"event_id": eventID},
+		}
+	}
+	if err != nil {
+		return nil, n.reading(err, "")
+	}
+	return receipt, nil
+}
+
+// Watch returns a channel that gets a value after each commit of the execution.
+func (n *Node) Watch(execID string) (changed <-chan struct{}, stop func()) {
+	return n.system.Watch(execID)
+}
+
+// PutDocument, Document and Documents lend the store to the front door.
+func (n *Node) PutDocument(ctx context.Context, kind, id string, body []byte) error {
+	return n.store.PutDocument(ctx, kind, id, body)
+}
+
+// Document returns nil when there is none.
+func (n *Node) Document(ctx context.Context, kind, id string) ([]byte, error) {
+	body, err := n.store.Document(ctx, kind, id)
+	if errors.Is(err, persistence.ErrNotFound) {
+		return nil, nil
+	}
+	return body, err
+}
+
+// Documents lists documents of a kind in the order of their ids.
+func (n *Node) Documents(ctx context.Context, kind, after string, limit int) (ids []string, bodies [][]byte, err error) {
+	docs, err := n.store.Documents(ctx, kind, after, limit)
+	for _, doc := range docs {
+		ids, bodies = append(ids, doc.ID), append(bodies, doc.Body)
+	}
+	return ids, bodies, err
+}

@@ -1,0 +1,21 @@
+package runtime
+
+import "time"
+
+// Every bound of the node, with its reason.
+const (
+	// DefaultRetention is how long finished executions, with their history and
+	// the identity of their signals, are kept: a sender's retries end long before.
+	DefaultRetention = 30 * 24 * time.Hour
+
+	// sweepEvery and sweepBatch pace the forgetting: often enough that no single
+	// sweep is long, small enough that signals do not wait behind one.
+	sweepEvery = time.Minute
+	sweepBatch = 500
+
+	// storeTimeout bounds a read of one document.
+	storeTimeout = 10 * time.Second
+
+	// maxPage is the most rows a page may have, whoever asks.
+	maxPage = 500
+)

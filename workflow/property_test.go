@@ -1,0 +1,134 @@
+package workflow_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+var (
+	transitions = flag.Int("transitions", 1_000_000, "transitions that the property test makes")
+	seed        = flag.Uint64("seed", 1, "first seed of the property test")
+)
+
+// TestProperties lives random lives of random workflows and holds each
+// transition to what doc.go promises: the same arguments give the same bytes;
+// an input that comes twice changes nothing the second time; the arguments stay
+// as they were; the invariants hold; and folding the inputs that the history
+// recorded gives the state again.
+func TestProperties(t *testing.T) {
+	const lanes = 2
+	quota := *transitions
+	if testing.Short() {
+		quota = min(quota, 20_000)
+	}
+	for lane := range lanes {
+		t.Run(fmt.Sprint("lane", lane), func(t *testing.T) {
+			t.Parallel()
+			for life, made := uint64(0), 0; made < quota/lanes; life++ {
+				made += live(t, *seed+life*lanes+uint64(lane))
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+// live runs one life and returns how many transitions it made.
+func live(t *testing.T, seed uint64) int {
+	r := rand.New(rand.NewPCG(seed, 7))
+	def := randomDefinition(r)
+	at := workflow.Instant(1_000_000)
+	var s workflow.State
+	var history []workflow.Record
+	step := func(in workflow.Input) {
+		before := encode(t, s)
+		next, records, effects, err := workflow.Advance(def, s, in)
+		if err != nil {
+			t.Fatalf("seed %d: %T: %v", seed, in, err)
+		}
+		again, _, _, _ := workflow.Advance(def, s, in)
+		after := encode(t, next)
+		switch {
+		case !bytes.Equal(before, encode(t, s)):
+			t.Fatalf("seed %d: %T changed the state that it was given", seed, in)
+		case !bytes.Equal(after, encode(t, again)):
+			t.Fatalf("seed %d: %T gave two results:\n%s\n%s", seed, in, after, encode(t, again))
+		case len(records) == 0 && (len(effects) > 0 || !bytes.Equal(before, after)):
+			t.Fatalf("seed %d: %T changed something without a record", seed, in)
+		case len(records) > 0 && next.Version != s.Version+1:
+			t.Fatalf("seed %d: %T made version %d of version %d", seed, in, next.Version, s.Version)
+		}
+		if _, more, moreEffects, _ := workflow.Advance(def, next, in); len(more)+len(moreEffects) > 0 {
+			t.Fatalf("seed %d: the same %T applied twice: %v", seed, in, more)
+		}
+		if next.Version > 0 {
+			if err := workflow.Check(&next); err != nil {
+				t.Fatalf("seed %d: after %T: %v\n%s", seed, in, err, after)
+			}
+		}
+		for i, rec := range records {
+			if rec.Seq != s.Seq+uint64(i)+1 {
+				t.Fatalf("seed %d: record %d has number %d", seed, i, rec.Seq)
+			}
+		}
+		s, history = next, append(history, records...)
+	}
+	step(workflow.Started{Stamp: workflow.Stamp{At: at}, ExecID: "x", WorkflowID: "w", Definition: "h"})
+	made := 1
+	for ; made < 80 && !s.Status.Finished(); made++ {
+		at += workflow.Instant(r.IntN(1500))
+		step(randomInput(r, &s, at))
+	}
+	if s.Status.Finished() {
+		// Nothing wakes the dead.
+		for range 4 {
+			version := s.Version
+			step(randomInput(r, &s, at+1))
+			if s.Version != version {
+				t.Fatalf("seed %d: a finished execution went on", seed)
+			}
+		}
+	}
+	replay(t, seed, def, history, s)
+	return made
+}
+
+func replay(t *testing.T, seed uint64, def *workflow.Definition, history []workflow.Record, want workflow.State) {
+	var s workflow.State
+	var records []workflow.Record
+	for _, rec := range history {
+		in, err := rec.Input()
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if in == nil {
+			continue
+		}
+		var more []workflow.Record
+		if s, more, _, err = workflow.Advance(def, s, in); err != nil {
+			t.Fatalf("seed %d: replay: %v", seed, err)
+		}
+		records = append(records, more...)
+	}
+	if got, want := encode(t, s), encode(t, want); !bytes.Equal(got, want) {
+		t.Fatalf("seed %d: replay of the history gives another state:\n%s\n%s", seed, got, want)
+	}
+	if len(records) != len(history) {
+		t.Fatalf("seed %d: replay wrote %d records, the history has %d", seed, len(records), len(history))
+	}
+}
+
+func encode(t *testing.T, s workflow.State) []byte {
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
