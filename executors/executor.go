@@ -13,7 +13,7 @@ type Job struct {
 	ExecID  string
 	Task    string
 	Attempt int
-	Request workflow.Value // rendered by the core; secrets are masked, see Unmask
+	Request workflow.Value // rendered by the core; secrets are masked, see Options.Unmask
 	Timeout time.Duration  // the context already carries it
 }
 
@@ -33,4 +33,5 @@ type Failure struct {
 	Details    map[string]any
 }
 
+// Error is the message: what went wrong, where, and what to do.
 func (f *Failure) Error() string { return f.Message }

@@ -1,0 +1,196 @@
+package executors
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// tool runs tools: the two that are built in, calls of HTTP services, and
+// processes. The request says which.
+type tool struct {
+	options Options
+	schemas *schemaCache
+	http    *httpTool
+}
+
+// toolRequest is the rendered request of a tool.
+type toolRequest struct {
+	Tool        toolSpec       `json:"tool"`
+	With        workflow.Value `json:"with"`
+	Schema      workflow.Value `json:"schema"`
+	InputSchema workflow.Value `json:"input_schema"`
+}
+
+// toolSpec is a tool as the YAML defines it, rendered. Which fields count
+// depends on the type.
+type toolSpec struct {
+	ID      text           `json:"id"`
+	Type    text           `json:"type"`
+	Timeout text           `json:"timeout"`
+	Output  workflow.Value `json:"output"` // transform: the output; process: "json" or "text"
+
+	// http
+	Method  text            `json:"method"`
+	URL     text            `json:"url"`
+	Headers map[string]text `json:"headers"`
+	Body    workflow.Value  `json:"body"`
+	Expect  workflow.Value  `json:"expect"`
+
+	// process
+	Argv    []text          `json:"argv"`
+	Command text            `json:"command"`
+	Cwd     text            `json:"cwd"`
+	Env     map[string]text `json:"env"`
+}
+
+// name is how failures call the tool.
+func (s *toolSpec) name() string {
+	if s.ID == "" {
+		return "tool of type " + string(s.Type)
+	}
+	return "tool " + string(s.ID)
+}
+
+// toolTypes does the work of each type. Builtin ones never leave the process.
+var toolTypes = map[string]struct {
+	builtin bool
+	run     func(*tool, context.Context, Job, *toolRequest) (workflow.Value, error)
+}{
+	"echo":      {true, (*tool).echo},
+	"transform": {true, (*tool).transform},
+	"http":      {false, (*tool).call},
+	"process":   {false, (*tool).process},
+}
+
+func newTool(o Options, schemas *schemaCache) *tool {
+	return &tool{options: o, schemas: schemas, http: newHTTPTool(o)}
+}
+
+// Run does the job of one tool.
+func (t *tool) Run(ctx context.Context, job Job) (workflow.Value, error) {
+	return t.options.perform(ctx, job, t.work)
+}
+
+// Close gives idle connections back.
+func (t *tool) Close() error {
+	t.http.client.CloseIdleConnections()
+	return nil
+}
+
+// Lane sorts a job by what it waits for: nothing, a process, or the network.
+func (t *tool) Lane(job Job) Lane {
+	var head struct {
+		Tool struct {
+			Type text `json:"type"`
+		} `json:"tool"`
+	}
+	if err := json.Unmarshal(job.Request, &head); err != nil {
+		return LaneBuiltin // it fails at once, and says why
+	}
+	switch kind := string(head.Tool.Type); {
+	case kind == "process":
+		return LaneProcess
+	case toolTypes[kind].builtin:
+		return LaneBuiltin
+	}
+	return LaneHTTP
+}
+
+func (t *tool) work(ctx context.Context, job Job, request workflow.Value) (workflow.Value, error) {
+	var r toolRequest
+	if err := decodeRequest(request, &r); err != nil {
+		return nil, err
+	}
+	kind, known := toolTypes[string(r.Tool.Type)]
+	if !known {
+		types := strings.Join(slices.Sorted(maps.Keys(toolTypes)), ", ")
+		return nil, permanent(CodeUnknownTool, "%s: there is no tool type %q; the types are %s", r.Tool.name(), excerpt(string(r.Tool.Type)), types)
+	}
+	if absent(r.With) {
+		r.With = workflow.Value("{}")
+	}
+	found, err := t.schemas.check(r.InputSchema, r.With)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 0 {
+		return nil, brokenInput(r.Tool.name(), found)
+	}
+	ctx, cancel, err := t.options.within(ctx, r.Tool.name(), r.Tool.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	out, err := kind.run(t, ctx, job, &r)
+	if err != nil {
+		return nil, err
+	}
+	found, err = t.schemas.check(r.Schema, out)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 0 {
+		return nil, brokenOutput(r.Tool.name(), found)
+	}
+	if kind.builtin && !bytes.Equal(request, job.Request) {
+		return t.masked(ctx, job, kind.run)
+	}
+	return out, nil
+}
+
+// masked runs a built-in tool on the request as the core rendered it. What such
+// a tool gives back is what it got: the state keeps placeholders, which a later
+// task can still use, and never a secret.
+func (t *tool) masked(ctx context.Context, job Job, run func(*tool, context.Context, Job, *toolRequest) (workflow.Value, error)) (workflow.Value, error) {
+	var r toolRequest
+	if err := decodeRequest(job.Request, &r); err != nil {
+		return nil, err
+	}
+	if absent(r.With) {
+		r.With = workflow.Value("{}")
+	}
+	return run(t, ctx, job, &r)
+}
+
+// echo gives its `with` back.
+func (t *tool) echo(_ context.Context, _ Job, r *toolRequest) (workflow.Value, error) {
+	return r.With, nil
+}
+
+// transform gives the tool's own `output` back, or else `with.output`, or else
+// `with`: the templates in it have been rendered to typed values by then.
+func (t *tool) transform(_ context.Context, _ Job, r *toolRequest) (workflow.Value, error) {
+	if !absent(r.Tool.Output) {
+		return r.Tool.Output, nil
+	}
+	var with struct {
+		Output workflow.Value `json:"output"`
+	}
+	if err := json.Unmarshal(r.With, &with); err == nil && !absent(with.Output) {
+		return with.Output, nil
+	}
+	return r.With, nil
+}
+
+// call asks an HTTP service.
+func (t *tool) call(ctx context.Context, job Job, r *toolRequest) (workflow.Value, error) {
+	return t.http.call(ctx, job, &r.Tool)
+}
+
+// httpClient is a client that follows redirects by the rules of a call.
+func httpClient(o Options, g *guard) *http.Client {
+	if o.Transport != nil {
+		return &http.Client{Transport: o.Transport}
+	}
+	if o.AllowPrivate {
+		return &http.Client{Transport: transport(nil, true)}
+	}
+	return &http.Client{Transport: transport(g, false)}
+}
