@@ -1,0 +1,15 @@
+// Package embedded is the store that needs nothing beside the binary: one
+// folder, one process, a sync of the disk before every answer.
+//
+// What is written takes three steps. One goroutine, the writer, takes everything
+// that is queued and checks each write against what is stored; it appends all of
+// them as one frame to the journal and syncs it; then it applies the same bytes
+// to the rows, which a pebble keeps sorted, and answers everybody. So one sync
+// serves many, a write is visible when it is durable and not before, and
+// whatever fails before the sync has happened to nobody.
+//
+// The journal is ours and not pebble's for two reasons: pebble shows what its
+// own log has not synced yet, and an error of that log ends the process, where
+// we promise to refuse writes, to go on reading and to heal. A piece of the
+// journal is given up when pebble has the same writes in synced files.
+package embedded

@@ -1,0 +1,54 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// makeDir makes a folder and makes its name durable.
+func makeDir(fs vfs.FS, dir string) error {
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the folder %s: %w", dir, err)
+	}
+	parent, err := fs.OpenDir(fs.PathDir(dir))
+	if err != nil {
+		return fmt.Errorf("open the folder above %s: %w", dir, err)
+	}
+	if err := errors.Join(parent.Sync(), parent.Close()); err != nil {
+		return fmt.Errorf("sync the folder above %s: %w", dir, err)
+	}
+	return nil
+}
+
+// ownerFile holds a line about the process that has the folder.
+const ownerFile = "owner"
+
+// lockDir takes the folder for this process alone.
+func lockDir(fs vfs.FS, dir string) (io.Closer, error) {
+	owner := fs.PathJoin(dir, ownerFile)
+	lock, err := fs.Lock(fs.PathJoin(dir, "LOCK"))
+	if err != nil {
+		who, reading := readFile(fs, owner)
+		if reading != nil || len(who) == 0 {
+			who = []byte("a process that is not known")
+		}
+		return nil, fmt.Errorf("another signalbox is running on this folder, %s; stop it, or name another folder with --data: %w", who, err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this machine"
+	}
+	f, err := fs.Create(owner, category)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "pid %d on %s", os.Getpid(), host)
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("write who has the folder: %w", err), lock.Close())
+	}
+	return lock, nil
+}

@@ -1,0 +1,145 @@
+package embedded
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// janitor gives up the segments whose rows are synced, keeps a spare ready, and
+// knows how far the rows are behind.
+type janitor struct {
+	log     *slog.Logger
+	db      *pebble.DB
+	journal *journal
+	eased   chan struct{} // has a token after something got better
+
+	wake    chan struct{}
+	spare   chan struct{}
+	halt    chan struct{}
+	stopped chan struct{}
+
+	mu     sync.Mutex
+	sealed []sealed
+	layers int32 // of unsorted rows
+}
+
+// sealed are full segments whose rows are synced when flushed is closed.
+type sealed struct {
+	numbers []uint64
+	flushed <-chan struct{}
+}
+
+func newJanitor(log *slog.Logger, db *pebble.DB, j *journal) *janitor {
+	n := &janitor{
+		log: log, db: db, journal: j,
+		eased: make(chan struct{}, 1), wake: make(chan struct{}, 1), spare: make(chan struct{}, 1),
+		halt: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	go n.run()
+	return n
+}
+
+// seal has the rows of everything applied so far synced, and the segments of
+// those numbers given up then. The writer calls it.
+func (n *janitor) seal(numbers ...uint64) error {
+	flushed, err := n.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.sealed = append(n.sealed, sealed{numbers: numbers, flushed: flushed})
+	n.mu.Unlock()
+	poke(n.wake)
+	return nil
+}
+
+// relaxed reports whether the rows can take more.
+func (n *janitor) relaxed() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.sealed) < maxBacklog && n.layers < maxLayers
+}
+
+// wantSpare says that the current segment will be full soon.
+func (n *janitor) wantSpare() { poke(n.spare) }
+
+// poke leaves a token in a channel that has room for one.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (n *janitor) stop() {
+	close(n.halt)
+	<-n.stopped
+}
+
+func (n *janitor) run() {
+	defer close(n.stopped)
+	tick := time.NewTicker(probeFirst)
+	defer tick.Stop()
+	for {
+		flushed, again := n.next()
+		var retry <-chan time.Time
+		if again {
+			retry = tick.C
+		}
+		select {
+		case <-n.halt:
+			return
+		case <-flushed:
+			n.retire()
+		case <-n.spare:
+			n.makeSpare()
+		case <-n.wake:
+		case <-retry:
+		}
+		n.measure()
+	}
+}
+
+// next returns what to wait for: the oldest sealed segments, and whether the
+// layers must be looked at again.
+func (n *janitor) next() (<-chan struct{}, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	again := n.layers >= maxLayers
+	if len(n.sealed) == 0 {
+		return nil, again
+	}
+	return n.sealed[0].flushed, again
+}
+
+// retire gives up the oldest sealed segments. A file that cannot be removed is
+// skipped at the next opening, which removes it.
+func (n *janitor) retire() {
+	n.mu.Lock()
+	oldest := n.sealed[0]
+	n.sealed = n.sealed[1:]
+	n.mu.Unlock()
+	for _, number := range oldest.numbers {
+		if err := n.journal.retire(number); err != nil {
+			n.log.Warn("a segment of the journal that is not needed any more could not be removed", "segment", segmentName(number), "error", err)
+		}
+	}
+}
+
+// makeSpare keeps a spare ready; without one the writer makes one itself, or says why not.
+func (n *janitor) makeSpare() {
+	if err := n.journal.addSpare(); err != nil {
+		n.log.Warn("no spare segment could be made", "error", err)
+	}
+}
+
+func (n *janitor) measure() {
+	layers := n.db.Metrics().Levels[0].Sublevels
+	n.mu.Lock()
+	n.layers = layers
+	n.mu.Unlock()
+	poke(n.eased)
+}

@@ -1,0 +1,108 @@
+package embedded
+
+import "time"
+
+// Every bound of the embedded store, with its reason. What an execution, a
+// signal or an event may measure is bounded in workflow/limits.go.
+const (
+	// maxQueued writes may wait for the writer: several seconds of work of a
+	// busy disk. More are refused at once, because a longer queue only makes
+	// every answer later.
+	maxQueued = 65_536
+
+	// maxQueuedBytes may wait for the writer, so that large states cannot fill
+	// the memory before maxQueued is reached.
+	maxQueuedBytes = 128 << 20
+
+	// writeOverhead is what a write weighs beside its operations.
+	writeOverhead = 256
+
+	// maxGroup writes share a sync: enough for every client of a busy node, few
+	// enough that the first of them does not wait long for the last.
+	maxGroup = 4096
+
+	// maxGroupBytes share a sync: the disk writes as much in a few milliseconds.
+	maxGroupBytes = 4 << 20
+
+	// maxFrame bytes may one frame have: a group, or one commit that is larger
+	// than a group. A length beyond it in a segment is no length.
+	maxFrame = 256 << 20
+
+	// segmentBytes is the room of one piece of the journal. What the rows have
+	// not synced yet lies in memory and is replayed at the next opening, so it is
+	// small; rotating costs a few syncs, so it is not smaller.
+	segmentBytes = 16 << 20
+
+	// firstSegmentBytes is the room of the first segment after an opening and of
+	// all in memory: its zeros are written before anything else, and an empty
+	// store opens in a few milliseconds.
+	firstSegmentBytes = 1 << 20
+
+	// maxBacklog full segments may wait until the rows have synced them: it
+	// bounds the memory, the replay at the next opening and the disk. Writes
+	// wait when it is reached.
+	maxBacklog = 6
+
+	// maxLayers unsorted layers of rows may wait for compaction before writes
+	// wait too: each costs every read a look.
+	maxLayers = 30
+
+	// stallLimit is how long a group waits for the rows to catch up before it,
+	// and what is queued behind it, is refused.
+	stallLimit = 2 * time.Second
+
+	// probeFirst and probeLast bound the hold between two attempts to write
+	// again after a failure: a disk that heals is noticed within a second.
+	probeFirst = 100 * time.Millisecond
+	probeLast  = time.Second
+
+	// closeLimit is how long Close waits for the rows to be synced. They are in
+	// the journal anyway; what is not synced then is replayed at the next opening.
+	closeLimit = 10 * time.Second
+
+	// memTableBytes is how much of the newest rows lies in memory until it is
+	// written as a sorted file.
+	memTableBytes = 16 << 20
+
+	// cacheBytes of decompressed rows are kept for reading. The memory of the
+	// newest rows is taken out of it.
+	cacheBytes = 32 << 20
+
+	// maxOpenFiles of rows: 1,000,000 executions are a few hundred.
+	maxOpenFiles = 1000
+
+	// rememberedStamps is half of how many executions' versions are remembered, so
+	// that a busy one is checked without a read.
+	rememberedStamps = 8192
+
+	// foldStep is how many records an execution writes between two looks at
+	// whether it keeps more than workflow.MaxRecords: folding costs the reads a
+	// little, so it is done seldom.
+	foldStep = 1000
+
+	// maxPage is the most that one call of a list returns, whatever it asks for:
+	// a page is built in memory.
+	maxPage = 10_000
+
+	// defaultPage is what a list returns that does not say how much.
+	defaultPage = 100
+
+	// contextEvery rows of a scan the caller's context is asked whether to go on.
+	contextEvery = 512
+
+	// maxPointDeletes records of one execution are swept one by one; more are
+	// swept as a range, which costs reads of its neighbours a little.
+	maxPointDeletes = 256
+
+	// spareSegments are kept ready, so that a full segment is replaced without
+	// writing zeros first, and so that a full disk does not stop the journal at once.
+	spareSegments = 1
+
+	// keepBuffer is the largest buffer that is kept for the next use; larger
+	// ones are left to the garbage collector.
+	keepBuffer = 64 << 10
+
+	// keepFrame is the largest frame buffer that is kept for the next group. A
+	// large batch is not copied by pebble, so its buffer must not be used again.
+	keepFrame = 2 << 20
+)

@@ -1,0 +1,302 @@
+package embedded
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Executions lists newest first. A cursor names the place behind the last
+// execution shown, by creation and id, which never change: a page neither repeats
+// nor skips an execution because others moved meanwhile.
+func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page[*workflow.State], error) {
+	var page workflow.Page[*workflow.State]
+	from, err := decodeCursor(q.Cursor)
+	if err != nil {
+		return page, err
+	}
+	if err := s.begin(ctx); err != nil {
+		return page, err
+	}
+	defer s.leave()
+	snap := s.db.NewSnapshot()
+	src, err := s.source(snap, q, from)
+	if err != nil {
+		return page, errors.Join(err, snap.Close())
+	}
+	limit := pageOf(q.Limit)
+	var last place
+	for n := 1; src.next(); n++ {
+		if n%contextEvery == 0 && ctx.Err() != nil {
+			err = ctx.Err()
+			break
+		}
+		at := src.place()
+		var state *workflow.State
+		if state, err = listed(snap, at); err != nil {
+			break
+		}
+		if !selected(state, q) {
+			continue
+		}
+		if len(page.Items) == limit {
+			page.Next = last.cursor()
+			break
+		}
+		page.Items = append(page.Items, state)
+		last = at
+	}
+	return page, errors.Join(err, src.close(), snap.Close())
+}
+
+// source chooses the index that a query is answered from: who waits for a name,
+// or the listing of one workflow or of all, of one status or of all merged.
+func (s *Store) source(r pebble.Reader, q workflow.Query, from *place) (*merge, error) {
+	if q.WaitingFor != "" {
+		return merged(r, q, from, [][]byte{key1(nil, famWait, q.WaitingFor)}, waitOrder)
+	}
+	statuses := workflow.Statuses
+	if q.Status != "" {
+		statuses = []workflow.Status{q.Status}
+	}
+	var prefixes [][]byte
+	for _, status := range statuses {
+		if q.WorkflowID != "" {
+			prefixes = append(prefixes, key2(nil, famWorkflow, q.WorkflowID, string(status)))
+		} else {
+			prefixes = append(prefixes, key1(nil, famStatus, string(status)))
+		}
+	}
+	return merged(r, q, from, prefixes, listOrder)
+}
+
+// listed reads an execution that an index lists.
+func listed(r pebble.Reader, at place) (*workflow.State, error) {
+	snapshot, err := load(r, at.exec)
+	var corrupt *persistence.Corrupt
+	switch {
+	case errors.As(err, &corrupt):
+		return persistence.Damaged(persistence.Listing{CreatedAt: at.created}, corrupt), nil
+	case errors.Is(err, persistence.ErrNotFound):
+		return persistence.Damaged(persistence.Listing{CreatedAt: at.created},
+			&persistence.Corrupt{ExecID: at.exec, Cause: "it is listed, but there is no snapshot of it"}), nil
+	case err != nil:
+		return nil, err
+	}
+	return snapshot.State, nil
+}
+
+// selected checks what the index did not. A damaged execution is listed where its
+// index entry is, because nothing else is known of it.
+func selected(state *workflow.State, q workflow.Query) bool {
+	if state.Error != nil && state.Error.Code == persistence.CodeCorrupt {
+		return true
+	}
+	return (q.WorkflowID == "" || state.WorkflowID == q.WorkflowID) &&
+		(q.Status == "" || state.Status == q.Status)
+}
+
+// place is where an execution stands in a listing.
+type place struct {
+	created workflow.Instant
+	exec    string
+}
+
+// before says whether a place is listed before another: the newest first, and by
+// id among those of one moment.
+func (p place) before(o place) bool {
+	if p.created != o.created {
+		return p.created > o.created
+	}
+	return p.exec < o.exec
+}
+
+func (p place) cursor() string {
+	return base64.RawURLEncoding.EncodeToString(appendID(appendPast(nil, p.created), p.exec))
+}
+
+// decodeCursor returns nil for the first page.
+func decodeCursor(cursor string) (*place, error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	p := parts{rest: b, err: err}
+	at := place{created: p.past(), exec: p.id()}
+	if p.end() != nil {
+		return nil, badCursor(cursor)
+	}
+	return &at, nil
+}
+
+func badCursor(cursor string) error {
+	return &workflow.Refusal{
+		Code:    workflow.CodeInvalid,
+		Message: fmt.Sprintf("the cursor %q is none that a page of this list named", cursor),
+		Hint:    "leave it out to begin at the first page",
+	}
+}
+
+// order is how the keys of an index name places.
+type order struct {
+	place   func(rest []byte) (place, error)
+	bounds  func(prefix []byte, q workflow.Query, from *place) (lower, upper []byte)
+	reverse bool // the last key is the newest
+}
+
+// listOrder is that of famStatus and famWorkflow. The place of the cursor comes
+// back as the first one when it is still there, and merge skips it.
+var listOrder = order{
+	place: func(rest []byte) (place, error) {
+		p := parts{rest: rest}
+		at := place{created: p.past(), exec: p.id()}
+		return at, p.end()
+	},
+	bounds: func(prefix []byte, q workflow.Query, from *place) ([]byte, []byte) {
+		lower, upper := prefix, afterAll(prefix)
+		if from != nil {
+			lower = appendID(appendPast(bytes.Clone(prefix), from.created), from.exec)
+		}
+		if q.Since != 0 {
+			upper = afterAll(appendPast(bytes.Clone(prefix), q.Since))
+		}
+		return lower, upper
+	},
+}
+
+// waitOrder is that of famWait, read backwards. Executions of one moment come in
+// the reverse order of their ids there, which merge puts right.
+var waitOrder = order{
+	place: func(rest []byte) (place, error) {
+		p := parts{rest: rest}
+		at := place{created: p.instant(), exec: p.id()}
+		p.id()
+		return at, p.end()
+	},
+	bounds: func(prefix []byte, q workflow.Query, from *place) ([]byte, []byte) {
+		lower, upper := prefix, afterAll(prefix)
+		if from != nil {
+			upper = afterAll(appendInstant(bytes.Clone(prefix), from.created))
+		}
+		if q.Since != 0 {
+			lower = appendInstant(bytes.Clone(prefix), q.Since)
+		}
+		return lower, upper
+	},
+	reverse: true,
+}
+
+// Waits lists open waits by name, then by the creation and the id of their
+// executions, oldest first.
+func (s *Store) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error) {
+	var page workflow.Page[workflow.WaitRow]
+	prefix := []byte{famWait}
+	if q.Name != "" {
+		prefix = key1(nil, famWait, q.Name)
+	}
+	from := prefix
+	if q.Cursor != "" {
+		b, err := base64.RawURLEncoding.DecodeString(q.Cursor)
+		if err != nil || !bytes.HasPrefix(b, prefix) {
+			return page, badCursor(q.Cursor)
+		}
+		from = append(b, 0)
+	}
+	if err := s.begin(ctx); err != nil {
+		return page, err
+	}
+	defer s.leave()
+	limit := pageOf(q.Limit)
+	var last []byte
+	err := scan(ctx, s.db, []byte{famWait}, from, func(rest, value []byte) (bool, error) {
+		if !bytes.HasPrefix(rest, prefix[1:]) {
+			return false, nil
+		}
+		p := parts{rest: rest}
+		p.id()
+		p.instant()
+		exec := p.id()
+		p.id()
+		if err := p.end(); err != nil {
+			return false, err
+		}
+		row, err := persistence.DecodeWaitRow(exec, value)
+		if err != nil {
+			return false, err
+		}
+		if q.WorkflowID != "" && row.WorkflowID != q.WorkflowID {
+			return true, nil
+		}
+		if len(page.Items) == limit {
+			page.Next = base64.RawURLEncoding.EncodeToString(last)
+			return false, nil
+		}
+		page.Items = append(page.Items, row)
+		last = append(append(last[:0], famWait), rest...)
+		return true, nil
+	})
+	return page, err
+}
+
+// Due returns up to limit timers due at or before until, earliest first, that
+// are after the given one.
+func (s *Store) Due(ctx context.Context, until workflow.Instant, after *persistence.Due, limit int) ([]persistence.Due, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	if after != nil {
+		from := append(timerKey(nil, after.At, after.ExecID, after.Timer), 0)
+		out, _, err := s.timersFrom(ctx, from, until, pageOf(limit))
+		return out, err
+	}
+	out, none, err := s.timersFrom(ctx, s.floorKey(), until, pageOf(limit))
+	s.timers.end(none)
+	return out, err
+}
+
+// floorKey begins a scan of timers; whoever calls it calls s.timers.end.
+func (s *Store) floorKey() []byte { return appendInstant([]byte{famTimer}, s.timers.begin()) }
+
+// timersFrom also returns an instant before which no timer was seen.
+func (s *Store) timersFrom(ctx context.Context, from []byte, until workflow.Instant, limit int) ([]persistence.Due, workflow.Instant, error) {
+	var out []persistence.Due
+	none := never
+	err := scan(ctx, s.db, []byte{famTimer}, from, func(rest, _ []byte) (bool, error) {
+		p := parts{rest: rest}
+		d := persistence.Due{At: p.instant(), ExecID: p.id(), Timer: p.id()}
+		if err := p.end(); err != nil {
+			return false, err
+		}
+		none = min(none, d.At)
+		if d.At > until {
+			return false, nil
+		}
+		out = append(out, d)
+		return len(out) < limit, nil
+	})
+	if err != nil {
+		return nil, newFloor().at, err
+	}
+	return out, none, nil
+}
+
+// NextDue returns the moment of the earliest timer, zero when there is none.
+func (s *Store) NextDue(ctx context.Context) (workflow.Instant, error) {
+	if err := s.begin(ctx); err != nil {
+		return 0, err
+	}
+	defer s.leave()
+	_, none, err := s.timersFrom(ctx, s.floorKey(), never, 1)
+	s.timers.end(none)
+	if err != nil || none == never {
+		return 0, err
+	}
+	return none, nil
+}

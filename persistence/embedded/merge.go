@@ -1,0 +1,116 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// merge walks several indexes of one order as if they were one, newest first,
+// and shows every place once.
+type merge struct {
+	order order
+	from  *place // show only what comes after it; nil for everything
+	heads []*head
+	at    place
+	some  bool // at was shown
+	err   error
+}
+
+// head is the next places of one index: those of one moment together, because
+// an index that is read backwards has their ids in the reverse order.
+type head struct {
+	it     *pebble.Iterator
+	prefix int
+	valid  bool
+	places []place // of one moment, in the order of the listing
+}
+
+func merged(r pebble.Reader, q workflow.Query, from *place, prefixes [][]byte, o order) (*merge, error) {
+	m := &merge{order: o, from: from}
+	for _, prefix := range prefixes {
+		lower, upper := o.bounds(prefix, q, from)
+		it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: scan the rows: %w", persistence.ErrUnavailable, err), m.close())
+		}
+		h := &head{it: it, prefix: len(prefix)}
+		if o.reverse {
+			h.valid = it.Last()
+		} else {
+			h.valid = it.First()
+		}
+		m.heads = append(m.heads, h)
+	}
+	return m, nil
+}
+
+// next goes to the next place, false at the end or after an error.
+func (m *merge) next() bool {
+	for {
+		first := m.first()
+		if first == nil || m.err != nil {
+			return false
+		}
+		at := first.places[0]
+		first.places = first.places[1:]
+		if m.some && at == m.at || m.from != nil && !m.from.before(at) {
+			continue
+		}
+		m.at, m.some = at, true
+		return true
+	}
+}
+
+// first is the head with the next place, nil when all are at their end.
+func (m *merge) first() *head {
+	var first *head
+	for _, h := range m.heads {
+		if len(h.places) == 0 {
+			m.refill(h)
+		}
+		if len(h.places) > 0 && (first == nil || h.places[0].before(first.places[0])) {
+			first = h
+		}
+	}
+	return first
+}
+
+// refill reads the next place, and in an index that is read backwards all that
+// are of the same moment.
+func (m *merge) refill(h *head) {
+	h.places = h.places[:0]
+	for h.valid && m.err == nil {
+		at, err := m.order.place(h.it.Key()[h.prefix:])
+		if err != nil {
+			m.err = err
+			return
+		}
+		if len(h.places) > 0 && h.places[0].created != at.created {
+			break
+		}
+		h.places = append(h.places, at)
+		if !m.order.reverse {
+			h.valid = h.it.Next()
+			return
+		}
+		h.valid = h.it.Prev()
+	}
+	slices.Reverse(h.places)
+}
+
+func (m *merge) place() place { return m.at }
+
+func (m *merge) close() error {
+	err := m.err
+	for _, h := range m.heads {
+		if closing := h.it.Close(); closing != nil {
+			err = errors.Join(err, fmt.Errorf("%w: scan the rows: %w", persistence.ErrUnavailable, closing))
+		}
+	}
+	return err
+}

@@ -1,0 +1,136 @@
+package embedded
+
+import (
+	"encoding/binary"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// The kinds of operation in pebble's batch representation, which is part of its
+// file format: [kind 1][length, key][length, value], lengths as varints.
+const (
+	opDelete      = 0
+	opSet         = 1
+	opDeleteRange = 15
+)
+
+// batchHeader is what pebble's batch representation begins with: a number
+// that pebble fills in, and the count of operations, both little endian.
+const (
+	batchHeader = 12
+	batchCount  = 8
+)
+
+// ops are operations in pebble's batch representation, without its header. They
+// are encoded by whoever submits a write, so that the one writer only copies them.
+type ops struct {
+	buf   []byte
+	count uint32
+	key   []byte // room for the key that is being built
+	val   []byte // room for the value that is being built
+}
+
+func (o *ops) reset() {
+	o.buf, o.count = o.buf[:0], 0
+}
+
+// spare reports whether the buffers are small enough to be kept.
+func (o *ops) spare() bool { return cap(o.buf)+cap(o.val) <= keepBuffer }
+
+func (o *ops) bytes(b []byte) {
+	o.buf = binary.AppendUvarint(o.buf, uint64(len(b)))
+	o.buf = append(o.buf, b...)
+}
+
+func (o *ops) set(key, value []byte) {
+	o.key = key
+	o.buf = append(o.buf, opSet)
+	o.bytes(key)
+	o.bytes(value)
+	o.count++
+}
+
+func (o *ops) delete(key []byte) {
+	o.key = key
+	o.buf = append(o.buf, opDelete)
+	o.bytes(key)
+	o.count++
+}
+
+func (o *ops) deleteRange(from, to []byte) {
+	o.buf = append(o.buf, opDeleteRange)
+	o.bytes(from)
+	o.bytes(to)
+	o.count++
+}
+
+// changes adds the index rows that a commit drops and writes.
+func (o *ops) changes(exec string, c *persistence.Changes) {
+	if c.Moved {
+		var none persistence.Listing
+		if c.Was != none {
+			o.delete(statusKey(o.key[:0], c.Was.Status, c.Was.CreatedAt, exec))
+			o.delete(workflowKey(o.key[:0], c.Was.WorkflowID, c.Was.Status, c.Was.CreatedAt, exec))
+		}
+		if c.Now != none {
+			o.set(statusKey(o.key[:0], c.Now.Status, c.Now.CreatedAt, exec), nil)
+			o.set(workflowKey(o.key[:0], c.Now.WorkflowID, c.Now.Status, c.Now.CreatedAt, exec), nil)
+		}
+	}
+	for i := range c.Closed {
+		w := &c.Closed[i]
+		o.delete(waitKey(o.key[:0], w.Name, c.Was.CreatedAt, exec, w.ID))
+	}
+	for i := range c.Opened {
+		w := &c.Opened[i]
+		o.val = persistence.AppendWaitRow(o.val[:0], c.Now.WorkflowID, w)
+		o.set(waitKey(o.key[:0], w.Name, c.Now.CreatedAt, exec, w.ID), o.val)
+	}
+	for i := range c.Disarmed {
+		o.delete(timerKey(o.key[:0], c.Disarmed[i].Due, exec, c.Disarmed[i].ID))
+	}
+	for i := range c.Armed {
+		o.set(timerKey(o.key[:0], c.Armed[i].Due, exec, c.Armed[i].ID), nil)
+	}
+	if c.Unfinished != 0 {
+		o.delete(finishedKey(o.key[:0], c.Unfinished, exec))
+	}
+	if c.Finished != 0 {
+		o.set(finishedKey(o.key[:0], c.Finished, exec), nil)
+	}
+}
+
+// records adds the row of a commit's records, and folds away what is more than
+// workflow.MaxRecords now and then.
+func (o *ops) records(exec string, was, now uint64, records []workflow.Record) {
+	if len(records) == 0 {
+		return
+	}
+	o.val = persistence.AppendRecords(o.val[:0], records)
+	o.set(recordKey(o.key[:0], exec, records[0].Seq), o.val)
+	if now > workflow.MaxRecords && was/foldStep != now/foldStep {
+		first := recordKey(nil, exec, 0)
+		o.deleteRange(first, recordKey(nil, exec, now-workflow.MaxRecords))
+	}
+}
+
+func (o *ops) receipt(r *workflow.Receipt) {
+	o.val = persistence.AppendReceipt(o.val[:0], r)
+	o.set(key2(o.key[:0], famReceipt, r.ExecID, r.SignalID), o.val)
+	o.set(key2(o.key[:0], famSignal, r.SignalID, r.ExecID), nil)
+}
+
+// event adds the rows of an event with that receipt.
+func (o *ops) event(r *workflow.EventReceipt) {
+	id := r.Event.ID
+	o.val = persistence.AppendEventReceipt(o.val[:0], r)
+	o.set(key1(o.key[:0], famEvent, id), o.val)
+	if r.Fate.Final() {
+		o.delete(key1(o.key[:0], famOpen, id))
+		o.set(settledKey(o.key[:0], r.Event.ReceivedAt, id), nil)
+		return
+	}
+	o.set(key1(o.key[:0], famOpen, id), nil)
+	o.delete(settledKey(o.key[:0], r.Event.ReceivedAt, id))
+}

@@ -1,0 +1,283 @@
+package embedded
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Load returns the snapshot of an execution, persistence.ErrNotFound or
+// *persistence.Corrupt.
+func (s *Store) Load(ctx context.Context, execID string) (*persistence.Snapshot, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	return load(s.db, execID)
+}
+
+// begin is enter for a caller who may have given up already.
+func (s *Store) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.enter()
+}
+
+func load(r pebble.Reader, execID string) (*persistence.Snapshot, error) {
+	row, closer, err := r.Get(stateKey(nil, execID))
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		return nil, fmt.Errorf("execution %q: %w", execID, persistence.ErrNotFound)
+	case pebble.IsCorruptionError(err):
+		return nil, &persistence.Corrupt{ExecID: execID, Cause: err.Error()}
+	case err != nil:
+		return nil, unavailable("read execution", execID, err)
+	}
+	snapshot, err := persistence.DecodeSnapshot(execID, row)
+	if closing := closer.Close(); err == nil && closing != nil {
+		return nil, unavailable("read execution", execID, closing)
+	}
+	return snapshot, err
+}
+
+// Records returns up to limit records after the one numbered after. The first is
+// of type history.folded, numbered as the last one that is gone, when older ones
+// than what the caller asks for were folded away.
+func (s *Store) Records(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	prefix := key1(nil, famRecord, execID)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: afterAll(prefix)})
+	if err != nil {
+		return nil, unavailable("read the records of execution", execID, err)
+	}
+	records, err := readRecords(ctx, it, execID, after, pageOf(limit))
+	if closing := it.Close(); err == nil && closing != nil {
+		err = unavailable("read the records of execution", execID, closing)
+	}
+	return records, err
+}
+
+// readRecords walks rows of several records each: it begins in the row before
+// the one wanted, which may hold it.
+func readRecords(ctx context.Context, it *pebble.Iterator, execID string, after uint64, limit int) ([]workflow.Record, error) {
+	var out []workflow.Record
+	ok := it.SeekLT(recordKey(nil, execID, after+1))
+	if !ok {
+		ok = it.First()
+	}
+	for n := 0; ok && len(out) < limit; ok, n = it.Next(), n+1 {
+		if n%contextEvery == contextEvery-1 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		var row []workflow.Record
+		if err := json.Unmarshal(it.Value(), &row); err != nil {
+			return nil, &persistence.Corrupt{ExecID: execID, Cause: "a row of its records: " + err.Error()}
+		}
+		if n == 0 && len(row) > 0 && row[0].Seq > after+1 {
+			out = append(out, folded(row[0]))
+		}
+		for _, r := range row {
+			if r.Seq > after && len(out) < limit {
+				out = append(out, r)
+			}
+		}
+	}
+	return out, nil
+}
+
+// folded stands for all records before the first one that is kept.
+func folded(first workflow.Record) workflow.Record {
+	gone := first.Seq - 1
+	return workflow.Record{
+		Seq: gone, At: first.At, Type: workflow.HistoryFolded,
+		Reason: fmt.Sprintf("the %d records before this one were folded away; at most about %d are kept", gone, workflow.MaxRecords),
+	}
+}
+
+// Receipt returns the receipt of one signal to one execution, or persistence.ErrNotFound.
+func (s *Store) Receipt(ctx context.Context, signalID, execID string) (*workflow.Receipt, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	return receipt(s.db, signalID, execID)
+}
+
+func receipt(r pebble.Reader, signalID, execID string) (*workflow.Receipt, error) {
+	row, found, err := get(r, key2(nil, famReceipt, execID, signalID), nil)
+	if err != nil {
+		return nil, unavailable("read the receipt of signal", signalID, err)
+	}
+	if !found {
+		return nil, fmt.Errorf("signal %q to execution %q: %w", signalID, execID, persistence.ErrNotFound)
+	}
+	rec := new(workflow.Receipt)
+	if err := json.Unmarshal(row, rec); err != nil {
+		return nil, unavailable("decode the receipt of signal", signalID, err)
+	}
+	rec.SignalID, rec.ExecID = signalID, execID
+	return rec, nil
+}
+
+// Receipts returns up to limit receipts of a signal id, in the order of the executions' ids.
+func (s *Store) Receipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	snap := s.db.NewSnapshot()
+	var out []workflow.Receipt
+	prefix := key1(nil, famSignal, signalID)
+	err := scan(ctx, snap, prefix, prefix, func(rest, _ []byte) (bool, error) {
+		p := parts{rest: rest}
+		exec := p.id()
+		if err := p.end(); err != nil {
+			return false, err
+		}
+		r, err := receipt(snap, signalID, exec)
+		if err != nil {
+			return false, err
+		}
+		out = append(out, *r)
+		return len(out) < pageOf(limit), nil
+	})
+	return out, errors.Join(err, snap.Close())
+}
+
+// Event returns the receipt of an event, or persistence.ErrNotFound.
+func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	return event(s.db, id)
+}
+
+func event(r pebble.Reader, id string) (*workflow.EventReceipt, error) {
+	row, found, err := get(r, key1(nil, famEvent, id), nil)
+	if err != nil {
+		return nil, unavailable("read event", id, err)
+	}
+	if !found {
+		return nil, fmt.Errorf("event %q: %w", id, persistence.ErrNotFound)
+	}
+	return decodeEvent(id, row)
+}
+
+// Document returns the body of a document, or persistence.ErrNotFound.
+func (s *Store) Document(ctx context.Context, kind, id string) ([]byte, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	body, found, err := get(s.db, key2(nil, famDocument, kind, id), []byte{})
+	if err != nil {
+		return nil, unavailable("read the "+kind, id, err)
+	}
+	if !found {
+		return nil, fmt.Errorf("%s %q: %w", kind, id, persistence.ErrNotFound)
+	}
+	return body, nil
+}
+
+// Documents lists up to limit documents of a kind in the order of their ids, after the given one.
+func (s *Store) Documents(ctx context.Context, kind, after string, limit int) ([]persistence.Document, error) {
+	var out []persistence.Document
+	err := s.ids(ctx, key1(nil, famDocument, kind), after, func(id string, body []byte) (bool, error) {
+		out = append(out, persistence.Document{ID: id, Body: append([]byte{}, body...)})
+		return len(out) < pageOf(limit), nil
+	})
+	return out, err
+}
+
+// Working returns up to limit ids, after the given one, of executions whose last
+// commit said Working.
+func (s *Store) Working(ctx context.Context, after string, limit int) ([]string, error) {
+	var out []string
+	err := s.ids(ctx, []byte{famWorking}, after, func(id string, _ []byte) (bool, error) {
+		out = append(out, id)
+		return len(out) < pageOf(limit), nil
+	})
+	return out, err
+}
+
+// OpenEvents returns up to limit receipts of events whose fan-out is not
+// finished, in the order of id after the given one.
+func (s *Store) OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error) {
+	var out []*workflow.EventReceipt
+	err := s.ids(ctx, []byte{famOpen}, after, func(id string, _ []byte) (bool, error) {
+		r, err := event(s.db, id)
+		if errors.Is(err, persistence.ErrNotFound) {
+			return true, nil // forgotten since the scan began
+		}
+		if err != nil {
+			return false, err
+		}
+		if !r.Fate.Final() { // or settled since
+			out = append(out, r)
+		}
+		return len(out) < pageOf(limit), nil
+	})
+	return out, err
+}
+
+// ids scans a family whose keys end in one id, after the given one.
+func (s *Store) ids(ctx context.Context, prefix []byte, after string, each func(id string, value []byte) (bool, error)) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	from := prefix
+	if after != "" {
+		from = append(appendID(prefix[:len(prefix):len(prefix)], after), 0)
+	}
+	return scan(ctx, s.db, prefix, from, func(rest, value []byte) (bool, error) {
+		p := parts{rest: rest}
+		id := p.id()
+		if err := p.end(); err != nil {
+			return false, err
+		}
+		return each(id, value)
+	})
+}
+
+// scan calls each with what follows prefix in every key of it, from the given
+// one on, until each says no more. Key and value are valid during the call.
+func scan(ctx context.Context, r pebble.Reader, prefix, from []byte, each func(rest, value []byte) (bool, error)) error {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: afterAll(prefix)})
+	if err != nil {
+		return fmt.Errorf("%w: scan the rows: %w", persistence.ErrUnavailable, err)
+	}
+	n := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		if n++; n%contextEvery == 0 && ctx.Err() != nil {
+			err = ctx.Err()
+			break
+		}
+		var more bool
+		if more, err = each(it.Key()[len(prefix):], it.Value()); err != nil || !more {
+			break
+		}
+	}
+	if closing := it.Close(); closing != nil {
+		err = errors.Join(err, fmt.Errorf("%w: scan the rows: %w", persistence.ErrUnavailable, closing))
+	}
+	return err
+}
+
+// pageOf is how many items a call that asks for limit gets at most.
+func pageOf(limit int) int {
+	if limit <= 0 {
+		return defaultPage
+	}
+	return min(limit, maxPage)
+}

@@ -1,0 +1,324 @@
+package embedded
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Options say how a store is opened. The zero Options are right for production.
+type Options struct {
+	// FS holds the files; nil for the disk. A vfs.NewMem makes the store forget
+	// everything at the end of the process, and say so by its Durability.
+	FS vfs.FS
+
+	// Log hears of failures and of their end; nil drops them.
+	Log *slog.Logger
+
+	// Salvage opens a folder whose journal is damaged: everything before the
+	// damage is kept, the rest of the journal is moved aside and is forgotten.
+	Salvage bool
+
+	// SegmentBytes is the room of one segment of the journal, in bytes; zero for
+	// the usual. It is there for tests, which turn segments over quickly.
+	SegmentBytes int64
+}
+
+// Store is the embedded store. It implements persistence.Store.
+type Store struct {
+	dir        string
+	fs         vfs.FS
+	log        *slog.Logger
+	durability workflow.Durability
+	epoch      uint64
+
+	lock     io.Closer
+	db       *pebble.DB
+	rowLog   *rowLog
+	patience *patience
+	queue    *queue
+	timers   floor
+
+	fault   atomic.Pointer[fault] // nil while writes are expected to succeed
+	written chan struct{}         // closed when the writer ended
+	closing chan struct{}         // closed when Close began
+
+	// Of the writer alone.
+	journal *journal
+	stamps  stamps
+	group   group
+	waits   int64
+	hold    time.Duration // before the next probe
+	probeAt *time.Timer
+
+	janitor *janitor
+	stats   counters
+
+	gate   sync.RWMutex // held for reading by every read, for writing by the end of Close
+	closed bool
+	once   sync.Once
+	ended  error // of Close
+}
+
+var _ persistence.Store = (*Store)(nil)
+
+// counters are what Stats tells.
+type counters struct {
+	commits, conflicts, groups, grouped, failures atomic.Uint64
+	waits                                         atomic.Int64
+}
+
+// fault is why nothing is written now.
+type fault struct {
+	err   error
+	final bool // only a restart helps
+}
+
+// Open opens the store in a folder, making the folder when it is not there. It
+// holds the folder exclusively until Close. The error is *Damage when the
+// journal lost what was acknowledged.
+func Open(dir string, o Options) (*Store, error) {
+	fs := o.FS
+	if fs == nil {
+		fs = vfs.Default
+	}
+	s := &Store{
+		dir: dir, fs: fs,
+		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
+		durability: workflow.Fsync,
+		patience:   newPatience(fs),
+		queue:      newQueue(),
+		timers:     newFloor(),
+		written:    make(chan struct{}),
+		closing:    make(chan struct{}),
+		probeAt:    time.NewTimer(time.Hour),
+		stamps:     newStamps(),
+		group:      newGroup(),
+	}
+	s.probeAt.Stop()
+	segment := o.SegmentBytes
+	if _, memory := vfs.Root(fs).(*vfs.MemFS); memory {
+		s.durability = workflow.Memory
+		segment = cmp.Or(segment, firstSegmentBytes)
+	}
+	if err := s.open(cmp.Or(segment, segmentBytes), o.Salvage); err != nil {
+		return nil, fmt.Errorf("open the store in %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// open does the work of Open, and undoes it when it fails half-way.
+func (s *Store) open(segment int64, salvage bool) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.undo())
+		}
+	}()
+	rows, pieces := s.fs.PathJoin(s.dir, "rows"), s.fs.PathJoin(s.dir, "journal")
+	for _, dir := range []string{s.dir, rows, pieces} {
+		if err := makeDir(s.fs, dir); err != nil {
+			return err
+		}
+	}
+	if s.lock, err = lockDir(s.fs, s.dir); err != nil {
+		return err
+	}
+	s.rowLog = &rowLog{log: s.log}
+	if s.db, err = openRows(s.patience, rows, s.rowLog); err != nil {
+		return err
+	}
+	found, err := s.recover(pieces, salvage)
+	if err != nil {
+		return err
+	}
+	if err := s.openJournal(pieces, segment, found); err != nil {
+		return err
+	}
+	s.rowLog.onFail = func(err error) { s.stop(err) }
+	s.patience.begin()
+	go s.run()
+	return s.beginEpoch(context.Background())
+}
+
+// recover brings the rows to where the journal ends.
+func (s *Store) recover(pieces string, salvage bool) (replayed, error) {
+	applied, _, _, err := readMeta(s.db)
+	if err != nil {
+		return replayed{}, err
+	}
+	found, err := replay(s.fs, pieces, applied, s.again)
+	var damage *Damage
+	if salvage && errors.As(err, &damage) {
+		s.log.Error("the journal is damaged, the rest of it is moved aside", "error", damage)
+		if err := s.db.Flush(); err != nil {
+			return found, fmt.Errorf("keep what was read before the damage: %w", err)
+		}
+		if err := setAside(s.fs, pieces, damage); err != nil {
+			return found, fmt.Errorf("move the damaged journal aside: %w", err)
+		}
+		if applied, _, _, err = readMeta(s.db); err == nil {
+			found, err = replay(s.fs, pieces, applied, s.again)
+		}
+	}
+	if err != nil {
+		return found, err
+	}
+	var epoch uint64
+	_, epoch, s.waits, err = readMeta(s.db)
+	s.epoch = epoch + 1
+	s.stats.waits.Store(s.waits)
+	return found, err
+}
+
+// again applies a frame that the synced rows do not have.
+func (s *Store) again(payload []byte) error {
+	b := new(pebble.Batch)
+	if err := b.SetRepr(payload); err != nil {
+		return fmt.Errorf("a frame that is whole is no batch: %w", err)
+	}
+	return s.db.Apply(b, pebble.NoSync)
+}
+
+// openJournal begins a new segment behind what was found.
+func (s *Store) openJournal(pieces string, segment int64, found replayed) error {
+	handle, err := s.fs.OpenDir(pieces)
+	if err != nil {
+		return err
+	}
+	s.journal = &journal{
+		fs: s.fs, dir: pieces, handle: handle, capacity: segment,
+		cur: found.last, offset: int64(found.end), next: found.next,
+	}
+	names, err := s.fs.List(pieces)
+	if err != nil {
+		return err
+	}
+	if err := removeSpares(s.fs, pieces, names); err != nil {
+		return fmt.Errorf("remove old spares of the journal: %w", err)
+	}
+	if err := s.journal.rotate(0); err != nil {
+		return err
+	}
+	s.janitor = newJanitor(s.log, s.db, s.journal)
+	if len(found.numbers) == 0 {
+		return nil
+	}
+	return s.janitor.seal(found.numbers...)
+}
+
+// undo releases what an opening that failed has taken.
+func (s *Store) undo() error {
+	var err error
+	if s.janitor != nil {
+		s.queue.close()
+		s.janitor.stop()
+	}
+	close(s.patience.closing)
+	if s.journal != nil {
+		err = s.journal.close(false)
+	}
+	if s.db != nil {
+		err = errors.Join(err, s.db.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}
+
+// Epoch is this opening's number.
+func (s *Store) Epoch() uint64 { return s.epoch }
+
+// Durability is workflow.Fsync on a disk and workflow.Memory in memory.
+func (s *Store) Durability() workflow.Durability { return s.durability }
+
+// Health says why writes are refused now; it wraps persistence.ErrUnavailable.
+func (s *Store) Health() error {
+	if f := s.fault.Load(); f != nil {
+		return f.err
+	}
+	return nil
+}
+
+// Stats describes the work of the store so far.
+func (s *Store) Stats() persistence.Stats {
+	st := persistence.Stats{
+		Commits:   s.stats.commits.Load(),
+		Conflicts: s.stats.conflicts.Load(),
+		Groups:    s.stats.groups.Load(),
+		Grouped:   s.stats.grouped.Load(),
+		Failures:  s.stats.failures.Load(),
+		Waits:     s.stats.waits.Load(),
+	}
+	if s.enter() == nil {
+		defer s.leave()
+		st.DiskBytes = s.db.Metrics().DiskSpaceUsage() + s.journal.bytes()
+	}
+	return st
+}
+
+// Close finishes queued commits, syncs the rows and releases the folder. What
+// cannot be synced within a few seconds stays in the journal for the next opening.
+func (s *Store) Close() error {
+	s.once.Do(func() { s.ended = s.close() })
+	return s.ended
+}
+
+func (s *Store) close() error {
+	s.queue.close()
+	close(s.closing)
+	<-s.written
+	clean := s.flush()
+	close(s.patience.closing)
+	s.janitor.stop()
+
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.closed = true
+	err := s.db.Close()
+	err = errors.Join(err, s.journal.close(clean && err == nil))
+	err = errors.Join(err, s.lock.Close())
+	if err != nil {
+		return fmt.Errorf("close the store in %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// flush syncs all rows and reports whether that succeeded in time.
+func (s *Store) flush() bool {
+	flushed, err := s.db.AsyncFlush()
+	if err != nil {
+		s.log.Warn("the rows were not synced at the end; the journal has them", "error", err)
+		return false
+	}
+	select {
+	case <-flushed:
+		return true
+	case <-time.After(closeLimit):
+		s.log.Warn("the rows were not synced in time at the end; the journal has them", "error", s.rowLog.cause())
+		return false
+	}
+}
+
+// enter begins a read; leave ends it.
+func (s *Store) enter() error {
+	s.gate.RLock()
+	if s.closed {
+		s.gate.RUnlock()
+		return persistence.ErrClosed
+	}
+	return nil
+}
+
+func (s *Store) leave() { s.gate.RUnlock() }

@@ -1,0 +1,163 @@
+package embedded
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+var writes = sync.Pool{New: func() any { return new(write) }}
+
+func newWrite(kind writeKind) *write {
+	w := writes.Get().(*write)
+	w.kind = kind
+	return w
+}
+
+// release returns a write that was answered to the pool.
+func release(w *write) {
+	if !w.spare() {
+		return
+	}
+	kept := ops{buf: w.buf[:0], key: w.key[:0], val: w.val[:0]}
+	changes := w.changes
+	*w = write{ops: kept, changes: changes}
+	writes.Put(w)
+}
+
+// Submit queues a commit. It encodes the whole commit before it returns, so that
+// the caller's processor does it and the writer only copies; the states are not
+// kept. A store that cannot write calls Done at once, on the caller's goroutine.
+func (s *Store) Submit(c *persistence.Commit) {
+	w := newWrite(writeCommit)
+	w.done = c.Done
+	if err := checkCommit(c); err != nil {
+		w.answer(fmt.Errorf("%w: %w", persistence.ErrUnavailable, err))
+		return
+	}
+	w.exec, w.expect = c.ExecID, c.Expect
+	w.stamp = stamp{version: c.Now.Version, epoch: c.Epoch}
+	w.events = c.Events
+	w.changes.Derive(c.Was, c.Now)
+	w.waits = w.changes.Waits
+	for i := range w.changes.Armed {
+		if due := w.changes.Armed[i].Due; w.earliest == 0 || due < w.earliest {
+			w.earliest = due
+		}
+	}
+	w.val = persistence.AppendSnapshot(w.val[:0], c.Now, c.Epoch)
+	w.set(stateKey(w.key[:0], c.ExecID), w.val)
+	w.records(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records)
+	w.ops.changes(c.ExecID, &w.changes)
+	for i := range c.Receipts {
+		w.ops.receipt(&c.Receipts[i])
+	}
+	if c.Working {
+		w.set(key1(w.key[:0], famWorking, c.ExecID), nil)
+	} else {
+		w.delete(key1(w.key[:0], famWorking, c.ExecID))
+	}
+	s.push(w)
+}
+
+func seqOf(s *workflow.State) uint64 {
+	if s == nil {
+		return 0
+	}
+	return s.Seq
+}
+
+func checkCommit(c *persistence.Commit) error {
+	switch {
+	case c.Now == nil || c.Now.ExecID != c.ExecID:
+		return fmt.Errorf("the commit of execution %q has no state of it", c.ExecID)
+	case c.ExecID == "" || len(c.ExecID) > workflow.MaxNameBytes:
+		return fmt.Errorf("an execution's id has 1 to %d bytes and not %d", workflow.MaxNameBytes, len(c.ExecID))
+	case c.Now.Version <= c.Expect:
+		return fmt.Errorf("the commit of execution %q goes from version %d to %d, which is no later one", c.ExecID, c.Expect, c.Now.Version)
+	case (c.Was == nil) != (c.Expect == 0) || c.Was != nil && c.Was.Version != c.Expect:
+		return fmt.Errorf("the commit of execution %q expects version %d but was not made from it", c.ExecID, c.Expect)
+	}
+	return nil
+}
+
+// push queues a write, or answers it at once when the store cannot write.
+func (s *Store) push(w *write) {
+	if f := s.fault.Load(); f != nil {
+		w.answer(f.err)
+		return
+	}
+	if err := s.queue.push(w); err != nil {
+		w.answer(err)
+	}
+}
+
+// answer tells whoever submitted a write of its fate, once.
+func (w *write) answer(err error) {
+	done, accepted, receipt, known := w.done, w.accepted, w.receipt, w.known
+	release(w)
+	switch {
+	case accepted != nil && err != nil:
+		accepted(nil, false, err)
+	case accepted != nil:
+		accepted(receipt, known, nil)
+	case done != nil:
+		done(err)
+	}
+}
+
+// AcceptEvent writes an event unless its id is known.
+func (s *Store) AcceptEvent(ev workflow.Event, done func(*workflow.EventReceipt, bool, error)) {
+	w := newWrite(writeAccept)
+	w.accepted = done
+	w.receipt = persistence.Accepted(ev)
+	w.ops.event(w.receipt)
+	s.push(w)
+}
+
+// SettleEvent replaces the receipt of an event.
+func (s *Store) SettleEvent(r *workflow.EventReceipt, done func(error)) {
+	w := newWrite(writeSettle)
+	w.done = done
+	w.receipt = r
+	w.ops.event(r)
+	s.push(w)
+}
+
+// PutDocument writes or deletes a document and returns when that is durable. An
+// error that wraps the context's says that the outcome is not known.
+func (s *Store) PutDocument(ctx context.Context, kind, id string, body []byte) error {
+	w := newWrite(writeRows)
+	key := key2(w.key[:0], famDocument, kind, id)
+	if body == nil {
+		w.delete(key)
+	} else {
+		w.set(key, body)
+	}
+	return s.await(ctx, w)
+}
+
+// await pushes a write and waits for its answer.
+func (s *Store) await(ctx context.Context, w *write) error {
+	answer := make(chan error, 1)
+	w.done = func(err error) { answer <- err }
+	s.push(w)
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: the caller did not wait for the disk, so whether it was written is not known: %w", persistence.ErrUnavailable, ctx.Err())
+	}
+}
+
+// beginEpoch makes the number of this opening durable.
+func (s *Store) beginEpoch(ctx context.Context) error {
+	w := newWrite(writeRows)
+	w.set(append(w.key[:0], keyEpoch...), binary.BigEndian.AppendUint64(nil, s.epoch))
+	w.set(append(w.key[:0], keyFormat...), binary.BigEndian.AppendUint32(nil, formatNow))
+	return s.await(ctx, w)
+}

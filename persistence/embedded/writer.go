@@ -1,0 +1,372 @@
+package embedded
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// group is what one sync makes durable, while it is built.
+type group struct {
+	frame  []byte // room for the frame's header, pebble's batch header, operations
+	count  uint32
+	writes uint64
+	grew   int64                             // open waits more than before
+	due    workflow.Instant                  // the earliest timer armed, zero for none
+	stamps map[string]stamp                  // of executions that the group writes
+	events map[string]*workflow.EventReceipt // that the group writes; nil for one it forgets
+	ops    ops                               // room for operations that the writer makes
+	row    []byte                            // room for a row that is read
+}
+
+func newGroup() group {
+	return group{stamps: map[string]stamp{}, events: map[string]*workflow.EventReceipt{}}
+}
+
+func (g *group) reset() {
+	if cap(g.frame) > keepFrame {
+		g.frame = nil
+	}
+	g.frame = append(g.frame[:0], make([]byte, frameHeader+batchHeader)...)
+	g.count, g.writes, g.grew, g.due = 0, 0, 0, 0
+	clear(g.stamps)
+	clear(g.events)
+	g.ops.reset()
+}
+
+// add takes operations into the group.
+func (g *group) add(o *ops) {
+	g.frame = append(g.frame, o.buf...)
+	g.count += o.count
+}
+
+// run is the writer: the only goroutine that writes.
+func (s *Store) run() {
+	defer close(s.written)
+	var items []*write
+	for {
+		var closed bool
+		items, closed = s.queue.take(items)
+		if len(items) > 0 {
+			s.writeAll(items)
+			clear(items)
+			continue
+		}
+		if closed {
+			return
+		}
+		select {
+		case <-s.queue.wake:
+		case <-s.probeAt.C:
+			s.probe()
+		}
+	}
+}
+
+// writeAll writes the items, as many of them together as the bounds allow.
+func (s *Store) writeAll(items []*write) {
+	for len(items) > 0 {
+		s.group.reset()
+		n, bytes := 0, 0
+		for n < len(items) && n < maxGroup && (n == 0 || len(s.group.frame)+items[n].size() <= maxGroupBytes) {
+			bytes += items[n].size()
+			items[n].err = s.judge(items[n])
+			n++
+		}
+		s.finish(items[:n], s.commit())
+		s.queue.answered(n, bytes)
+		items = items[n:]
+	}
+}
+
+// finish answers everybody in a group.
+func (s *Store) finish(items []*write, err error) {
+	if err != nil {
+		s.stats.failures.Add(1)
+	}
+	for _, w := range items {
+		verdict := w.err
+		switch {
+		case err != nil:
+			verdict = err
+		case verdict == nil && w.kind == writeCommit:
+			s.stats.commits.Add(1)
+		case errors.Is(verdict, persistence.ErrConflict):
+			s.stats.conflicts.Add(1)
+		}
+		w.answer(verdict)
+	}
+}
+
+// judge checks a write against what is stored, together with what the group
+// holds so far, and takes it into the group when it may be written.
+func (s *Store) judge(w *write) error {
+	if s.fault.Load() != nil {
+		return nil // commit refuses the whole group
+	}
+	g := &s.group
+	switch w.kind {
+	case writeCommit:
+		return s.judgeCommit(w)
+	case writeAccept:
+		stored, err := s.eventNow(w.receipt.Event.ID)
+		if err != nil {
+			return err
+		}
+		if stored != nil {
+			w.receipt, w.known = stored, true
+			return nil
+		}
+		g.events[w.receipt.Event.ID] = w.receipt
+	case writeSettle:
+		g.events[w.receipt.Event.ID] = w.receipt
+	case writeForget:
+		return s.judgeForget(w)
+	}
+	g.add(&w.ops)
+	g.writes++
+	return nil
+}
+
+func (s *Store) judgeCommit(w *write) error {
+	g := &s.group
+	now, err := s.stampNow(w.exec)
+	if err != nil {
+		return err
+	}
+	if now.version != w.expect || now.epoch > w.stamp.epoch {
+		return fmt.Errorf("execution %q is at version %d of epoch %d, the commit expects version %d and is of epoch %d: %w",
+			w.exec, now.version, now.epoch, w.expect, w.stamp.epoch, persistence.ErrConflict)
+	}
+	g.ops.reset()
+	fresh := make([]*workflow.EventReceipt, 0, len(w.events))
+	for i := range w.events {
+		stored, err := s.eventNow(w.events[i].ID)
+		if err != nil {
+			return err
+		}
+		if stored == nil {
+			r := persistence.Accepted(w.events[i])
+			g.ops.event(r)
+			fresh = append(fresh, r)
+		}
+	}
+	for _, r := range fresh {
+		g.events[r.Event.ID] = r
+	}
+	g.add(&w.ops)
+	g.add(&g.ops)
+	g.writes++
+	g.stamps[w.exec] = w.stamp
+	g.grew += int64(w.waits)
+	if w.earliest != 0 && (g.due == 0 || w.earliest < g.due) {
+		g.due = w.earliest
+	}
+	return nil
+}
+
+// stampNow is the stamp of an execution as of the group so far.
+func (s *Store) stampNow(exec string) (stamp, error) {
+	if st, ok := s.group.stamps[exec]; ok {
+		return st, nil
+	}
+	if st, ok := s.stamps.get(exec); ok {
+		return st, nil
+	}
+	g := &s.group
+	row, found, err := get(s.db, stateKey(g.ops.key[:0], exec), g.row[:0])
+	if err != nil {
+		return stamp{}, unavailable("read execution", exec, err)
+	}
+	g.row = row
+	if !found {
+		return stamp{}, nil
+	}
+	version, epoch, err := persistence.Stamp(exec, row)
+	if err != nil {
+		return stamp{}, err
+	}
+	return stamp{version: version, epoch: epoch}, nil
+}
+
+// eventNow is the receipt of an event as of the group so far, nil for none.
+func (s *Store) eventNow(id string) (*workflow.EventReceipt, error) {
+	if r, ok := s.group.events[id]; ok {
+		return r, nil
+	}
+	row, found, err := get(s.db, key1(nil, famEvent, id), nil)
+	if err != nil {
+		return nil, unavailable("read event", id, err)
+	}
+	if !found {
+		return nil, nil
+	}
+	return decodeEvent(id, row)
+}
+
+func decodeEvent(id string, row []byte) (*workflow.EventReceipt, error) {
+	r := new(workflow.EventReceipt)
+	if err := json.Unmarshal(row, r); err != nil {
+		return nil, unavailable("decode event", id, err)
+	}
+	r.Event.ID = id
+	return r, nil
+}
+
+func unavailable(what, id string, err error) error {
+	return fmt.Errorf("%w: %s %q: %w", persistence.ErrUnavailable, what, id, err)
+}
+
+// commit makes the group durable and then visible. After an error it is neither,
+// and none of it ever will be while this store is open.
+func (s *Store) commit() error {
+	if f := s.fault.Load(); f != nil {
+		return f.err
+	}
+	if s.group.count == 0 {
+		return nil
+	}
+	if err := s.pressure(); err != nil {
+		return s.fail(err)
+	}
+	if err := s.record(); err != nil {
+		return s.fail(err)
+	}
+	return s.show()
+}
+
+// record completes the group's frame and appends it to the journal.
+func (s *Store) record() error {
+	g := &s.group
+	var state [16]byte
+	binary.BigEndian.PutUint64(state[:], s.journal.next)
+	binary.BigEndian.PutUint64(state[8:], uint64(s.waits+g.grew))
+	g.ops.reset()
+	g.ops.set(append(g.ops.key[:0], keyApplied...), state[:])
+	g.add(&g.ops)
+	binary.LittleEndian.PutUint32(g.frame[frameHeader+batchCount:], g.count)
+	if len(g.frame) > maxFrame {
+		return fmt.Errorf("a group of %d bytes is larger than the %d that the journal takes", len(g.frame), maxFrame)
+	}
+	if !s.journal.fits(len(g.frame)) {
+		if err := s.rotate(len(g.frame)); err != nil {
+			return err
+		}
+	}
+	before := s.journal.offset
+	if err := s.journal.append(g.frame); err != nil {
+		return err
+	}
+	if half := s.journal.room / 2; before < half && s.journal.offset >= half {
+		s.janitor.wantSpare()
+	}
+	return nil
+}
+
+// rotate goes on in a new segment and has the rows of the old one synced.
+func (s *Store) rotate(frame int) error {
+	old := s.journal.cur.number
+	if err := s.journal.rotate(frame); err != nil {
+		return err
+	}
+	return s.janitor.seal(old)
+}
+
+// show applies the group to the rows: what is durable becomes visible.
+func (s *Store) show() error {
+	g := &s.group
+	if g.due != 0 {
+		s.timers.arm(g.due)
+	}
+	b := new(pebble.Batch)
+	err := b.SetRepr(g.frame[frameHeader:])
+	if err == nil {
+		err = s.db.Apply(b, pebble.NoSync)
+	}
+	s.timers.armed()
+	if err != nil {
+		// It is in the journal and will be there after a restart, but it cannot be
+		// shown now: only going through the journal again puts both together.
+		return s.stop(fmt.Errorf("apply what is in the journal: %w; restart the node", err))
+	}
+	s.waits += g.grew
+	s.stats.waits.Store(s.waits)
+	s.stats.groups.Add(1)
+	s.stats.grouped.Add(g.writes)
+	for exec, st := range g.stamps {
+		s.stamps.put(exec, st)
+	}
+	return nil
+}
+
+// pressure waits, for a bounded time, until the rows can take more.
+func (s *Store) pressure() error {
+	if s.janitor.relaxed() {
+		return nil
+	}
+	limit := time.NewTimer(stallLimit)
+	defer limit.Stop()
+	for {
+		select {
+		case <-s.janitor.eased:
+			if s.janitor.relaxed() {
+				return nil
+			}
+		case <-limit.C:
+			return fmt.Errorf("the rows are written slower than the journal, the last error of theirs: %v", s.rowLog.cause())
+		}
+	}
+}
+
+// fail begins a time without writes and returns what everybody is told.
+func (s *Store) fail(err error) error {
+	f := &fault{err: fmt.Errorf("%w: nothing was written: %w", persistence.ErrUnavailable, err)}
+	if s.fault.CompareAndSwap(nil, f) {
+		s.log.Error("the store refuses writes until the disk takes them again", "error", err)
+	} else {
+		f = s.fault.Load()
+	}
+	s.hold = probeFirst
+	s.probeAt.Reset(s.hold)
+	return f.err
+}
+
+// stop ends writing for good: only a restart helps.
+func (s *Store) stop(err error) error {
+	f := &fault{err: fmt.Errorf("%w: %w", persistence.ErrUnavailable, err), final: true}
+	s.fault.Store(f)
+	return f.err
+}
+
+// probe tries to write again after a failure.
+func (s *Store) probe() {
+	f := s.fault.Load()
+	if f == nil || f.final {
+		return
+	}
+	err := s.try()
+	if err == nil && s.fault.CompareAndSwap(f, nil) {
+		s.log.Info("the store takes writes again")
+		return
+	}
+	s.hold = min(2*s.hold, probeLast)
+	s.probeAt.Reset(s.hold)
+}
+
+// try writes a frame of its own, which says nothing but that it can be written.
+func (s *Store) try() error {
+	if !s.janitor.relaxed() {
+		return errors.New("the rows are behind")
+	}
+	s.group.reset()
+	if err := s.record(); err != nil {
+		return err
+	}
+	return s.show()
+}
