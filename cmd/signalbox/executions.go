@@ -1,0 +1,219 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/signalbox/signalbox/http"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+func (a *app) executionsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "executions",
+		Aliases: []string{"execution", "exec"},
+		Short:   "List, show and steer executions",
+		Args:    cobra.NoArgs,
+	}
+	list := a.executionsListCommand()
+	cmd.AddCommand(list, a.executionsGetCommand(), a.executionsHistoryCommand(), a.executionsFollowCommand(),
+		a.steerCommand("cancel", "Cancel an execution"),
+		a.steerCommand("pause", "Pause an execution; signals are kept meanwhile"),
+		a.steerCommand("resume", "Resume a paused execution"))
+	// Without a verb it lists, with the flags of the list.
+	cmd.Flags().AddFlagSet(list.Flags())
+	cmd.RunE = list.RunE
+	return cmd
+}
+
+func (a *app) executionsListCommand() *cobra.Command {
+	var query http.ExecutionQuery
+	var status, since string
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List executions, newest first",
+		Args:  cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&query.WorkflowID, "workflow", "", "only those of this workflow")
+	flags.StringVar(&status, "status", "", "only those with this status: "+statuses())
+	flags.StringVar(&query.WaitingFor, "waiting-for", "", "only those that wait for this signal")
+	flags.StringVar(&since, "since", "", "only those started since: a time like 2026-01-31T12:00:00Z, or a while ago like 2h")
+	flags.IntVar(&query.Limit, "limit", maxListed, "how many at most")
+	flags.StringVar(&query.Cursor, "cursor", "", "of the page after the one before")
+	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+		query.Status = workflow.Status(strings.ToUpper(status))
+		if status != "" && !slices.Contains(workflow.Statuses, query.Status) {
+			return wrongUsage("--status %q is none; it is one of %s", status, statuses())
+		}
+		var err error
+		if query.Since, err = moment(since, time.Now()); err != nil {
+			return err
+		}
+		page, err := client.Executions(ctx, query)
+		if err != nil {
+			return err
+		}
+		return a.print(page, func(t *rows) {
+			t.row("EXECUTION", "WORKFLOW", "STATUS", "WAITS FOR", "STARTED")
+			for _, e := range page.Executions {
+				t.row(e.WorkflowExecID, e.WorkflowID, e.Status, waitNames(e.Waits), e.CreatedAt)
+			}
+			nextPage(t, page.Page)
+		})
+	})
+	return cmd
+}
+
+func statuses() string {
+	names := make([]string, len(workflow.Statuses))
+	for i, s := range workflow.Statuses {
+		names[i] = string(s)
+	}
+	return strings.Join(names, ", ")
+}
+
+func waitNames(waits []http.WaitingTask) string {
+	names := make([]string, len(waits))
+	for i, w := range waits {
+		names[i] = w.SignalName
+	}
+	return strings.Join(names, ", ")
+}
+
+func nextPage(t *rows, page http.PageInfo) {
+	if page.NextCursor != "" {
+		t.row("... there are more: --cursor " + page.NextCursor)
+	}
+}
+
+// moment reads a time, or how long ago it was; "" is the zero time.
+func moment(said string, now time.Time) (time.Time, error) {
+	if said == "" {
+		return time.Time{}, nil
+	}
+	if at, err := time.Parse(time.RFC3339, said); err == nil {
+		return at, nil
+	}
+	ago, err := (choice{text: said, by: "--since"}).duration()
+	if err != nil {
+		return time.Time{}, wrongUsage("--since %q is neither a time like 2026-01-31T12:00:00Z nor a while like 2h", said)
+	}
+	return now.Add(-ago), nil
+}
+
+func (a *app) executionsGetCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "get EXEC_ID",
+		Short: "Show one execution",
+		Args:  exactly("EXEC_ID"),
+		RunE: a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+			execution, err := client.Execution(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return a.print(execution, func(t *rows) { executionFields(t, execution) })
+		}),
+	}
+}
+
+// executionFields shows an execution: itself, its tasks, what it waits for.
+func executionFields(t *rows, e *http.Execution) {
+	t.field("execution", e.WorkflowExecID)
+	t.field("workflow", e.WorkflowID)
+	t.field("status", e.Status)
+	if e.Error != nil {
+		t.field("error", e.Error.Message)
+	}
+	t.field("started", e.CreatedAt)
+	t.field("finished", e.FinishedAt)
+	t.field("input", compact(e.Input))
+	t.field("output", compact(e.Output))
+	if e.Buffered > 0 {
+		t.field("kept", count(e.Buffered, "signal")+" for a later wait")
+	}
+	for _, w := range e.Waits {
+		t.field("waits for", waitText(w))
+	}
+	t.row()
+	t.row("TASK", "STATUS", "OUTPUT")
+	tasks := make([]http.TaskExecution, 0, len(e.Tasks))
+	for _, task := range e.Tasks {
+		tasks = append(tasks, task)
+	}
+	slices.SortFunc(tasks, func(a, b http.TaskExecution) int {
+		return cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), strings.Compare(a.TaskID, b.TaskID))
+	})
+	for _, task := range tasks {
+		said := compact(task.Output)
+		if task.Error != nil {
+			said = task.Error.Message
+		}
+		t.row(task.TaskID, task.Status, said)
+	}
+}
+
+func waitText(w http.WaitingTask) string {
+	text := w.SignalName + " in " + w.TaskID + " since " + w.Since.String()
+	if until := w.Until.String(); until != "" {
+		text += " until " + until
+	}
+	if w.Condition != "" {
+		text += " if " + w.Condition
+	}
+	if w.LastReason != "" {
+		text += "; it refused the last signal: " + w.LastReason
+	}
+	return text
+}
+
+func (a *app) executionsHistoryCommand() *cobra.Command {
+	var after uint64
+	var limit int
+	cmd := &cobra.Command{
+		Use:   "history EXEC_ID",
+		Short: "Show everything that happened to an execution",
+		Args:  exactly("EXEC_ID"),
+	}
+	cmd.Flags().Uint64Var(&after, "after", 0, "only records after the one with this number")
+	cmd.Flags().IntVar(&limit, "limit", http.MaxHistoryLimit, "how many records at most")
+	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+		history, err := client.History(ctx, args[0], after, limit)
+		if err != nil {
+			return err
+		}
+		return a.print(history, func(t *rows) {
+			t.row("SEQ", "AT", "WHAT", "ABOUT", "WHY")
+			for _, r := range history.Records {
+				t.row(r.Seq, r.At, r.Type, cmp.Or(r.Task, r.Wait, r.Signal), r.Reason)
+			}
+			if history.NextAfter != 0 {
+				t.row("...", "there are more: --after", history.NextAfter)
+			}
+		})
+	})
+	return cmd
+}
+
+func (a *app) steerCommand(what, help string) *cobra.Command {
+	return &cobra.Command{
+		Use:   what + " EXEC_ID",
+		Short: help,
+		Args:  exactly("EXEC_ID"),
+		RunE: a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+			execution, err := client.Steer(ctx, args[0], what, "")
+			if err != nil {
+				return err
+			}
+			return a.print(execution, func(t *rows) {
+				t.field("execution", execution.WorkflowExecID)
+				t.field("status", execution.Status)
+			})
+		}),
+	}
+}

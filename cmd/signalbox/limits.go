@@ -1,0 +1,47 @@
+package main
+
+import "time"
+
+// Every bound of the command line, with its reason.
+const (
+	// maxInput bytes are read from a file or standard input for --input and
+	// --payload: what the front door takes, so that the answer is immediate.
+	maxInput = 1 << 20
+
+	// maxKeyFile bytes are read from SIGNALBOX_KEY_FILE: a key is about fifty.
+	maxKeyFile = 4 << 10
+
+	// maxListed rows are fetched by a list that was not told a limit: more do
+	// not help anybody who reads them.
+	maxListed = 50
+
+	// requestTimeout bounds one question to a node. It is longer than a node's
+	// own patience, so the node's explanation comes first.
+	requestTimeout = 30 * time.Second
+
+	// drainTimeout bounds what a node does between the first signal to stop and
+	// its end: requests and commits take milliseconds, streams are ended.
+	drainTimeout = 10 * time.Second
+
+	// reloadPause is how long the files of a project must be quiet before they
+	// are read again: editors write in several steps, git in many.
+	reloadPause = 150 * time.Millisecond
+
+	// maxWatched folders of one project are watched: each costs a descriptor.
+	maxWatched = 1024
+
+	// demoTimeout bounds the whole demo, and demoStep each thing it waits for,
+	// so that it ends with an explanation where a machine is very slow.
+	demoTimeout = 60 * time.Second
+	demoStep    = 15 * time.Second
+
+	// demoPoll is how often the demo asks again for something that is about to happen.
+	demoPoll = 20 * time.Millisecond
+
+	// maxNodeOutput bytes of a demo node's log are kept to explain a failure.
+	maxNodeOutput = 16 << 10
+
+	// keptForever is the retention of a node that was told to forget nothing:
+	// longer than anybody looks back.
+	keptForever = 100 * 365 * 24 * time.Hour
+)

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/lmittmann/tint"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/signalbox/signalbox/definitions"
+	"github.com/signalbox/signalbox/http"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/embedded"
+	"github.com/signalbox/signalbox/runtime"
+)
+
+// node is one running node: everything that `serve` and `dev` hold open.
+type node struct {
+	config   config
+	logger   *slog.Logger
+	listener net.Listener
+	store    persistence.Store
+	runtime  *runtime.Node
+	server   *http.Server
+}
+
+// logger writes to standard error, which keeps standard output for results.
+func (a *app) logger(c config) *slog.Logger {
+	if c.logJSON {
+		return slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: c.logLevel}))
+	}
+	return slog.New(tint.NewHandler(a.err, &tint.Options{
+		Level:      c.logLevel,
+		TimeFormat: time.TimeOnly,
+		NoColor:    !a.colors(a.err),
+	}))
+}
+
+// openNode takes the address, opens the store and starts the project on it. It
+// leaves nothing open when it fails.
+func (a *app) openNode(ctx context.Context, c config, project *definitions.Project, dev bool) (_ *node, err error) {
+	n := &node{config: c, logger: a.logger(c)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.addr); err != nil {
+		return nil, hinted(failed("cannot listen on %s: %w", c.addr, err), "another node may be running there; --addr 127.0.0.1:0 picks a free port")
+	}
+	if n.store, err = openStore(c, n.logger); err != nil {
+		return nil, err
+	}
+	keys, err := n.keyRing(ctx, dev)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.runtime, err = runtime.New(runtime.Options{
+		Store: n.store, Logger: n.logger, Registry: registry,
+		Version: versionName(), Dir: project.Dir, AllowPrivate: c.allowPrivate,
+		Retention: c.retention, Getenv: a.env,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err = n.runtime.Deploy(ctx, project); err != nil {
+		return nil, fmt.Errorf("deploying %s: %w", project.Dir, err)
+	}
+	if err = n.runtime.Start(ctx); err != nil {
+		return nil, fmt.Errorf("starting the node: %w", err)
+	}
+	n.server = http.NewServer(http.Options{
+		Node: n.runtime, Keys: keys, Logger: n.logger, Registry: registry,
+		Echo: a.env("SIGNALBOX_BENCH_ECHO") == "1",
+	})
+	return n, nil
+}
+
+func openStore(c config, logger *slog.Logger) (persistence.Store, error) {
+	options := embedded.Options{Log: logger}
+	if c.memory {
+		options.FS = vfs.NewMem()
+	}
+	store, err := embedded.Open(c.data, options)
+	if err != nil {
+		return nil, hinted(failed("cannot open the store in %s: %w", c.data, err),
+			"one process at a time may have it open; --data names another folder")
+	}
+	return store, nil
+}
+
+// keyRing decides who must show a key: everybody, or nobody, or nobody yet
+// because there is no key, in which case the node does not start.
+func (n *node) keyRing(ctx context.Context, dev bool) (*http.KeyRing, error) {
+	local := loopback(n.config.addr)
+	switch {
+	case n.config.noAuth && !local:
+		n.logger.Warn("anybody who reaches this address may do anything: no API key is asked for", "addr", n.config.addr)
+		return nil, nil
+	case n.config.noAuth, dev && local:
+		return nil, nil
+	}
+	keys := http.NewKeyRing(documents{n.store})
+	empty, err := keys.Empty(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the API keys: %w", err)
+	}
+	if !empty {
+		return keys, nil
+	}
+	who := "`serve` asks for API keys"
+	if !local {
+		who = "others can reach " + n.config.addr
+	}
+	hint := "make the first one with `signalbox keys bootstrap --data " + n.config.data + "`, or say --no-auth"
+	if n.config.memory {
+		hint = "a store in memory holds no keys: listen on 127.0.0.1, or say --no-auth"
+	}
+	return nil, hinted(failed("%s, and there is none yet", who), hint)
+}
+
+// run answers requests until the context ends or the listener breaks, then
+// stops: nothing new is accepted, what was accepted is finished, the store closed.
+func (n *node) run(ctx context.Context, a *app) error {
+	broken := make(chan error, 1)
+	go func() { broken <- n.server.Serve(n.listener) }()
+	health := n.runtime.Health()
+	n.logger.Info("the node is ready", "version", versionName(), "durability", health.Durability,
+		"data", n.config.data, "workflows", len(n.runtime.Workflows()))
+	if n.config.memory {
+		n.logger.Warn("nothing is kept on disk: everything is lost when this node stops")
+	}
+	fmt.Fprintf(a.out, "listening on http://%s\n", n.listener.Addr())
+	var err error
+	select {
+	case <-ctx.Done():
+		n.logger.Info("stopping: finishing what was accepted", "within", drainTimeout)
+	case err = <-broken:
+		err = fmt.Errorf("the listener on %s broke: %w", n.listener.Addr(), err)
+	}
+	return errors.Join(err, n.close(context.WithoutCancel(ctx)))
+}
+
+// close stops whatever is open, from the outside in.
+func (n *node) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	var errs []error
+	if n.server != nil {
+		errs = append(errs, n.server.Shutdown(ctx))
+	} else if n.listener != nil {
+		errs = append(errs, n.listener.Close())
+	}
+	if n.runtime != nil {
+		errs = append(errs, n.runtime.Stop(ctx))
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// documents shows the documents of a store in the shape that keys are kept in.
+type documents struct{ persistence.Store }
+
+func (d documents) Document(ctx context.Context, kind, id string) ([]byte, error) {
+	body, err := d.Store.Document(ctx, kind, id)
+	if errors.Is(err, persistence.ErrNotFound) {
+		return nil, nil
+	}
+	return body, err
+}
+
+func (d documents) Documents(ctx context.Context, kind, after string, limit int) ([]string, [][]byte, error) {
+	found, err := d.Store.Documents(ctx, kind, after, limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids, bodies := make([]string, len(found)), make([][]byte, len(found))
+	for i, doc := range found {
+		ids[i], bodies[i] = doc.ID, doc.Body
+	}
+	return ids, bodies, nil
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"context"
+	"github.com/spf13/cobra"
+
+	"github.com/signalbox/signalbox/http"
+)
+
+func (a *app) waitsCommand() *cobra.Command {
+	var query http.WaitQuery
+	cmd := &cobra.Command{
+		Use:     "waits",
+		Short:   "List what waits for what, since when and until when",
+		Example: "  signalbox waits --name approval-decision",
+		Args:    cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&query.Name, "name", "", "only waits for this signal")
+	flags.StringVar(&query.WorkflowID, "workflow", "", "only waits of this workflow")
+	flags.IntVar(&query.Limit, "limit", maxListed, "how many at most")
+	flags.StringVar(&query.Cursor, "cursor", "", "of the page after the one before")
+	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+		page, err := client.Waits(ctx, query)
+		if err != nil {
+			return err
+		}
+		return a.print(page, func(t *rows) {
+			t.row("SIGNAL", "EXECUTION", "WORKFLOW", "TASK", "SINCE", "UNTIL")
+			for _, w := range page.Waits {
+				t.row(w.SignalName, w.WorkflowExecID, w.WorkflowID, w.TaskID, w.Since, orElse(w.Until.String(), "-"))
+			}
+			nextPage(t, page.Page)
+		})
+	})
+	return cmd
+}
