@@ -73,8 +73,8 @@ func (s *subject) loopSignals(ids []string, n int) (measured, error) {
 	})
 }
 
-// finishedMetric counts executions by workflow and status.
-const finishedMetric = "signalbox_executions_finished_total"
+// finishedMetric counts changes of status, by workflow and the new status.
+const finishedMetric = "signalbox_executions_total"
 
 // events sends n events and returns when every execution that they started has
 // finished: the rate is that of finished executions, not of accepted events.

@@ -13,7 +13,7 @@ import (
 )
 
 // activeMetric is how many executions are in memory.
-const activeMetric = "signalbox_executions_live"
+const activeMetric = "signalbox_actors_live"
 
 // footprint is what waiting executions cost.
 type footprint struct {

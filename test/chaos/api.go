@@ -140,8 +140,9 @@ func (a api) event(ctx context.Context, id, name string, payload any) (Answer, e
 	return Answer{Duplicate: data.Duplicate}, err
 }
 
-// history returns the records of an execution after the one numbered after.
-// A nil slice and no error mean that the node does not know the execution.
+// history returns the records of an execution after the one numbered after;
+// known is false when the node says that it does not know the execution. It
+// reads up to an empty page, so that no rule about full pages is taken on trust.
 func (a api) history(ctx context.Context, execID string, after uint64) (records []Record, known bool, err error) {
 	for {
 		var data struct {
@@ -165,7 +166,7 @@ func (a api) history(ctx context.Context, execID string, after uint64) (records 
 			after = r.Seq
 		}
 		records = append(records, data.Records...)
-		if len(data.Records) < historyPage {
+		if len(data.Records) == 0 {
 			return records, true, nil
 		}
 	}
@@ -197,7 +198,9 @@ func (a api) triggered(ctx context.Context, workflow string, found func(event st
 					Event string `json:"event"`
 				} `json:"input"`
 			} `json:"executions"`
-			NextCursor string `json:"next_cursor"`
+			Page struct {
+				NextCursor string `json:"next_cursor"`
+			} `json:"page"`
 		}
 		query := url.Values{"workflow_id": {workflow}, "limit": {"500"}}
 		if cursor != "" {
@@ -209,10 +212,10 @@ func (a api) triggered(ctx context.Context, workflow string, found func(event st
 		for _, e := range data.Executions {
 			found(e.Input.Event, e.Status == "SUCCESS")
 		}
-		if data.NextCursor == "" {
+		if data.Page.NextCursor == "" {
 			return nil
 		}
-		cursor = data.NextCursor
+		cursor = data.Page.NextCursor
 	}
 }
 

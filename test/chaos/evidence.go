@@ -95,7 +95,7 @@ func settled(ctx, settle context.Context, a api, exec string, awaited int) ([]Re
 			if r.Type == "signal.consumed" {
 				consumed++
 			}
-			if r.Type == "task.succeeded" && r.Task == countingTask {
+			if r.Type == "task.done" && r.Task == countingTask {
 				worked++
 			}
 		}

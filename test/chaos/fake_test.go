@@ -159,21 +159,21 @@ func (f *fakeNode) apply(e *fakeExec, exec, id string) {
 		return
 	}
 	e.note("signal.consumed", "", id)
-	e.note("task.succeeded", countingTask, "")
+	e.note("task.done", countingTask, "")
 	if e.held != nil {
 		e.note("signal.consumed", "", e.held.Signal)
-		e.note("task.succeeded", countingTask, "")
+		e.note("task.done", countingTask, "")
 		e.held = nil
 	}
 	if f.wrong(worksTwice) {
-		e.note("task.succeeded", countingTask, "")
+		e.note("task.done", countingTask, "")
 	}
 	if f.wrong(applyOther) {
 		for _, other := range f.order {
 			if o := f.execs[other]; other != exec && o.workflow == e.workflow {
 				o.note("signal.accepted", "", id)
 				o.note("signal.consumed", "", id)
-				o.note("task.succeeded", countingTask, "")
+				o.note("task.done", countingTask, "")
 				break
 			}
 		}

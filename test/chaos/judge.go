@@ -239,7 +239,7 @@ func (v *Verdict) work(exec string, records []Record) {
 		switch {
 		case r.Type == "signal.consumed":
 			consumed++
-		case r.Type == "task.succeeded" && r.Task == countingTask:
+		case r.Type == "task.done" && r.Task == countingTask:
 			counted++
 		}
 	}

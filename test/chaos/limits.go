@@ -24,7 +24,7 @@ const (
 	answerBytes = 64 << 20
 
 	// historyPage is how many records are asked for at once.
-	historyPage = 1000
+	historyPage = 500
 
 	// settleTimeout bounds how long after the last restart a kept signal may
 	// take to be applied: guarantee G7, everything runnable moves again.
