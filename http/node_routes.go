@@ -187,7 +187,14 @@ func (x *exchange) noRoute() error {
 		"see /openapi.json for all routes; ids must not contain a slash")
 }
 
+// wrongMethod is 405; to OPTIONS it tells the methods, which the router has put
+// into the header Allow.
 func (x *exchange) wrongMethod() error {
+	if x.r.Method == http.MethodOptions {
+		x.status = http.StatusNoContent
+		x.w.WriteHeader(x.status)
+		return nil
+	}
 	return refuse(CodeMethodNotAllowed, fmt.Sprintf("%s has no method %s", truncate(x.r.URL.EscapedPath()), truncate(x.r.Method)),
 		"it has "+x.w.Header().Get("Allow"))
 }

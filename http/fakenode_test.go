@@ -1,0 +1,403 @@
+package http
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/signalbox/signalbox/definitions"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// fakeNode is a small honest node in memory. It runs workflows with one wait:
+// an execution waits for the workflow's first awaited name, a signal whose
+// payload says {"decision":"pending"} does not satisfy the condition, any other
+// one ends the execution. A payload with a "reason" that is no string breaks
+// the wait's schema.
+type fakeNode struct {
+	mu         sync.Mutex
+	workflows  []*definitions.Workflow
+	executions map[string]*fakeExecution
+	receipts   map[string]workflow.Receipt
+	events     map[string]*workflow.EventReceipt
+	documents  map[string]map[string][]byte
+	watches    map[string][]chan struct{}
+	health     workflow.Health
+	maxBuffer  int
+	reads      int // of all documents of a kind
+
+	fails       error                           // what every call answers, when set
+	docFails    error                           // what calls for documents answer, when set
+	beforeReply func(ctx context.Context) error // called by Signal after its checks, without the lock
+}
+
+type fakeExecution struct {
+	state   workflow.State
+	records []workflow.Record
+}
+
+func newFakeNode() *fakeNode {
+	define := func(id string, awaits ...string) *definitions.Workflow {
+		d := &workflow.Definition{
+			ID: id, Version: "1.0.0", Hash: "hash-of-" + id, Awaits: awaits,
+			Tasks:    []*workflow.Task{{ID: "wait-for-it", Kind: workflow.Wait}},
+			Triggers: []workflow.Trigger{{Name: "request-" + id}},
+		}
+		return &definitions.Workflow{Definition: d.Link(), File: id + ".yaml", Bundle: []byte(`{"id":"` + id + `"}`)}
+	}
+	return &fakeNode{
+		workflows:  []*definitions.Workflow{define("approval", "approval-decision"), define("order", "paid")},
+		executions: make(map[string]*fakeExecution), receipts: make(map[string]workflow.Receipt),
+		events: make(map[string]*workflow.EventReceipt), documents: make(map[string]map[string][]byte),
+		watches: make(map[string][]chan struct{}), maxBuffer: 3,
+		health: workflow.Health{Ready: true, Status: "ready", Durability: workflow.Fsync, Version: "test"},
+	}
+}
+
+func (n *fakeNode) workflow(id string) *definitions.Workflow {
+	for _, w := range n.workflows {
+		if w.ID == id {
+			return w
+		}
+	}
+	return nil
+}
+
+func (n *fakeNode) execution(id string) (*fakeExecution, error) {
+	if n.fails != nil {
+		return nil, n.fails
+	}
+	e := n.executions[id]
+	if e == nil {
+		return nil, &workflow.Refusal{Code: workflow.CodeNoExecution, Message: fmt.Sprintf("there is no execution %q", id)}
+	}
+	return e, nil
+}
+
+// commit adds records and wakes the watchers.
+func (n *fakeNode) commit(e *fakeExecution, at workflow.Instant, records ...workflow.Record) {
+	for _, r := range records {
+		e.state.Seq++
+		r.Seq, r.At = e.state.Seq, at
+		e.records = append(e.records, r)
+	}
+	e.state.Version++
+	e.state.UpdatedAt = at
+	for _, w := range n.watches[e.state.ExecID] {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (n *fakeNode) Begin(ctx context.Context, s workflow.Start) (*workflow.State, bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fails != nil {
+		return nil, false, n.fails
+	}
+	w := n.workflow(s.WorkflowID)
+	if w == nil {
+		return nil, false, &workflow.Refusal{Code: workflow.CodeNoWorkflow, Message: fmt.Sprintf("there is no workflow %q", s.WorkflowID)}
+	}
+	if e := n.executions[s.ExecID]; e != nil {
+		if string(e.state.Input) != string(s.Input) || e.state.WorkflowID != s.WorkflowID {
+			return nil, false, &workflow.Refusal{Code: workflow.CodeExecutionExists, Message: "the execution exists with another input"}
+		}
+		state := e.state
+		return &state, true, nil
+	}
+	now := workflow.InstantOf(time.Now())
+	e := &fakeExecution{state: workflow.State{
+		ExecID: s.ExecID, WorkflowID: s.WorkflowID, Definition: w.Hash, Status: workflow.Waiting,
+		Input: s.Input, Trigger: s.Origin, CreatedAt: now, UpdatedAt: now,
+		Tasks: []workflow.TaskState{{ID: "wait-for-it", Kind: workflow.Wait, Run: 1, Attempt: 1, Status: workflow.Waiting, CreatedAt: now, UpdatedAt: now}},
+		Waits: []workflow.OpenWait{{ID: "wait-for-it/1", Task: "wait-for-it", Name: w.Awaits[0], Condition: `signal.payload.decision != "pending"`, OpenedAt: now}},
+	}}
+	n.executions[s.ExecID] = e
+	n.commit(e, now, workflow.Record{Type: workflow.Started{}.Kind(), Data: s.Input},
+		workflow.Record{Type: workflow.WaitOpened, Task: "wait-for-it", Wait: "wait-for-it/1"})
+	state := e.state
+	return &state, false, nil
+}
+
+func (n *fakeNode) Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, error) {
+	if n.beforeReply != nil {
+		if err := n.beforeReply(ctx); err != nil {
+			return workflow.Answer{}, err
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e, err := n.execution(s.ExecID)
+	if err != nil {
+		return workflow.Answer{}, err
+	}
+	if r, ok := n.receipts[s.ID+"/"+s.ExecID]; ok {
+		if r.Digest != s.Digest() {
+			return workflow.Answer{}, &workflow.Refusal{Code: workflow.CodeIDReused, Message: "the signal id was used for another signal",
+				Details: map[string]any{"first_digest": r.Digest, "digest": s.Digest()}}
+		}
+		answer := r.Answer
+		answer.Duplicate = true
+		return answer, nil
+	}
+	if err := n.refusal(e, s); err != nil {
+		return workflow.Answer{}, err
+	}
+	answer := workflow.Answer{SignalID: s.ID, Outcome: workflow.KeptForWait, ExpiresAt: s.ExpiresAt, Status: e.state.Status}
+	var payload struct{ Decision string }
+	_ = json.Unmarshal(s.Payload, &payload)
+	switch {
+	case len(e.state.Waits) == 0 || e.state.Waits[0].Name != s.Name:
+		answer.Reason = "no wait for this signal is open now"
+		n.commit(e, s.ReceivedAt, workflow.Record{Type: workflow.SignalBuffered, Signal: s.ID})
+	case payload.Decision == "pending":
+		answer.Reason = `the condition signal.payload.decision != "pending" is false`
+		answer.WaitID, answer.WaitTask = "wait-for-it/1", "wait-for-it"
+		n.commit(e, s.ReceivedAt, workflow.Record{Type: workflow.SignalBuffered, Signal: s.ID, Reason: answer.Reason})
+	default:
+		answer = workflow.Answer{SignalID: s.ID, Outcome: workflow.Delivered, WaitID: "wait-for-it/1", WaitTask: "wait-for-it", Status: workflow.Success}
+		n.finish(e, s)
+	}
+	if answer.Outcome == workflow.KeptForWait {
+		e.state.Buffer = append(e.state.Buffer, workflow.Buffered{Signal: s})
+	}
+	n.receipts[s.ID+"/"+s.ExecID] = workflow.Receipt{
+		SignalID: s.ID, ExecID: s.ExecID, Name: s.Name, Digest: s.Digest(), By: s.By, Source: s.Source,
+		Fate:   map[workflow.Outcome]workflow.Fate{workflow.Delivered: workflow.FateConsumed, workflow.KeptForWait: workflow.FateBuffered}[answer.Outcome],
+		Answer: answer, At: s.ReceivedAt, Steps: []workflow.Step{{At: s.ReceivedAt, What: "accepted", Record: e.state.Seq}},
+	}
+	return answer, nil
+}
+
+func (n *fakeNode) refusal(e *fakeExecution, s workflow.Signal) error {
+	var payload struct{ Reason any }
+	_ = json.Unmarshal(s.Payload, &payload)
+	_, isText := payload.Reason.(string)
+	switch {
+	case e.state.Status.Finished():
+		return &workflow.Refusal{Code: workflow.CodeFinished, Message: "the execution has finished", Details: map[string]any{"status": e.state.Status}}
+	case payload.Reason != nil && !isText:
+		return &workflow.Refusal{Code: workflow.CodePayloadInvalid, Message: "the payload breaks the wait's schema",
+			Violations: []workflow.Violation{{Pointer: "/payload/reason", Message: "must be a string"}}}
+	case !s.Force && !slices.Contains(n.workflow(e.state.WorkflowID).Awaits, s.Name):
+		return &workflow.Refusal{Code: workflow.CodeNeverAwaited, Message: "the workflow never waits for it", Hint: `did you mean "approval-decision"?`}
+	case len(e.state.Buffer) >= n.maxBuffer:
+		return &workflow.Refusal{Code: workflow.CodeBufferFull, Message: "the execution holds too many signals", RetryAfter: 1500 * time.Millisecond}
+	}
+	return nil
+}
+
+func (n *fakeNode) finish(e *fakeExecution, s workflow.Signal) {
+	e.state.Status, e.state.FinishedAt, e.state.Waits = workflow.Success, s.ReceivedAt, nil
+	e.state.Output = workflow.ValueOf(map[string]any{"by": s.ID})
+	e.state.Tasks[0].Status = workflow.Success
+	n.commit(e, s.ReceivedAt,
+		workflow.Record{Type: workflow.Signalled{}.Kind(), Signal: s.ID, Data: s.Payload},
+		workflow.Record{Type: workflow.SignalConsumed, Signal: s.ID, Wait: "wait-for-it/1"},
+		workflow.Record{Type: workflow.ExecutionFinished})
+}
+
+func (n *fakeNode) Event(ctx context.Context, ev workflow.Event) (*workflow.EventReceipt, bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fails != nil {
+		return nil, false, n.fails
+	}
+	if r := n.events[ev.ID]; r != nil {
+		return r, true, nil
+	}
+	r := &workflow.EventReceipt{Event: ev, Fate: workflow.FateConsumed,
+		Steps:      []workflow.Step{{At: ev.ReceivedAt, What: "accepted"}},
+		Deliveries: []workflow.Delivery{{Kind: "trigger", WorkflowID: "approval", ExecID: "started-by-" + ev.ID, Outcome: "started", At: ev.ReceivedAt}}}
+	n.events[ev.ID] = r
+	return r, false, nil
+}
+
+func (n *fakeNode) Steer(ctx context.Context, execID string, what workflow.Input) (*workflow.State, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e, err := n.execution(execID)
+	if err != nil {
+		return nil, err
+	}
+	if e.state.Status.Finished() {
+		return nil, &workflow.Refusal{Code: workflow.CodeFinished, Message: "the execution has finished"}
+	}
+	switch what.(type) {
+	case workflow.PauseAsked:
+		if e.state.Paused {
+			return nil, &workflow.Refusal{Code: workflow.CodeWrongStatus, Message: "the execution is paused already"}
+		}
+		e.state.Paused, e.state.Status = true, workflow.Paused
+	case workflow.ResumeAsked:
+		e.state.Paused, e.state.Status = false, workflow.Waiting
+	case workflow.CancelAsked:
+		e.state.Status, e.state.Waits, e.state.FinishedAt = workflow.Canceled, nil, what.When()
+	}
+	n.commit(e, what.When(), workflow.Record{Type: what.Kind()})
+	state := e.state
+	return &state, nil
+}
+
+func (n *fakeNode) Execution(ctx context.Context, execID string) (*workflow.State, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e, err := n.execution(execID)
+	if err != nil {
+		return nil, err
+	}
+	state := e.state
+	return &state, nil
+}
+
+// page cuts one page out of sorted items; the cursor is the last item's id.
+func page[T any](items []T, id func(T) string, limit int, cursor string) workflow.Page[T] {
+	if cursor != "" {
+		at := slices.IndexFunc(items, func(i T) bool { return id(i) == cursor })
+		items = items[at+1:]
+	}
+	if len(items) <= limit {
+		return workflow.Page[T]{Items: items}
+	}
+	return workflow.Page[T]{Items: items[:limit], Next: id(items[limit-1])}
+}
+
+func (n *fakeNode) Executions(ctx context.Context, q workflow.Query) (workflow.Page[*workflow.State], error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fails != nil {
+		return workflow.Page[*workflow.State]{}, n.fails
+	}
+	var states []*workflow.State
+	for _, e := range n.executions {
+		state := e.state
+		waits := func(w workflow.OpenWait) bool { return w.Name == q.WaitingFor }
+		if (q.WorkflowID == "" || q.WorkflowID == state.WorkflowID) && (q.Status == "" || q.Status == state.Status) &&
+			state.CreatedAt >= q.Since && (q.WaitingFor == "" || slices.ContainsFunc(state.Waits, waits)) {
+			states = append(states, &state)
+		}
+	}
+	slices.SortFunc(states, func(a, b *workflow.State) int {
+		return cmp.Or(cmp.Compare(b.CreatedAt, a.CreatedAt), cmp.Compare(a.ExecID, b.ExecID))
+	})
+	return page(states, func(s *workflow.State) string { return s.ExecID }, q.Limit, q.Cursor), nil
+}
+
+func (n *fakeNode) History(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e, err := n.execution(execID)
+	if err != nil {
+		return nil, err
+	}
+	rest := e.records[min(after, uint64(len(e.records))):]
+	return slices.Clone(rest[:min(limit, len(rest))]), nil
+}
+
+func (n *fakeNode) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var rows []workflow.WaitRow
+	for _, id := range slices.Sorted(maps.Keys(n.executions)) {
+		state := n.executions[id].state
+		for _, w := range state.Waits {
+			if (q.Name == "" || q.Name == w.Name) && (q.WorkflowID == "" || q.WorkflowID == state.WorkflowID) {
+				rows = append(rows, workflow.WaitRow{ExecID: id, WorkflowID: state.WorkflowID, OpenWait: w})
+			}
+		}
+	}
+	return page(rows, func(r workflow.WaitRow) string { return r.ExecID }, q.Limit, q.Cursor), n.fails
+}
+
+func (n *fakeNode) SignalReceipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var found []workflow.Receipt
+	for _, key := range slices.Sorted(maps.Keys(n.receipts)) {
+		if r := n.receipts[key]; r.SignalID == signalID {
+			found = append(found, r)
+		}
+	}
+	return found, n.fails
+}
+
+func (n *fakeNode) EventReceipt(ctx context.Context, eventID string) (*workflow.EventReceipt, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r := n.events[eventID]; r != nil {
+		return r, n.fails
+	}
+	return nil, cmp.Or[error](n.fails, &workflow.Refusal{Code: workflow.CodeNoEvent, Message: "there is no receipt of that event"})
+}
+
+func (n *fakeNode) Watch(execID string) (<-chan struct{}, func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	changed := make(chan struct{}, 1)
+	n.watches[execID] = append(n.watches[execID], changed)
+	return changed, func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.watches[execID] = slices.DeleteFunc(n.watches[execID], func(c chan struct{}) bool { return c == changed })
+	}
+}
+
+// watching counts the open watches.
+func (n *fakeNode) watching() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	count := 0
+	for _, w := range n.watches {
+		count += len(w)
+	}
+	return count
+}
+
+func (n *fakeNode) Workflows() []*definitions.Workflow { return n.workflows }
+
+func (n *fakeNode) PutDocument(ctx context.Context, kind, id string, body []byte) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.docFails != nil {
+		return n.docFails
+	}
+	if n.documents[kind] == nil {
+		n.documents[kind] = make(map[string][]byte)
+	}
+	n.documents[kind][id] = slices.Clone(body)
+	if body == nil {
+		delete(n.documents[kind], id)
+	}
+	return nil
+}
+
+func (n *fakeNode) Document(ctx context.Context, kind, id string) ([]byte, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.documents[kind][id], n.docFails
+}
+
+func (n *fakeNode) Documents(ctx context.Context, kind, after string, limit int) (ids []string, bodies [][]byte, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.reads++
+	if n.docFails != nil {
+		return nil, nil, n.docFails
+	}
+	for _, id := range slices.Sorted(maps.Keys(n.documents[kind])) {
+		if id > after && len(ids) < limit {
+			ids, bodies = append(ids, id), append(bodies, n.documents[kind][id])
+		}
+	}
+	return ids, bodies, nil
+}
+
+func (n *fakeNode) Health() workflow.Health { return n.health }
