@@ -93,10 +93,10 @@ type OpenWait struct {
 // Buffered is a signal that was accepted and that no wait has consumed yet.
 type Buffered struct {
 	Signal
-	Reason    string `json:"reason,omitempty"`    // why no wait has taken it
-	JudgedAt  uint64 `json:"judged_at,omitempty"` // State.Context when the open waits last judged it
-	Busy      bool   `json:"busy,omitempty"`      // a wait of its name was busy with another signal
-	Transient bool   `json:"transient,omitempty"` // an event's delivery, forgotten unless the processor's wait takes it
+	Reason    string   `json:"reason,omitempty"`    // why no wait has taken it
+	JudgedAt  uint64   `json:"judged_at,omitempty"` // State.Context when the open waits last judged it
+	Busy      []string `json:"busy,omitempty"`      // waits of its name that were busy with another signal
+	Transient bool     `json:"transient,omitempty"` // an event's delivery, forgotten unless the processor's wait takes it
 }
 
 // Timer is a durable alarm of an execution.

@@ -124,7 +124,7 @@ func (t *transition) judgeBuffer(until Instant) {
 			return
 		}
 		id, before := t.s.Buffer[i].ID, t.s.Buffer[i].Reason
-		t.s.Buffer[i].JudgedAt = t.s.Context
+		t.s.Buffer[i].JudgedAt, t.s.Buffer[i].Busy = t.s.Context, nil
 		if t.judging(id) {
 			continue
 		}
@@ -155,7 +155,7 @@ func (t *transition) judge(id string, from int) {
 		}
 		task := t.def.Task(w.Task)
 		if w.Judging != "" {
-			b.Busy = true
+			b.Busy = append(slices.Clone(b.Busy), w.ID)
 			b.Reason = "the processor of wait " + w.ID + " works on another signal"
 			continue
 		}
@@ -232,7 +232,7 @@ func (t *transition) processed(processor *Task, ts *TaskState) {
 	if ts.Status != Success {
 		result = ValueOf(processorResult{Error: ts.Error})
 	}
-	t.unbusy(w.Name)
+	t.unbusy(w.ID)
 	verdict := t.verdict(task, b.Signal, result)
 	if ts.Status != Success && task.Wait.Condition == nil {
 		verdict = Verdict{Reason: "its processor failed: " + ts.Error.Message}
@@ -257,11 +257,11 @@ func (t *transition) passBy(id string) {
 	t.record(Record{Type: SignalDead, Signal: id, Reason: "an event that no wait took is not kept"})
 }
 
-// unbusy lets the signals be judged again that met a busy wait of that name.
-func (t *transition) unbusy(name string) {
+// unbusy lets the signals be judged again that found that wait busy.
+func (t *transition) unbusy(waitID string) {
 	for i := range t.s.Buffer {
-		if b := &t.s.Buffer[i]; b.Name == name && b.Busy {
-			b.Busy, b.JudgedAt = false, 0
+		if b := &t.s.Buffer[i]; slices.Contains(b.Busy, waitID) {
+			b.Busy, b.JudgedAt = nil, 0
 		}
 	}
 }
@@ -378,7 +378,7 @@ func (t *transition) expire(id string) {
 	for i := range t.s.Waits {
 		if w := &t.s.Waits[i]; w.Judging == id {
 			t.interrupt(w)
-			t.unbusy(w.Name)
+			t.unbusy(w.ID)
 		}
 	}
 }
