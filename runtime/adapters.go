@@ -1,10 +1,10 @@
 package runtime
 
 import (
-	"errors"
-	"time"
-
 	"context"
+	"errors"
+	"sync"
+	"time"
 
 	"github.com/signalbox/signalbox/actors"
 	"github.com/signalbox/signalbox/definitions"
@@ -26,8 +26,8 @@ func (c catalog) Listeners(event string) []actors.Listener {
 	return listeners
 }
 
-// hands configures the executors.
-func (n *Node) hands() executors.Options {
+// tools configures the executors.
+func (n *Node) tools() executors.Options {
 	return executors.Options{
 		Secrets:      n.secret,
 		Unmask:       expression.Unmask,
@@ -41,25 +41,60 @@ func (n *Node) hands() executors.Options {
 }
 
 // hands lets the actors work with the pool: what they ask for comes back as an
-// input of the core.
-type hands struct{ pool *executors.Pool }
+// input of the core. What the pool has no room for is remembered by the id of
+// its execution alone; when there is room, the execution is woken and asks again.
+type hands struct {
+	pool   *executors.Pool
+	wake   func(execID string)
+	mu     sync.Mutex
+	parked map[string]bool
+}
 
 // Run implements actors.Hands.
-func (h hands) Run(job workflow.RunTask, done func(workflow.Input)) {
-	h.pool.Submit(job.Executor, executors.Job{
+func (h *hands) Run(job workflow.RunTask, done func(workflow.Input)) {
+	taken := h.pool.Submit(job.Executor, executors.Job{
 		Key: job.Key(), ExecID: job.ExecID, Task: job.Task, Attempt: job.Attempt, Request: job.Request, Timeout: job.Timeout,
-	}, func(output workflow.Value, err error) {
-		at := workflow.Stamp{At: workflow.InstantOf(time.Now())}
-		if err == nil && len(output) > workflow.MaxValue {
-			err = &executors.Failure{Code: "OUTPUT_TOO_LARGE", Permanent: true,
-				Message: "the output is larger than the 1 MiB that a value may have: give less back, or a reference to it"}
+	}, func(output workflow.Value, err error) { done(result(job, output, err)) })
+	if !taken {
+		h.mu.Lock()
+		h.parked[job.ExecID] = true
+		h.mu.Unlock()
+	}
+}
+
+// room wakes executions whose work found the pool full.
+func (h *hands) room() {
+	h.mu.Lock()
+	var woken []string
+	for id := range h.parked {
+		if len(woken) == unparkBatch {
+			break
 		}
-		if err == nil {
-			done(workflow.TaskDone{Stamp: at, Task: job.Task, Run: job.Run, Attempt: job.Attempt, Output: output})
-			return
-		}
-		done(failed(at, job, err))
-	})
+		delete(h.parked, id)
+		woken = append(woken, id)
+	}
+	h.mu.Unlock()
+	for _, id := range woken {
+		h.wake(id)
+	}
+}
+
+// Cancel implements actors.Hands.
+func (h *hands) Cancel(c workflow.CancelTask) {
+	h.pool.Cancel(workflow.RunTask{ExecID: c.ExecID, Task: c.Task, Run: c.Run, Attempt: c.Attempt}.Key())
+}
+
+// result is what an executor gave, as an input.
+func result(job workflow.RunTask, output workflow.Value, err error) workflow.Input {
+	at := workflow.Stamp{At: workflow.InstantOf(time.Now())}
+	if err == nil && len(output) > workflow.MaxValue {
+		err = &executors.Failure{Code: "OUTPUT_TOO_LARGE", Permanent: true,
+			Message: "the output is larger than the 1 MiB that a value may have: give less back, or a reference to it"}
+	}
+	if err != nil {
+		return failed(at, job, err)
+	}
+	return workflow.TaskDone{Stamp: at, Task: job.Task, Run: job.Run, Attempt: job.Attempt, Output: output}
 }
 
 func failed(at workflow.Stamp, job workflow.RunTask, err error) workflow.TaskFailed {
@@ -78,9 +113,4 @@ func failed(at workflow.Stamp, job workflow.RunTask, err error) workflow.TaskFai
 	}
 	in.TimedOut = in.Failure.Code == "TIMEOUT"
 	return in
-}
-
-// Cancel implements actors.Hands.
-func (h hands) Cancel(c workflow.CancelTask) {
-	h.pool.Cancel(workflow.RunTask{ExecID: c.ExecID, Task: c.Task, Run: c.Run, Attempt: c.Attempt}.Key())
 }

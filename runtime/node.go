@@ -38,6 +38,7 @@ type Node struct {
 	logger    *slog.Logger
 	catalog   *definitions.Catalog
 	pool      *executors.Pool
+	hands     *hands
 	system    *actors.System
 	telemetry *telemetry
 
@@ -61,11 +62,15 @@ func New(o Options) (*Node, error) {
 	}
 	n := &Node{options: o, store: o.Store, logger: o.Logger}
 	n.set("starting")
-	n.catalog = definitions.NewCatalog(n.bundle, n.secret)
+	n.catalog = definitions.NewCatalog(n.bundle)
 	n.telemetry = newTelemetry(n)
-	n.pool = executors.NewPool(executors.New(n.hands()), n.telemetry.hooks())
+	n.hands = &hands{parked: make(map[string]bool), wake: func(id string) { n.system.Tell(&actors.Deliver{ExecID: id}) }}
+	n.pool = executors.NewPool(executors.New(n.tools()), executors.DefaultWorkers, executors.DefaultBacklog, executors.Hooks{
+		Ended: n.telemetry.ended, Room: func(executors.Lane) { n.hands.room() }, Logger: o.Logger,
+	})
+	n.hands.pool = n.pool
 	n.system = actors.NewSystem(actors.Options{
-		Store: o.Store, Catalog: catalog{n.catalog}, Hands: hands{n.pool}, Observer: n.telemetry, Logger: o.Logger,
+		Store: o.Store, Catalog: catalog{n.catalog}, Hands: n.hands, Observer: n.telemetry, Logger: o.Logger,
 	})
 	return n, nil
 }

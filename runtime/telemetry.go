@@ -115,6 +115,12 @@ func (t *telemetry) observeWait(was, now *workflow.State, r *workflow.Record, ou
 	t.waited.WithLabelValues(outcome).Observe(r.At.Time().Sub(opened.Time()).Seconds())
 }
 
+// ended is the pool's hook.
+func (t *telemetry) ended(_ executors.Lane, executor, outcome string, took time.Duration) {
+	t.calls.WithLabelValues(executor, outcome).Inc()
+	t.callTime.WithLabelValues(executor).Observe(took.Seconds())
+}
+
 func (t *telemetry) usage(u executors.Usage) {
 	t.tokens.WithLabelValues(u.Provider, "prompt").Add(float64(u.PromptTokens))
 	t.tokens.WithLabelValues(u.Provider, "completion").Add(float64(u.CompletionTokens))
