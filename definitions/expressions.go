@@ -1,0 +1,290 @@
+package definitions
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/signalbox/signalbox/definitions/expression"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// What the expressions of each place can see, besides what is always there.
+var (
+	seenAlways      = []string{"workflow", "tasks", "task", "env", "trigger"}
+	seenByTask      = seenAlways
+	seenByWork      = slices.Concat(seenAlways, []string{"input", "with"})
+	seenByProcessor = slices.Concat(seenByWork, []string{"signal"})
+	seenByWait      = slices.Concat(seenByWork, []string{"signal", "processor"})
+	seenByOutputs   = slices.Concat(seenByWork, []string{"output"})
+	seenByWaitEnd   = slices.Concat(seenByWait, []string{"output"})
+	seenByFilter    = []string{"payload", "signal", "env", "trigger"}
+	seenByResult    = slices.Concat(seenAlways, []string{"workflow_id", "workflow_exec_id", "status", "output"})
+)
+
+// sight is from where an expression looks.
+type sight struct {
+	owner   *draft   // the task it belongs to; nil for the workflow
+	sees    []string // the roots that have a value there
+	itself  bool     // it may look at its own task
+	anyTime bool     // it does not run between tasks, so their order says nothing
+}
+
+// use is one reference of one expression.
+type use struct {
+	sight
+	at  place
+	ref expression.Reference
+}
+
+// newTemplate compiles a tree: plainly, or with secrets masked.
+type newTemplate func(tree any, env expression.Env) (*expression.Template, error)
+
+// The two ways. What is rendered masked is stored in the state.
+var (
+	plainTemplate  newTemplate = expression.NewTemplate
+	maskedTemplate newTemplate = expression.NewMaskedTemplate
+)
+
+// template compiles a value whose texts may hold actions; nil for an absent or
+// wrong one, which is reported.
+func (c *compiler) template(n *node, env expression.Env, compile newTemplate, from sight) workflow.Template {
+	if n == nil || n.kind == broken {
+		return nil
+	}
+	t, err := compile(n.tree(), env)
+	if err != nil {
+		c.templateErrors(n, err, env, compile)
+		return nil
+	}
+	for _, ref := range t.References() {
+		c.uses = append(c.uses, use{from, spot(n.pointer(ref.String), ref), ref})
+	}
+	return t
+}
+
+// spot is where a reference is written.
+func spot(n *node, ref expression.Reference) place {
+	at := n.inside(ref.Line, ref.Col)
+	if at != n.place {
+		at.width = len(ref.Root) + 1
+		for _, segment := range ref.Path {
+			at.width += len(segment) + 1
+		}
+	}
+	return at
+}
+
+// templateErrors reports every text of a tree that does not compile; the
+// error of the whole knows only the first.
+func (c *compiler) templateErrors(n *node, whole error, env expression.Env, compile newTemplate) {
+	found := false
+	n.texts(func(leaf *node) {
+		if !isTemplate(leaf.text) {
+			return
+		}
+		if _, err := compile(leaf.text, env); err != nil {
+			found = true
+			c.expressionError(leaf, "template", err)
+		}
+	})
+	if !found {
+		c.expressionError(n, "template", whole)
+	}
+}
+
+const seeReference = "docs/yaml.md says what templates and conditions can do"
+
+// expressionError reports each mistake of an expression at its place inside of
+// a text, when it knows one.
+func (c *compiler) expressionError(n *node, rule string, err error) {
+	inside := mistakes(err)
+	if len(inside) == 0 {
+		c.findings.failf(n.place, rule, seeReference, "%s", err)
+	}
+	for _, m := range inside {
+		c.findings.failf(n.pointer(m.String).inside(m.Line, m.Col), rule, cmp.Or(m.Hint, seeReference), "%s", m.Message)
+	}
+}
+
+// mistakes takes a joined error apart.
+func mistakes(err error) []*expression.PositionError {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*expression.PositionError
+		for _, one := range joined.Unwrap() {
+			all = append(all, mistakes(one)...)
+		}
+		return all
+	}
+	var one *expression.PositionError
+	if errors.As(err, &one) {
+		return []*expression.PositionError{one}
+	}
+	return nil
+}
+
+// condition compiles CEL; nil for an absent or wrong one, which is reported.
+func (c *compiler) condition(n *node, env expression.Env, from sight) workflow.Condition {
+	if n == nil || n.kind == broken {
+		return nil
+	}
+	if strings.TrimSpace(n.str()) == "" {
+		return nil // the reference system takes an empty condition as true
+	}
+	condition, err := expression.NewCondition(n.str(), env)
+	if err != nil {
+		c.expressionError(n, "condition", err)
+		return nil
+	}
+	for _, ref := range condition.References() {
+		c.uses = append(c.uses, use{from, spot(n, ref), ref})
+	}
+	return condition
+}
+
+// duration compiles a length of time. One without actions is checked now, by
+// the reading that the core will use.
+func (c *compiler) duration(n *node, env expression.Env, from sight) workflow.Template {
+	if n == nil || n.kind == broken {
+		return nil
+	}
+	if s := n.str(); !isTemplate(s) {
+		if _, err := workflow.ParseDuration(s); err != nil {
+			c.findings.badDuration(n, err)
+			return nil
+		}
+		n = textNode(n.place, s)
+	}
+	return c.template(n, env, plainTemplate, from)
+}
+
+// badDuration reports a text that is no length of time. The error says both
+// what is wrong and what to write.
+func (f *findings) badDuration(n *node, err error) {
+	message, hint, found := strings.Cut(err.Error(), ": ")
+	if !found {
+		hint = "choose a shorter time"
+	}
+	if n.kind == number {
+		hint = "write the unit, as in " + quoted(n.str()+"s")
+	}
+	f.failf(n.place, "duration", hint, "%s", message)
+}
+
+// schemaDoc finds the JSON Schema that a field holds or names; nil for none.
+func (c *compiler) schemaDoc(n *node) *node {
+	if n == nil || n.kind == broken || n.kind == mapping {
+		return n
+	}
+	found := c.lookup("schemas", n.str())
+	if found == nil {
+		c.findings.failf(n.place, "unknown-schema", didYouMean(n.str(), c.known("schemas")), "no schema has the id %s", quoted(n.str()))
+	}
+	return found
+}
+
+// schema compiles the JSON Schema that a field holds or names.
+func (c *compiler) schema(n *node) workflow.Schema {
+	doc := c.schemaDoc(n)
+	if doc == nil || doc.kind == broken {
+		return nil
+	}
+	compiled, err := expression.NewSchema(doc.without("id").tree())
+	if err != nil {
+		c.schemaErrors(doc, err)
+		return nil
+	}
+	return compiled
+}
+
+const schemaHint = "look at the JSON Schema reference, draft 2020-12"
+
+func (c *compiler) schemaErrors(doc *node, err error) {
+	inside := mistakes(err)
+	if len(inside) == 0 {
+		c.findings.failf(doc.place, "schema", schemaHint, "the schema does not compile: %s", err)
+	}
+	for _, m := range inside {
+		c.findings.failf(doc.pointer(m.String).place, "schema", cmp.Or(m.Hint, schemaHint), "%s", m.Message)
+	}
+}
+
+// checkUses reports references to what does not exist, or not there.
+func (c *compiler) checkUses() {
+	before := make(map[*draft]map[*draft]bool)
+	for _, u := range c.uses {
+		switch {
+		case u.ref.Root == "":
+		case !slices.Contains(expression.Roots(), u.ref.Root):
+			c.findings.failf(u.at, "unknown-reference", didYouMean(u.ref.Root, expression.Roots()), "nothing is called .%s", u.ref.Root)
+		case !slices.Contains(u.sees, u.ref.Root):
+			c.findings.warnf(u.at, "nothing-there", whereSeen(u.ref.Root), ".%s has no value here", u.ref.Root)
+		case u.ref.Root == "tasks":
+			c.checkTaskUse(u, before)
+		}
+	}
+}
+
+func whereSeen(root string) string {
+	switch root {
+	case "signal":
+		return "a signal is seen by a wait's condition, processor and outputs; later tasks find it as .tasks.WAIT.result"
+	case "processor":
+		return "a processor's result is seen by the condition and the outputs of its wait"
+	case "output":
+		return "an output is seen by `outputs` and `on_success.next`; later tasks find it as .tasks.TASK.output"
+	case "payload":
+		return "a payload is seen by the filter of a trigger; tasks find it as .trigger.payload or .workflow.input"
+	case "input", "with":
+		return "a task's input is seen by its work, once `with` is rendered; the workflow's is .workflow.input"
+	}
+	return "look at docs/yaml.md for what each place sees"
+}
+
+// taskFields are what an expression can ask of a task.
+var taskFields = []string{"id", "type", "input", "output", "status", "error", "result", "outputs"}
+
+// checkTaskUse checks one reference to a task.
+func (c *compiler) checkTaskUse(u use, before map[*draft]map[*draft]bool) {
+	if len(u.ref.Path) == 0 {
+		return
+	}
+	target := c.byID[folded(u.ref.Path[0])]
+	if target == nil {
+		c.findings.failf(u.at, "unknown-task", didYouMean(u.ref.Path[0], c.ids()), "no task is called %s", quoted(u.ref.Path[0]))
+		return
+	}
+	if len(u.ref.Path) > 1 && !slices.Contains(taskFields, u.ref.Path[1]) {
+		c.findings.warnf(u.at, "unknown-field", didYouMean(u.ref.Path[1], taskFields), "a task has no %s", quoted(u.ref.Path[1]))
+		return
+	}
+	owner := u.owner
+	if u.anyTime || owner == nil || target == owner || target.processorOf == owner && owner != nil {
+		if target == owner && owner != nil && !u.itself && !c.ancestors(owner, before)[owner] {
+			c.findings.warnf(u.at, "nothing-there", "look at .input, or at the task before", "the task %s looks at itself before it has run", quoted(owner.id))
+		}
+		return
+	}
+	if owner.processorOf != nil {
+		owner = owner.processorOf
+	}
+	if target.processorOf != nil {
+		target = target.processorOf
+	}
+	if target != owner && !c.ancestors(owner, before)[target] {
+		c.findings.warnf(u.at, "comes-later", "add "+quoted(target.id)+" to the `depends_on` of "+quoted(owner.id)+", or list it before",
+			"nothing makes task %s run before task %s, so there may be no value", quoted(target.id), quoted(owner.id))
+	}
+}
+
+// ids lists every task, for suggestions.
+func (c *compiler) ids() []string {
+	var ids []string
+	for d := range maps.Values(c.byID) {
+		ids = append(ids, d.id)
+	}
+	slices.Sort(ids)
+	return ids
+}
