@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 // child is a node in a process of its own.
 type child struct {
 	url    string
+	ready  time.Duration // from its start to the line that says it listens
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser // its end tells the child that we are gone
 	log    *tail
@@ -33,6 +35,7 @@ func startChild(ctx context.Context, args []string) (*child, error) {
 	}
 	c := &child{cmd: exec.Command(self, args...), log: &tail{limit: maxNodeOutput}, ended: make(chan struct{})}
 	c.cmd.Args[0] = "signalbox"
+	c.cmd.Env = slices.DeleteFunc(os.Environ(), configures)
 	c.cmd.Stderr = c.log
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		return nil, failed("starting a node: %w", err)
@@ -41,6 +44,7 @@ func startChild(ctx context.Context, args []string) (*child, error) {
 	if err != nil {
 		return nil, failed("starting a node: %w", err)
 	}
+	begun := time.Now()
 	if err := c.cmd.Start(); err != nil {
 		return nil, failed("starting a node: %w", err)
 	}
@@ -54,7 +58,7 @@ func startChild(ctx context.Context, args []string) (*child, error) {
 	select {
 	case line := <-said:
 		if url, ok := strings.CutPrefix(strings.TrimSpace(line), readyLine); ok {
-			c.url = url
+			c.url, c.ready = url, time.Since(begun)
 			return c, nil
 		}
 		c.kill()
@@ -66,6 +70,12 @@ func startChild(ctx context.Context, args []string) (*child, error) {
 		c.kill()
 		return nil, timedOut("the node was not ready within %v%s", demoStep, c.logged())
 	}
+}
+
+// configures reports whether a variable changes what a node does: one that is
+// started for a story must not call a model that costs money, or ask for keys.
+func configures(variable string) bool {
+	return strings.HasPrefix(variable, "SIGNALBOX_") || strings.HasPrefix(variable, "OPENAI_")
 }
 
 func (c *child) pid() int     { return c.cmd.Process.Pid }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,7 +59,7 @@ func (a *app) demo(ctx context.Context) (err error) {
 	if err := copyExample("approval", d.project()); err != nil {
 		return failed("unpacking the example: %w", err)
 	}
-	d.say("Signalbox: an approval that survives kill -9\n")
+	d.say("Signalbox: an approval that survives kill -9\n\n")
 	for _, chapter := range []func(context.Context) error{
 		d.startNode, d.approve, d.showReceipt, d.killHalfWay, d.goOn,
 	} {
@@ -104,7 +106,7 @@ func (d *demo) open(ctx context.Context, addr string) error {
 	}
 	d.node, d.url = node, node.url
 	d.command("signalbox serve approval --addr " + node.addr() + " --data data --no-auth")
-	d.say("   listening on %s\n\n", node.url)
+	d.say("   listening on %s, ready after %v\n\n", node.url, node.ready.Round(time.Millisecond))
 	return nil
 }
 
@@ -195,9 +197,9 @@ func (d *demo) showReceipt(ctx context.Context) error {
 	var receipt struct {
 		State string `json:"state"`
 	}
-	err := d.get(ctx, "/api/v0/signals/decision-1", &receipt, nil, func() bool { return receipt.State == "consumed" })
-	d.say("\n")
-	return err
+	return d.get(ctx, "/api/v0/signals/decision-1", &receipt, []string{"signal_id", "state", "outcome", "steps"}, func() bool {
+		return receipt.State == "consumed"
+	})
 }
 
 func (d *demo) killHalfWay(ctx context.Context) error {
@@ -230,9 +232,22 @@ func (d *demo) goOn(ctx context.Context) error {
 
 func (d *demo) whereNext() {
 	d.say(`That is all. Where to go next:
-  signalbox dev examples/approval     the same project, on http://127.0.0.1:8080, reloaded as you edit it
-  signalbox validate FILE             everything that is wrong with a workflow, and what to do
-  README.md                           a first workflow of your own
-  examples/                           five more projects
-`)
+  %[1]s dev examples/approval
+      the same project on http://127.0.0.1:8080, reloaded as you edit it
+  %[1]s validate FILE
+      everything that is wrong with a workflow, and what to do about it
+  README.md
+      a first workflow of your own
+  examples/
+      five more projects to start from
+`, invocation())
+}
+
+// invocation is how this program was started: go run builds it into a folder
+// that is gone afterwards.
+func invocation() string {
+	if self, err := os.Executable(); err == nil && strings.Contains(self, "go-build") {
+		return "go run ./cmd/signalbox"
+	}
+	return "signalbox"
 }

@@ -45,7 +45,7 @@ func (d *demo) listing(source []byte) {
 
 // post shows a request as a curl line, makes it, and shows the data of its answer.
 func (d *demo) post(ctx context.Context, path, body string, into any) error {
-	d.command(fmt.Sprintf("curl -X POST %s -H 'Content-Type: application/json' -d '%s'", shellURL(d.url+path), body))
+	d.command(fmt.Sprintf("curl -X POST %s \\\n       -H 'Content-Type: application/json' \\\n       -d '%s'", shellURL(d.url+path), body))
 	code, data, err := d.ask(ctx, nethttp.MethodPost, path, body)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ disk; ` + "`signalbox receipt ID`" + ` says what it caused.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&payload, "payload", "", "JSON object, @FILE, or - for standard input")
-	flags.StringVar(&request.EventID, "id", "", "of the event, which makes a repeat harmless (default: the node makes one)")
+	flags.StringVar(&request.ID, "id", "", "of the event, which makes a repeat harmless (default: the node makes one)")
 	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
 		var err error
 		if request.Payload, err = a.object("payload", payload); err != nil {

@@ -18,13 +18,16 @@ func (a *app) executionsCommand() *cobra.Command {
 		Use:     "executions",
 		Aliases: []string{"execution", "exec"},
 		Short:   "List, show and steer executions",
-		Args:    cobra.NoArgs,
+		Args:    onlyVerbs,
 	}
 	list := a.executionsListCommand()
-	cmd.AddCommand(list, a.executionsGetCommand(), a.executionsHistoryCommand(), a.executionsFollowCommand(),
-		a.steerCommand("cancel", "Cancel an execution"),
-		a.steerCommand("pause", "Pause an execution; signals are kept meanwhile"),
-		a.steerCommand("resume", "Resume a paused execution"))
+	cmd.AddCommand(list, a.executionsGetCommand(), a.executionsHistoryCommand(), a.executionsFollowCommand(), a.cancelCommand(),
+		a.steerCommand("pause", "Pause an execution; signals are kept meanwhile", func(ctx context.Context, c *http.Client, id string) (http.Execution, error) {
+			return c.Pause(ctx, id)
+		}),
+		a.steerCommand("resume", "Resume a paused execution", func(ctx context.Context, c *http.Client, id string) (http.Execution, error) {
+			return c.Resume(ctx, id)
+		}))
 	// Without a verb it lists, with the flags of the list.
 	cmd.Flags().AddFlagSet(list.Flags())
 	cmd.RunE = list.RunE
@@ -32,7 +35,7 @@ func (a *app) executionsCommand() *cobra.Command {
 }
 
 func (a *app) executionsListCommand() *cobra.Command {
-	var query http.ExecutionQuery
+	var query workflow.Query
 	var status, since string
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -51,9 +54,12 @@ func (a *app) executionsListCommand() *cobra.Command {
 		if status != "" && !slices.Contains(workflow.Statuses, query.Status) {
 			return wrongUsage("--status %q is none; it is one of %s", status, statuses())
 		}
-		var err error
-		if query.Since, err = moment(since, time.Now()); err != nil {
+		at, err := moment(since, time.Now())
+		if err != nil {
 			return err
+		}
+		if !at.IsZero() {
+			query.Since = workflow.InstantOf(at)
 		}
 		page, err := client.Executions(ctx, query)
 		if err != nil {
@@ -117,7 +123,7 @@ func (a *app) executionsGetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.print(execution, func(t *rows) { executionFields(t, execution) })
+			return a.print(execution, func(t *rows) { executionFields(t, &execution) })
 		}),
 	}
 }
@@ -200,13 +206,14 @@ func (a *app) executionsHistoryCommand() *cobra.Command {
 	return cmd
 }
 
-func (a *app) steerCommand(what, help string) *cobra.Command {
+// steerCommand is a verb that changes an execution and shows what it is then.
+func (a *app) steerCommand(verb, help string, steer func(context.Context, *http.Client, string) (http.Execution, error)) *cobra.Command {
 	return &cobra.Command{
-		Use:   what + " EXEC_ID",
+		Use:   verb + " EXEC_ID",
 		Short: help,
 		Args:  exactly("EXEC_ID"),
 		RunE: a.asking(func(ctx context.Context, client *http.Client, args []string) error {
-			execution, err := client.Steer(ctx, args[0], what, "")
+			execution, err := steer(ctx, client, args[0])
 			if err != nil {
 				return err
 			}
@@ -216,4 +223,13 @@ func (a *app) steerCommand(what, help string) *cobra.Command {
 			})
 		}),
 	}
+}
+
+func (a *app) cancelCommand() *cobra.Command {
+	var reason string
+	cmd := a.steerCommand("cancel", "Cancel an execution", func(ctx context.Context, c *http.Client, id string) (http.Execution, error) {
+		return c.Cancel(ctx, id, reason)
+	})
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for its history")
+	return cmd
 }

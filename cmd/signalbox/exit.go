@@ -95,6 +95,16 @@ func explain(err error) *status {
 	if errors.As(err, &problem) {
 		return explainProblem(problem)
 	}
+	var refusal *workflow.Refusal
+	if errors.As(err, &refusal) {
+		return &status{exitRefused, errors.New(refusal.Message), refusal.Hint}
+	}
+	if errors.Is(err, context.Canceled) {
+		return &status{exitInterrupted, errors.New("interrupted"), ""}
+	}
+	if errors.Is(err, http.ErrStreamCut) {
+		return &status{exitUnreachable, err, "the execution goes on; follow it again, with --after the last number to see only what is new"}
+	}
 	var dial *net.OpError
 	if errors.Is(err, syscall.ECONNREFUSED) || (errors.As(err, &dial) && dial.Op == "dial") {
 		return &status{exitUnreachable, fmt.Errorf("no node answers%s: %w", at(err), cause(err)),
@@ -102,9 +112,6 @@ func explain(err error) *status {
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &status{exitTimedOut, err, "nothing is known of the outcome; the same command with the same --id is safe to repeat"}
-	}
-	if errors.Is(err, context.Canceled) {
-		return &status{exitInterrupted, errors.New("interrupted"), ""}
 	}
 	var transport *url.Error
 	if errors.As(err, &transport) {

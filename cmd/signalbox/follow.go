@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -23,35 +24,29 @@ func (a *app) executionsFollowCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return client.Stream(cmd.Context(), args[0], after, a.sayRecord)
+		return client.Follow(cmd.Context(), args[0], after, nil, a.sayEvent)
 	}
 	return cmd
 }
 
-// sayRecord prints one record: as one line of JSON for programs.
-func (a *app) sayRecord(event http.StreamEvent) error {
+// sayEvent prints one event of a stream: as one line of JSON for programs.
+func (a *app) sayEvent(event http.StreamEvent) error {
 	if a.output == "json" {
-		_, err := fmt.Fprintf(a.out, "%s\n", compact(event.Data))
-		return err
+		var line any = event.Record
+		if event.Ending != nil {
+			line = event.Ending
+		}
+		return json.NewEncoder(a.out).Encode(line)
 	}
-	var r http.Record
-	if err := json.Unmarshal(event.Data, &r); err != nil {
-		return failed("the node sent a record that is no JSON: %w", err)
+	if event.Record == nil {
+		return nil // the last record has said how it ended
 	}
-	if r.Seq == 0 { // the closing word of the stream, which is no record
-		return nil
-	}
+	r := event.Record
 	line := fmt.Sprintf("%6d  %s  %-20s %s", r.Seq, r.At, r.Type, strings.Join(nonEmpty(r.Task, r.Wait, r.Signal, r.Reason), "  "))
 	_, err := fmt.Fprintln(a.out, plain(strings.TrimRight(line, " ")))
 	return err
 }
 
 func nonEmpty(texts ...string) []string {
-	var kept []string
-	for _, text := range texts {
-		if text != "" {
-			kept = append(kept, text)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(texts, func(text string) bool { return text == "" })
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // object reads a JSON object from what a flag says: the JSON itself, @FILE, or
-// - for standard input. An empty flag is no object at all.
-func (a *app) object(flag, said string) (json.RawMessage, error) {
+// - for standard input. An empty flag is nil, no object at all.
+func (a *app) object(flag, said string) (any, error) {
 	if said == "" {
 		return nil, nil
 	}
@@ -30,7 +30,7 @@ func (a *app) object(flag, said string) (json.RawMessage, error) {
 	if err := json.Compact(&compact, content); err != nil {
 		return nil, wrongUsage("--%s: %w", flag, err)
 	}
-	return compact.Bytes(), nil
+	return json.RawMessage(compact.Bytes()), nil
 }
 
 func (a *app) content(said string) ([]byte, error) {

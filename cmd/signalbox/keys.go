@@ -36,7 +36,7 @@ asked (--url), with a key that has the scope admin. The first key is made by
 ` + "`keys bootstrap`" + ` on the store. A token is shown once and kept only as a hash.
 
 Scopes: ` + strings.Join(scopeNames(), ", ") + `; admin implies all of them.`,
-		Args: cobra.NoArgs,
+		Args: onlyVerbs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&data, "data", "", "`DIR` of the store of a stopped node (SIGNALBOX_DATA; bootstrap: default .signalbox)")

@@ -16,16 +16,16 @@ func (a *app) receiptCommand() *cobra.Command {
 		Args:  exactly("ID"),
 		RunE: a.asking(func(ctx context.Context, client *http.Client, args []string) error {
 			id := args[0]
-			signal, err := client.SignalReceipt(ctx, id)
+			signal, err := client.SignalReceipt(ctx, id, "")
 			if err == nil {
-				return a.print(signal, func(t *rows) { signalReceipt(t, signal) })
+				return a.print(signal, func(t *rows) { signalReceipt(t, &signal) })
 			}
 			if !notFound(err) {
 				return err
 			}
 			event, err := client.EventReceipt(ctx, id)
 			if err == nil {
-				return a.print(event, func(t *rows) { eventReceipt(t, event) })
+				return a.print(event, func(t *rows) { eventReceipt(t, &event) })
 			}
 			if notFound(err) {
 				return hinted(&status{code: exitRefused, err: errors.New("no signal and no event " + id + " was ever accepted here")},

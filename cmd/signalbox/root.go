@@ -52,7 +52,7 @@ func (a *app) root() *cobra.Command {
 		Long:          rootHelp,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          onlyVerbs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.begin() }
@@ -141,6 +141,19 @@ func exactly(names ...string) cobra.PositionalArgs {
 		return wrongUsage("`%s` takes %s, got %d: usage is `%s`",
 			cmd.CommandPath(), strings.Join(names, " and "), len(args), cmd.UseLine())
 	}
+}
+
+// onlyVerbs asks for one of the verbs of a command, and suggests the nearest.
+func onlyVerbs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := wrongUsage("`%s` has no verb %q", cmd.CommandPath(), args[0])
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return hinted(err, "did you mean `"+cmd.CommandPath()+" "+near[0]+"`?")
+	}
+	return hinted(err, "`"+cmd.CommandPath()+" --help` lists them")
 }
 
 // folder is the project that a verb works on: the argument, or here.

@@ -10,7 +10,7 @@ import (
 
 func (a *app) signalCommand() *cobra.Command {
 	request := http.SignalRequest{}
-	var payload string
+	var payload, ttl string
 	cmd := &cobra.Command{
 		Use:   "signal EXEC_ID NAME",
 		Short: "Send a signal to one execution",
@@ -24,20 +24,25 @@ first answer and change nothing.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&payload, "payload", "", "JSON object, @FILE, or - for standard input")
-	flags.StringVar(&request.SignalID, "id", "", "of the signal, which makes a repeat harmless (default: the node makes one)")
-	flags.StringVar(&request.TTL, "ttl", "", "how long it is kept for a later wait, like 1h or 30d (default: as long as the execution lives)")
+	flags.StringVar(&request.ID, "id", "", "of the signal, which makes a repeat harmless (default: the node makes one)")
+	flags.StringVar(&ttl, "ttl", "", "how long it is kept for a later wait, like 1h or 30d (default: as long as the execution lives)")
 	flags.BoolVar(&request.Force, "force", false, "keep it even when the workflow can never wait for that name")
 	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
 		var err error
 		if request.Payload, err = a.object("payload", payload); err != nil {
 			return err
 		}
-		request.SignalName = args[1]
+		if ttl != "" {
+			if request.TTL, err = (choice{text: ttl, by: "--ttl"}).duration(); err != nil {
+				return err
+			}
+		}
+		request.Name = args[1]
 		answer, err := client.Signal(ctx, args[0], request)
 		if err != nil {
 			return err
 		}
-		return a.print(answer, func(t *rows) { signalAnswer(t, answer) })
+		return a.print(answer, func(t *rows) { signalAnswer(t, &answer) })
 	})
 	return cmd
 }

@@ -40,19 +40,19 @@ still running then.`,
 		if wait < 0 {
 			return wrongUsage("--wait %v is negative", wait)
 		}
-		return a.start(cmd.Context(), http.StartRequest{WorkflowID: args[0], ExecID: id, Input: body}, wait)
+		return a.start(cmd.Context(), args[0], http.StartRequest{ExecID: id, Input: body}, wait)
 	}
 	return cmd
 }
 
-func (a *app) start(ctx context.Context, request http.StartRequest, wait time.Duration) error {
+func (a *app) start(ctx context.Context, workflowID string, request http.StartRequest, wait time.Duration) error {
 	client, err := a.client()
 	if err != nil {
 		return err
 	}
 	asked, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	started, err := client.Start(asked, request)
+	started, err := client.Start(asked, workflowID, request)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (a *app) start(ctx context.Context, request http.StartRequest, wait time.Du
 func (a *app) awaitEnd(ctx context.Context, client *http.Client, execID string, wait time.Duration) error {
 	following, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	err := client.Stream(following, execID, 0, func(http.StreamEvent) error { return nil })
+	err := client.Follow(following, execID, 0, nil, func(http.StreamEvent) error { return nil })
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return hinted(timedOut("execution %s has not finished within %v", execID, wait),
 			"it goes on; look at it with `signalbox executions get "+execID+"`")
@@ -86,7 +86,7 @@ func (a *app) awaitEnd(ctx context.Context, client *http.Client, execID string, 
 	if err != nil {
 		return err
 	}
-	if err := a.print(execution, func(t *rows) { executionFields(t, execution) }); err != nil {
+	if err := a.print(execution, func(t *rows) { executionFields(t, &execution) }); err != nil {
 		return err
 	}
 	if execution.Status != workflow.Success {

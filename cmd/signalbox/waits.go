@@ -5,10 +5,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox/signalbox/http"
+	"github.com/signalbox/signalbox/workflow"
 )
 
 func (a *app) waitsCommand() *cobra.Command {
-	var query http.WaitQuery
+	var query workflow.WaitQuery
 	cmd := &cobra.Command{
 		Use:     "waits",
 		Short:   "List what waits for what, since when and until when",

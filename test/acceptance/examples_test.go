@@ -75,6 +75,9 @@ func readExample(t *testing.T, dir string) []step {
 	return nil
 }
 
+// nothing is an environment without models and keys: examples run offline.
+func nothing(string) string { return "" }
+
 func openExample(t *testing.T, project *definitions.Project) *runtime.Node {
 	t.Helper()
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -82,7 +85,7 @@ func openExample(t *testing.T, project *definitions.Project) *runtime.Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := runtime.New(runtime.Options{Store: store, Logger: logger, Registry: prometheus.NewRegistry(), Version: "test"})
+	n, err := runtime.New(runtime.Options{Store: store, Logger: logger, Registry: prometheus.NewRegistry(), Version: "test", Getenv: nothing})
 	if err != nil {
 		t.Fatal(err)
 	}
