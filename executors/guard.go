@@ -59,6 +59,7 @@ var reservedRanges = []reserved{
 	{netip.MustParsePrefix("::/128"), "an unspecified address", true},
 	{netip.MustParsePrefix("::1/128"), "a loopback address", true},
 	{netip.MustParsePrefix("::/96"), "an obsolete IPv4-compatible address", false},
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), "an obsolete translated address", false},
 	{netip.MustParsePrefix("64:ff9b:1::/48"), "a local translation address", false},
 	{netip.MustParsePrefix("100::/64"), "a discard address", false},
 	{netip.MustParsePrefix("2001::/32"), "a tunnel address", false},

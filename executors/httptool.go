@@ -35,11 +35,22 @@ var methods = []string{
 }
 
 func newHTTPTool(o Options) *httpTool {
-	h := &httpTool{}
-	if !o.AllowPrivate && o.Transport == nil {
-		h.guard = toolGuard()
+	if o.AllowPrivate || o.Transport != nil {
+		return guardedHTTPTool(o, nil)
 	}
-	h.client = httpClient(o, h.guard)
+	return guardedHTTPTool(o, toolGuard())
+}
+
+// guardedHTTPTool makes an HTTP tool that asks g before it connects anywhere.
+func guardedHTTPTool(o Options, g *guard) *httpTool {
+	h := &httpTool{guard: g}
+	switch {
+	case o.Transport != nil:
+		h.client = &http.Client{Transport: o.Transport}
+	default:
+		// A proxy would look names up itself, out of the guard's sight.
+		h.client = &http.Client{Transport: transport(g, g == nil)}
+	}
 	h.client.CheckRedirect = h.redirect
 	return h
 }

@@ -45,17 +45,17 @@ func (c *schemaCache) get(doc workflow.Value) (*jsonschema.Schema, error) {
 	if err != nil {
 		return nil, permanent(CodeSchemaInvalid, "the schema is not JSON: %v", err)
 	}
-	const name = "schema.json"
+	const name = "urn:schema" // a plain name would be taken for a file of the working directory
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
 	compiler.UseLoader(noLoader{})
 	if err := compiler.AddResource(name, tree); err != nil {
-		return nil, permanent(CodeSchemaInvalid, "the schema cannot be used: %s", excerpt(err.Error()))
+		return nil, brokenSchema(err)
 	}
 	made, err := compiler.Compile(name)
 	if err != nil {
-		return nil, permanent(CodeSchemaInvalid, "the schema cannot be used: %s", excerpt(err.Error()))
+		return nil, brokenSchema(err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -64,6 +64,16 @@ func (c *schemaCache) get(doc workflow.Value) (*jsonschema.Schema, error) {
 	}
 	c.compiled[string(doc)] = made
 	return made, nil
+}
+
+// brokenSchema is the failure of a schema that is none.
+func brokenSchema(err error) *Failure {
+	why := excerpt(err.Error())
+	var broken *jsonschema.SchemaValidationError
+	if errors.As(err, &broken) {
+		why = listed(violations(broken.Err))
+	}
+	return permanent(CodeSchemaInvalid, "the schema cannot be used: %s; correct it in the YAML", why)
 }
 
 // check returns what is wrong with a value, nothing when it conforms or when

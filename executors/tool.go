@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -182,15 +181,4 @@ func (t *tool) transform(_ context.Context, _ Job, r *toolRequest) (workflow.Val
 // call asks an HTTP service.
 func (t *tool) call(ctx context.Context, job Job, r *toolRequest) (workflow.Value, error) {
 	return t.http.call(ctx, job, &r.Tool)
-}
-
-// httpClient is a client that follows redirects by the rules of a call.
-func httpClient(o Options, g *guard) *http.Client {
-	if o.Transport != nil {
-		return &http.Client{Transport: o.Transport}
-	}
-	if o.AllowPrivate {
-		return &http.Client{Transport: transport(nil, true)}
-	}
-	return &http.Client{Transport: transport(g, false)}
 }
