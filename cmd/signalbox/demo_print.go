@@ -130,7 +130,7 @@ func pick(data json.RawMessage, fields []string) string {
 			if b.Len() == 0 {
 				separator = "{"
 			}
-			fmt.Fprintf(&b, "%s%q:%s", separator, name, compact(value))
+			fmt.Fprintf(&b, "%s%q:%s", separator, name, value)
 		}
 	}
 	if b.Len() == 0 {

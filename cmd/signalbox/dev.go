@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -89,6 +90,9 @@ func differences(before, after *definitions.Project) []string {
 		was[w.ID] = w.Hash
 	}
 	var changes []string
+	if !maps.Equal(before.Secret, after.Secret) {
+		changes = append(changes, "the secrets in .env changed")
+	}
 	for _, w := range after.Workflows {
 		old, known := was[w.ID]
 		delete(was, w.ID)

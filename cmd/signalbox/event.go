@@ -39,5 +39,5 @@ disk; ` + "`signalbox receipt ID`" + ` says what it caused.`,
 			}
 		})
 	})
-	return cmd
+	return a.completing(cmd, eventNames)
 }

@@ -114,7 +114,7 @@ func moment(said string, now time.Time) (time.Time, error) {
 }
 
 func (a *app) executionsGetCommand() *cobra.Command {
-	return &cobra.Command{
+	return a.completing(&cobra.Command{
 		Use:   "get EXEC_ID",
 		Short: "Show one execution",
 		Args:  exactly("EXEC_ID"),
@@ -125,7 +125,7 @@ func (a *app) executionsGetCommand() *cobra.Command {
 			}
 			return a.print(execution, func(t *rows) { executionFields(t, &execution) })
 		}),
-	}
+	}, executionIDs)
 }
 
 // executionFields shows an execution: itself, its tasks, what it waits for.
@@ -203,12 +203,12 @@ func (a *app) executionsHistoryCommand() *cobra.Command {
 			}
 		})
 	})
-	return cmd
+	return a.completing(cmd, executionIDs)
 }
 
 // steerCommand is a verb that changes an execution and shows what it is then.
 func (a *app) steerCommand(verb, help string, steer func(context.Context, *http.Client, string) (http.Execution, error)) *cobra.Command {
-	return &cobra.Command{
+	return a.completing(&cobra.Command{
 		Use:   verb + " EXEC_ID",
 		Short: help,
 		Args:  exactly("EXEC_ID"),
@@ -222,7 +222,7 @@ func (a *app) steerCommand(verb, help string, steer func(context.Context, *http.
 				t.field("status", execution.Status)
 			})
 		}),
-	}
+	}, executionIDs)
 }
 
 func (a *app) cancelCommand() *cobra.Command {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"strings"
 	"syscall"
 
 	"github.com/signalbox/signalbox/http"
@@ -123,7 +124,8 @@ func explain(err error) *status {
 
 // explainProblem says which exit code the answer of a node means.
 func explainProblem(p *http.Problem) *status {
-	s := &status{code: exitFailed, err: fmt.Errorf("%s (%d %s)", p.Detail, p.Status, p.Code), hint: p.Hint}
+	hint := strings.ReplaceAll(p.Hint, "?force=true", "--force")
+	s := &status{code: exitFailed, err: fmt.Errorf("%s (%d %s)", p.Detail, p.Status, p.Code), hint: hint}
 	for _, v := range p.Errors {
 		s.err = fmt.Errorf("%w\n  at %s: %s", s.err, cmp.Or(v.Pointer, "the top"), v.Message)
 	}
@@ -136,7 +138,7 @@ func explainProblem(p *http.Problem) *status {
 		s.code = exitRefused
 	}
 	if p.Status == 401 {
-		s.hint = "pass a key with --key, SIGNALBOX_KEY or SIGNALBOX_KEY_FILE; " + p.Hint
+		s.hint = "pass a key with --key, SIGNALBOX_KEY or SIGNALBOX_KEY_FILE; " + hint
 	}
 	return s
 }

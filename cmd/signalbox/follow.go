@@ -26,7 +26,7 @@ func (a *app) executionsFollowCommand() *cobra.Command {
 		}
 		return client.Follow(cmd.Context(), args[0], after, nil, a.sayEvent)
 	}
-	return cmd
+	return a.completing(cmd, executionIDs)
 }
 
 // sayEvent prints one event of a stream: as one line of JSON for programs.

@@ -19,6 +19,9 @@ const (
 	// own patience, so the node's explanation comes first.
 	requestTimeout = 30 * time.Second
 
+	// completionTimeout bounds what a shell waits for after the tab key.
+	completionTimeout = time.Second
+
 	// drainTimeout bounds what a node does between the first signal to stop and
 	// its end: requests and commits take milliseconds, streams are ended.
 	drainTimeout = 10 * time.Second

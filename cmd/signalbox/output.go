@@ -14,9 +14,19 @@ func (a *app) print(value any, table func(*rows)) error {
 	if a.output == "json" {
 		return writeJSON(a.out, value)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	table(&rows{w})
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for line := range strings.Lines(b.String()) {
+		// An empty last cell leaves blanks that a terminal would wrap.
+		if _, err := fmt.Fprintln(a.out, strings.TrimRight(line, " \n")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeJSON writes a value indented, with < and & as they are.
@@ -60,9 +70,9 @@ func plain(text string) string {
 	}, text)
 }
 
-// compact is a JSON value on one line, "" when it is absent.
+// compact is a JSON value on one line, "" when it is absent or null.
 func compact(value json.RawMessage) string {
-	if len(value) == 0 {
+	if len(value) == 0 || string(value) == "null" {
 		return ""
 	}
 	var b bytes.Buffer

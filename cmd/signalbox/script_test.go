@@ -33,6 +33,7 @@ const scriptTimeout = 30 * time.Second
 //	exits CODE COMMAND...   run and compare the exit code
 //	node NAME ARGS...       run `signalbox ARGS`, wait until it listens, point SIGNALBOX_URL at it, set HOSTPORT
 //	await NAME REGEXP       wait until the log of the node matches, from where the last await ended
+//	unsaid NAME REGEXP      the log of the node never matched
 //	stop NAME               SIGTERM; it has to exit 0
 //	kill NAME               SIGKILL
 //	grab NAME REGEXP        set the variable to the first group found in the last standard output
@@ -51,7 +52,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/tmp", 0o777)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "node": startScriptNode, "await": await, "stop": stopNode, "kill": killNode, "grab": grab,
+			"exits": exits, "node": startScriptNode, "await": await, "unsaid": unsaid, "stop": stopNode, "kill": killNode, "grab": grab,
 		},
 	})
 }
@@ -180,6 +181,15 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	n := nodeNamed(ts, args[0])
 	if err := n.log.await(pattern, n.ended); err != nil {
 		ts.Fatalf("%v; the log:\n%s", err, n.log)
+	}
+}
+
+func unsaid(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "unsaid NAME REGEXP")
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	if log := nodeNamed(ts, args[0]).log.String(); pattern.MatchString(log) {
+		ts.Fatalf("the log says it:\n%s", log)
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -69,14 +68,20 @@ func (a *app) watchParent(stop func()) {
 // load reads a project, prints what is to be said about it, and settles what
 // the node is run with.
 func (a *app) load(cmd *cobra.Command, dir string) (*definitions.Project, config, error) {
-	project, diagnostics := definitions.Load(dir)
-	diagnostics.Print(a.err)
-	if diagnostics.Errors() || project == nil {
+	project, findings := definitions.Load(dir)
+	if findings.Errors() || project == nil {
+		findings.Print(a.err)
 		return nil, config{}, failed("%s was not loaded: correct what is said above", dir)
 	}
-	if len(project.Workflows) == 0 {
-		fmt.Fprintf(a.err, "%s has no workflow yet\n", dir)
-	}
 	c, err := configure(a.choose(cmd, project.Settings), project.Dir)
-	return project, c, err
+	if err != nil || !c.logJSON {
+		findings.Print(a.err)
+		return project, c, err
+	}
+	// Whoever reads the log by machine reads the warnings by machine, too.
+	logger := a.logger(c)
+	for _, f := range findings {
+		logger.Warn(f.Message, "file", f.File, "line", f.Line, "col", f.Col, "rule", f.Rule, "hint", f.Hint)
+	}
+	return project, c, nil
 }

@@ -44,7 +44,7 @@ first answer and change nothing.`,
 		}
 		return a.print(answer, func(t *rows) { signalAnswer(t, &answer) })
 	})
-	return cmd
+	return a.completing(cmd, executionIDs, awaitedNames)
 }
 
 func signalAnswer(t *rows, answer *http.SignalAnswer) {

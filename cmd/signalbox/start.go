@@ -42,7 +42,7 @@ still running then.`,
 		}
 		return a.start(cmd.Context(), args[0], http.StartRequest{ExecID: id, Input: body}, wait)
 	}
-	return cmd
+	return a.completing(cmd, workflowIDs)
 }
 
 func (a *app) start(ctx context.Context, workflowID string, request http.StartRequest, wait time.Duration) error {

@@ -51,9 +51,6 @@ func (r *reloader) watch(ctx context.Context) error {
 func (r *reloader) follow(watcher *fsnotify.Watcher) {
 	folders := []string{r.project.Dir}
 	for _, file := range r.project.Files {
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(r.project.Dir, file)
-		}
 		folders = append(folders, filepath.Dir(file))
 	}
 	slices.Sort(folders)
