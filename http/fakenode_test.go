@@ -45,7 +45,7 @@ func newFakeNode() *fakeNode {
 	define := func(id string, awaits ...string) *definitions.Workflow {
 		d := &workflow.Definition{
 			ID: id, Version: "1.0.0", Hash: "hash-of-" + id, Awaits: awaits,
-			Tasks:    []*workflow.Task{{ID: "wait-for-it", Kind: workflow.Wait}},
+			Tasks:    []*workflow.Task{{ID: "wait-for-it", Kind: workflow.Wait, Wait: new(workflow.WaitSpec)}},
 			Triggers: []workflow.Trigger{{Name: "request-" + id}},
 		}
 		return &definitions.Workflow{Definition: d.Link(), File: id + ".yaml", Bundle: []byte(`{"id":"` + id + `"}`)}

@@ -112,6 +112,7 @@ var tokenLength = len(tokenPrefix) + base64.RawURLEncoding.EncodedLen(tokenRando
 // made on other nodes work. It is safe for use by many goroutines.
 type KeyRing struct {
 	docs   Documents
+	most   int // keys that are kept
 	logger *slog.Logger
 	index  atomic.Pointer[keyIndex]
 	audit  *auditTrail
@@ -146,7 +147,7 @@ type keyUsage struct {
 // first needed.
 func NewKeyRing(docs Documents) *KeyRing {
 	k := &KeyRing{
-		docs: docs, logger: slog.New(slog.DiscardHandler),
+		docs: docs, most: MaxKeys, logger: slog.New(slog.DiscardHandler),
 		usage: make(map[string]*keyUsage), slots: make(chan struct{}, maxKeyWrites),
 	}
 	k.audit = newAuditTrail(k)
@@ -235,7 +236,7 @@ func checkSpec(spec *KeySpec) error {
 // makeRoom forgets the oldest key that opens nothing any more when there are
 // as many as may be kept.
 func (k *KeyRing) makeRoom(ctx context.Context, index *keyIndex, now time.Time) error {
-	if len(index.entries) < MaxKeys {
+	if len(index.entries) < k.most {
 		return nil
 	}
 	for _, e := range index.entries {
@@ -427,7 +428,7 @@ func (k *KeyRing) fresh(ctx context.Context, now time.Time, age time.Duration) (
 
 // read reads all keys and makes them the index. The caller holds mu.
 func (k *KeyRing) read(ctx context.Context) (*keyIndex, error) {
-	_, bodies, err := k.docs.Documents(ctx, keyKind, "", 2*MaxKeys)
+	_, bodies, err := k.docs.Documents(ctx, keyKind, "", 2*k.most)
 	if err != nil {
 		return nil, err
 	}

@@ -154,3 +154,22 @@ func constants(t *testing.T, file, prefix string) []string {
 	})
 	return found
 }
+
+// TestDocumentIsStrict: the check of answers against the document must be able to fail.
+func TestDocumentIsStrict(t *testing.T) {
+	schema, err := answerSchema("/api/v0/executions/workflows/{exec_id}/signals", "POST", 200, "application/json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := `{"status":200,"message":"m","data":{"message":"m","signal_id":"s","outcome":"delivered","duplicate":false,"status":"SUCCESS"}}`
+	for change, valid := range map[string]bool{"": true, `"delivered"->"maybe"`: false, `"SUCCESS"->"DONE"`: false, `"duplicate":false->"x":1`: false, `"status":200->"status":"ok"`: false} {
+		from, to, _ := strings.Cut(change, "->")
+		value := make(map[string]any)
+		if err := json.Unmarshal([]byte(strings.Replace(whole, from, to, 1)), &value); err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(value); (err == nil) != valid {
+			t.Errorf("%q: %v", change, err)
+		}
+	}
+}
