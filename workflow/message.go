@@ -19,8 +19,8 @@ type Signal struct {
 	ReceivedAt    Instant `json:"received"`
 	ExpiresAt     Instant `json:"expires,omitempty"` // a buffered one is dropped then; zero keeps it as long as the execution lives
 
-	Minted bool `json:"-"` // the id was made by us: nobody can have sent it before
-	Force  bool `json:"-"` // accept a name that the workflow can never wait for
+	Minted bool `json:"-"`               // the id was made by us: nobody can have sent it before
+	Force  bool `json:"force,omitempty"` // accept a name that the workflow can never wait for
 }
 
 // Digest identifies the body of a message: equal bodies, equal digests.
