@@ -1,0 +1,91 @@
+package expression
+
+// Every bound of this room, with its reason. The size of a rendered value is
+// workflow.MaxValue.
+const (
+	// MaxSteps is the work that rendering one template may do. A step is one
+	// node evaluated, one turn of a loop, or some bytes made by a function;
+	// 100,000 of them take some ten milliseconds, and ordinary templates take
+	// fewer than a hundred.
+	MaxSteps = 100_000
+
+	// stepBytes made by a function cost one step, so that no pipeline can
+	// produce more than about 6 MiB in all.
+	stepBytes = 64
+
+	// scanBytes of JSON searched or decoded cost one step: reading is some
+	// hundred MB per second, so a step stays below a microsecond.
+	scanBytes = 256
+
+	// regexWork is how many pairs of (input byte, regular expression
+	// instruction) cost one step; RE2 visits each pair at most once.
+	regexWork = 128
+
+	// maxCalls is how deep templates may call each other. Nobody writes thirty
+	// levels on purpose, and the budget is never the one to find recursion.
+	maxCalls = 32
+
+	// maxNesting of parentheses and blocks in one string, which bounds the
+	// stack of both parser and evaluator.
+	maxNesting = 100
+
+	// MaxStringBytes of one templated string or one condition: the largest
+	// prompts are a tenth of that, and a definition is 1 MiB in all.
+	MaxStringBytes = 256 << 10
+
+	// MaxDepth of a tree of templates, a schema or a JSON value. Payloads are
+	// held to 64 at the front door; outputs wrap them in a few levels more.
+	MaxDepth = 128
+
+	// maxTreeNodes of one tree of templates, as many as a definition may have.
+	maxTreeNodes = 50_000
+
+	// maxWidth is the largest width or precision in a printf directive and the
+	// largest indentation: more is never a layout but an attack.
+	maxWidth = 1_000
+
+	// maxItems is the longest list that until, seq and the like make by
+	// themselves; a longer one cannot be walked within MaxSteps anyway.
+	maxItems = 10_000
+
+	// maxPatternBytes of a regular expression.
+	maxPatternBytes = 1_000
+
+	// maxDecoded texts are remembered as decoded per run; a template that
+	// refers to more of them decodes the later ones again.
+	maxDecoded = 64
+
+	// MaxCost is the CEL cost of judging one condition, and about a
+	// millisecond of work at worst.
+	MaxCost = 10_000
+
+	// MaxReasonBytes of why a condition is false: it is kept with the signal
+	// and shown in one line.
+	MaxReasonBytes = 256
+
+	// maxReasonValue bytes of one value shown inside a reason.
+	maxReasonValue = 64
+
+	// maxPrograms compiled from one condition with template actions are kept:
+	// executions of one workflow mostly render it to a few distinct texts.
+	maxPrograms = 16
+
+	// maxViolations are reported for one value; the first few say enough.
+	maxViolations = 32
+
+	// maxSchemaNodes of one schema document.
+	maxSchemaNodes = 10_000
+
+	// maxSchemaWork is how many times schemas may be applied while one value is
+	// checked: it stops documents whose references multiply.
+	maxSchemaWork = 250_000
+
+	// maxMistakes are reported for one tree of templates at once.
+	maxMistakes = 64
+
+	// maxDurationBytes of a duration's text.
+	maxDurationBytes = 64
+
+	// maxNearestBytes of a name that is compared with others to suggest one.
+	maxNearestBytes = 64
+)
