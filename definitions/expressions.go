@@ -56,13 +56,24 @@ func (c *compiler) template(n *node, env expression.Env, compile newTemplate, fr
 	}
 	t, err := compile(n.tree(), env)
 	if err != nil {
-		c.templateErrors(n, err, env, compile)
+		c.expressionError(n, "template", err)
+		n.texts(func(leaf *node) {
+			// The references of the texts that do compile may be wrong too.
+			if t, err := compile(leaf.text, env); err == nil {
+				c.noteUses(leaf, t.References(), from)
+			}
+		})
 		return nil
 	}
-	for _, ref := range t.References() {
+	c.noteUses(n, t.References(), from)
+	return t
+}
+
+// noteUses keeps what an expression refers to until all tasks are known.
+func (c *compiler) noteUses(n *node, refs []expression.Reference, from sight) {
+	for _, ref := range refs {
 		c.uses = append(c.uses, use{from, spot(n.pointer(ref.String), ref), ref})
 	}
-	return t
 }
 
 // spot is where a reference is written.
@@ -77,28 +88,10 @@ func spot(n *node, ref expression.Reference) place {
 	return at
 }
 
-// templateErrors reports every text of a tree that does not compile; the
-// error of the whole knows only the first.
-func (c *compiler) templateErrors(n *node, whole error, env expression.Env, compile newTemplate) {
-	found := false
-	n.texts(func(leaf *node) {
-		if !isTemplate(leaf.text) {
-			return
-		}
-		if _, err := compile(leaf.text, env); err != nil {
-			found = true
-			c.expressionError(leaf, "template", err)
-		}
-	})
-	if !found {
-		c.expressionError(n, "template", whole)
-	}
-}
-
 const seeReference = "docs/yaml.md says what templates and conditions can do"
 
 // expressionError reports each mistake of an expression at its place inside of
-// a text, when it knows one.
+// the texts of a value, when it knows one.
 func (c *compiler) expressionError(n *node, rule string, err error) {
 	inside := mistakes(err)
 	if len(inside) == 0 {
@@ -138,9 +131,7 @@ func (c *compiler) condition(n *node, env expression.Env, from sight) workflow.C
 		c.expressionError(n, "condition", err)
 		return nil
 	}
-	for _, ref := range condition.References() {
-		c.uses = append(c.uses, use{from, spot(n, ref), ref})
-	}
+	c.noteUses(n, condition.References(), from)
 	return condition
 }
 

@@ -185,9 +185,6 @@ func (n *node) pointer(path string) *node {
 
 // texts calls visit for each text in the value.
 func (n *node) texts(visit func(*node)) {
-	if n == nil {
-		return
-	}
 	if n.kind == text {
 		visit(n)
 	}
