@@ -40,11 +40,9 @@ func (t *tool) process(ctx context.Context, job Job, r *toolRequest) (workflow.V
 	}}
 	stderr := &tail{limit: MaxStderrBytes}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(r.With), stdout, stderr
-	if err := runGroup(ctx, cmd); err != nil {
+	// One that was told to stop has failed, even if it ended well then.
+	if err := runGroup(ctx, cmd); err != nil || ctx.Err() != nil {
 		return nil, processFailure(ctx, job, spec, err, stderr.String())
-	}
-	if f := ended(ctx, job); f != nil {
-		return nil, f // it was told to stop, whatever it still said
 	}
 	return processOutput(spec, plain, stdout.buf.Bytes())
 }

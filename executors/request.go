@@ -90,9 +90,9 @@ func (o Options) perform(ctx context.Context, job Job, do work) (workflow.Value,
 	secrets := o.Secrets()
 	request, err := o.Unmask(job.Request, secrets)
 	if err != nil {
-		return nil, permanent(CodeSecretMissing, "the secrets of the request cannot be filled in: %v; add what is missing to the .env file beside the project", err)
+		return nil, missingSecret(err)
 	}
-	hide := newEraser(secrets, job.Request, request)
+	hide := o.newEraser(secrets, job.Request, request)
 	out, err := o.guarded(ctx, job, request, do)
 	if err != nil {
 		return nil, hide.failure(asFailure(err))
@@ -105,6 +105,11 @@ func (o Options) perform(ctx context.Context, job Job, do work) (workflow.Value,
 		return nil, permanent(CodeOutputTooLarge, "the output has %d bytes, at most %d can be kept; let the task return less, or a reference to it", len(out), workflow.MaxValue)
 	}
 	return out, nil
+}
+
+// missingSecret is the failure of a request whose secrets are not all there.
+func missingSecret(err error) *Failure {
+	return permanent(CodeSecretMissing, "the secrets of the request cannot be filled in: %s; add what is missing to the .env file beside the project", excerpt(err.Error()))
 }
 
 // guarded does the work and makes a failure of a panic. The stack goes to the

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,7 +17,6 @@ import (
 // secrets that the request used: a far side may have sent them back. Failures
 // lose every secret of the project, in all the forms that calls put them in.
 type eraser struct {
-	used  []secret
 	texts *strings.Replacer // for failures
 	exact *strings.Replacer // for the strings of outputs
 }
@@ -25,24 +25,42 @@ type eraser struct {
 type secret struct{ name, value string }
 
 // newEraser finds the secrets that uncovering put into a request.
-func newEraser(secrets map[string]string, masked, request workflow.Value) *eraser {
-	e := &eraser{}
-	var all []secret
+func (o Options) newEraser(secrets map[string]string, masked, request workflow.Value) *eraser {
+	var used, all []secret
 	changed := !bytes.Equal(masked, request)
 	for name, value := range secrets {
 		s := secret{name, value}
 		switch {
-		case changed && len(value) >= MinSecretBytes && s.countIn(request) > s.countIn(masked):
-			e.used = append(e.used, s)
+		case changed && len(value) >= MinSecretBytes && o.needs(name, secrets, masked):
+			used = append(used, s)
 			all = append(all, s)
 		case len(value) >= MinUnusedSecretBytes:
 			all = append(all, s)
 		}
 	}
-	e.texts = replacer(all)
-	e.exact = replacer(e.used)
-	return e
+	return &eraser{texts: replacer(all), exact: replacer(used)}
 }
+
+// needs reports whether a request cannot be uncovered without a secret. Looking
+// for its value would miss those that stand in the request in another form.
+func (o Options) needs(name string, secrets map[string]string, masked workflow.Value) bool {
+	without := maps.Clone(secrets)
+	delete(without, name)
+	_, err := o.Unmask(masked, without)
+	return err != nil
+}
+
+// labels has the label of each secret in the place of its value.
+func labels(secrets map[string]string) map[string]string {
+	named := make(map[string]string, len(secrets))
+	for name := range secrets {
+		named[name] = label(name)
+	}
+	return named
+}
+
+// label is what people see instead of a secret.
+func label(name string) string { return "[secret " + name + "]" }
 
 // hiding returns an error whose text and details have lost one more secret,
 // such as a key that came from the environment.
@@ -54,39 +72,48 @@ func hiding(err error, name, value string) error {
 	return e.failure(asFailure(err))
 }
 
-// countIn says how often a JSON text holds the secret inside of its strings,
-// escaped in either way that encoders use.
-func (s secret) countIn(v workflow.Value) int {
-	n := 0
-	for _, form := range s.escaped() {
-		n = max(n, bytes.Count(v, []byte(form)))
-	}
-	return n
-}
-
-// escaped is the secret as it stands inside of a JSON string.
-func (s secret) escaped() []string {
-	quoted := workflow.ValueOf(s.value)
-	plain := string(quoted[1 : len(quoted)-1])
-	var b bytes.Buffer
-	json.HTMLEscape(&b, []byte(plain))
-	return []string{s.value, plain, b.String()}
-}
-
 // forms is every spelling of the secret that a call or a far side makes of it.
 func (s secret) forms() []string {
-	raw := []byte(s.value)
-	forms := append(s.escaped(),
+	quoted := workflow.ValueOf(s.value)
+	plain := quoted[1 : len(quoted)-1]
+	var escaped bytes.Buffer
+	json.HTMLEscape(&escaped, plain)
+	forms := append(base64Forms(s.value),
+		s.value,
+		string(plain),
+		escaped.String(),
 		url.QueryEscape(s.value),
 		url.PathEscape(s.value),
-		base64.StdEncoding.EncodeToString(raw),
-		base64.RawStdEncoding.EncodeToString(raw),
-		base64.URLEncoding.EncodeToString(raw),
-		base64.RawURLEncoding.EncodeToString(raw),
 	)
 	slices.Sort(forms)
 	return slices.Compact(forms)
 }
+
+// base64Forms is how the secret stands in base64 text, alone and as a part of
+// something longer, such as user:password. What a neighbour has a part in is
+// left out of a form.
+func base64Forms(value string) []string {
+	forms := []string{
+		base64.StdEncoding.EncodeToString([]byte(value)),
+		base64.URLEncoding.EncodeToString([]byte(value)),
+	}
+	for ahead, shared := range []int{0, 2, 3} {
+		padded := append(make([]byte, ahead), value...)
+		for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			form := encoding.EncodeToString(padded)[shared:]
+			if len(padded)%3 != 0 {
+				form = form[:len(form)-1]
+			}
+			if len(form) >= minBase64Form {
+				forms = append(forms, form)
+			}
+		}
+	}
+	return forms
+}
+
+// minBase64Form characters are needed to tell a secret from chance.
+const minBase64Form = 6
 
 // replacer replaces every form of every secret by its name, or is nil when
 // there is nothing to hide. Longer forms come first, so that a secret that is
@@ -96,7 +123,7 @@ func replacer(secrets []secret) *strings.Replacer {
 	var pairs []pair
 	for _, s := range secrets {
 		for _, form := range s.forms() {
-			pairs = append(pairs, pair{form, "[secret " + s.name + "]"})
+			pairs = append(pairs, pair{form, label(s.name)})
 		}
 	}
 	if len(pairs) == 0 {
@@ -121,47 +148,57 @@ func (e *eraser) failure(f *Failure) *Failure {
 	clean := *f
 	clean.Message = e.texts.Replace(f.Message)
 	if f.Details != nil {
-		clean.Details, _ = erase(f.Details, e.texts).(map[string]any)
+		details, _ := erase(f.Details, e.texts)
+		clean.Details, _ = details.(map[string]any)
 	}
 	return &clean
 }
 
-// output returns a value without the secrets that the request used.
+// output returns a value without the secrets that the request used, or the very
+// same bytes when it holds none.
 func (e *eraser) output(v workflow.Value) (workflow.Value, error) {
 	if e.exact == nil || len(v) == 0 {
 		return v, nil
 	}
-	dec := json.NewDecoder(bytes.NewReader(v))
-	dec.UseNumber()
-	var tree any
-	if err := dec.Decode(&tree); err != nil {
+	tree, err := decodeJSON(v)
+	if err != nil {
 		return nil, permanent(CodeOutputNotJSON, "the output is not JSON: %v", err)
 	}
-	return workflow.ValueOf(erase(tree, e.exact)), nil
+	clean, changed := erase(tree, e.exact)
+	if !changed {
+		return v, nil
+	}
+	return workflow.ValueOf(clean), nil
 }
 
-// erase strikes secrets out of every string, number and key of a tree.
-func erase(tree any, r *strings.Replacer) any {
+// erase strikes secrets out of every string, number and key of a tree, and
+// reports whether there were any.
+func erase(tree any, r *strings.Replacer) (clean any, changed bool) {
 	switch v := tree.(type) {
 	case string:
-		return r.Replace(v)
+		struck := r.Replace(v)
+		return struck, struck != v
 	case json.Number:
 		if struck := r.Replace(v.String()); struck != v.String() {
-			return struck
+			return struck, true
 		}
-		return v
 	case map[string]any:
-		clean := make(map[string]any, len(v))
+		object := make(map[string]any, len(v))
 		for key, part := range v {
-			clean[r.Replace(key)] = erase(part, r)
+			name := r.Replace(key)
+			part, inside := erase(part, r)
+			object[name] = part
+			changed = changed || inside || name != key
 		}
-		return clean
+		return object, changed
 	case []any:
-		clean := make([]any, len(v))
+		list := make([]any, len(v))
 		for i, part := range v {
-			clean[i] = erase(part, r)
+			var inside bool
+			list[i], inside = erase(part, r)
+			changed = changed || inside
 		}
-		return clean
+		return list, changed
 	}
-	return tree
+	return tree, false
 }

@@ -139,17 +139,20 @@ func (t *tool) work(ctx context.Context, job Job, request workflow.Value) (workf
 		return nil, brokenOutput(r.Tool.name(), found)
 	}
 	if kind.builtin && !bytes.Equal(request, job.Request) {
-		return t.masked(ctx, job, kind.run)
+		return t.labelled(ctx, job, kind.run)
 	}
 	return out, nil
 }
 
-// masked runs a built-in tool on the request as the core rendered it. What such
-// a tool gives back is what it got: the state keeps placeholders, which a later
-// task can still use, and never a secret.
-func (t *tool) masked(ctx context.Context, job Job, run func(*tool, context.Context, Job, *toolRequest) (workflow.Value, error)) (workflow.Value, error) {
+// labelled runs a built-in tool on a request that has the names of secrets in
+// their place: what such a tool gives back is what it got, and goes to the state.
+func (t *tool) labelled(ctx context.Context, job Job, run func(*tool, context.Context, Job, *toolRequest) (workflow.Value, error)) (workflow.Value, error) {
+	request, err := t.options.Unmask(job.Request, labels(t.options.Secrets()))
+	if err != nil {
+		return nil, missingSecret(err)
+	}
 	var r toolRequest
-	if err := decodeRequest(job.Request, &r); err != nil {
+	if err := decodeRequest(request, &r); err != nil {
 		return nil, err
 	}
 	if absent(r.With) {
