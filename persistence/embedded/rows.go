@@ -27,7 +27,7 @@ func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 		// The backlog of the journal bounds the same memory, and refuses instead.
 		MemTableStopWritesThreshold: math.MaxInt32,
 		L0StopWritesThreshold:       math.MaxInt32,
-		L0CompactionThreshold:       2,
+		L0CompactionThreshold:       4,
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		Logger:                      log,
@@ -36,7 +36,7 @@ func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 			DataCorruption:  log.damaged,
 		},
 	}
-	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionGood })
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

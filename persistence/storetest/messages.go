@@ -1,0 +1,195 @@
+package storetest
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// receipts: by signal and execution, by signal alone, the newest writing of each.
+func receipts(f *fixture) {
+	_, err := f.Receipt(f.ctx, "s1", "e1")
+	f.is("receipt of nothing", err, persistence.ErrNotFound)
+	states := map[string]*workflow.State{}
+	for _, id := range []string{"e2", "e1", "e3"} {
+		c := first(sample(id))
+		c.Receipts = []workflow.Receipt{receiptOf("s1", id, workflow.FateBuffered), receiptOf("s-"+id, id, workflow.FateConsumed)}
+		states[id] = f.must(c)
+	}
+	moved := receiptOf("s1", "e2", workflow.FateConsumed)
+	moved.By, moved.Source = "key", "api"
+	moved.Answer.ExpiresAt, moved.Answer.Reason = begin+9, `amount is "5" <&>`
+	moved.Steps = append(moved.Steps, workflow.Step{At: begin + 5, What: "consumed", Wait: "hold0/1", Record: 7, Reason: "line\nline"})
+	c := next(states["e2"], 1, nil)
+	c.Receipts = []workflow.Receipt{moved}
+	f.must(c)
+	for range 2 {
+		got, err := f.Receipt(f.ctx, "s1", "e2")
+		f.is("receipt", err, nil)
+		same(f, "receipt that moved", got, &moved)
+		all, err := f.Receipts(f.ctx, "s1", 10)
+		f.is("receipts", err, nil)
+		same(f, "receipts of one signal", all, []workflow.Receipt{receiptOf("s1", "e1", workflow.FateBuffered), moved, receiptOf("s1", "e3", workflow.FateBuffered)})
+		some, err := f.Receipts(f.ctx, "s1", 2)
+		f.is("receipts", err, nil)
+		same(f, "receipts up to two", len(some), 2)
+		none, err := f.Receipts(f.ctx, "s", 10)
+		f.is("receipts", err, nil)
+		same(f, "receipts of the beginning of an id", none, nil)
+		_, err = f.Receipt(f.ctx, "s-e1", "e2")
+		f.is("receipt of another execution", err, persistence.ErrNotFound)
+		f.reopen()
+	}
+}
+
+// events: an id is accepted once; what is open is listed until its fate is final.
+func events(f *fixture) {
+	_, err := f.Event(f.ctx, "ev1")
+	f.is("event before", err, persistence.ErrNotFound)
+	for _, id := range []string{"ev2", "ev1", "ev3"} {
+		r, known, err := f.accept(eventOf(id))
+		f.is("accept", err, nil)
+		same(f, "known", known, false)
+		same(f, "receipt", r, persistence.Accepted(eventOf(id)))
+	}
+	settled := persistence.Accepted(eventOf("ev2"))
+	settled.Fate = workflow.FateConsumed
+	settled.Steps = append(settled.Steps, workflow.Step{At: begin + 3, What: "consumed"})
+	settled.Deliveries = []workflow.Delivery{{Kind: "wait", ExecID: "e1", WaitID: "hold0/1", Outcome: "delivered", At: begin + 3}}
+	f.settle(settled)
+	part := persistence.Accepted(eventOf("ev3"))
+	part.Deliveries = []workflow.Delivery{{Kind: "trigger", WorkflowID: "orders", ExecID: "e9", Outcome: "started", At: begin + 1}}
+	f.settle(part)
+
+	other := eventOf("ev2")
+	other.Payload = workflow.Value(`{"another":"body"}`)
+	for range 2 {
+		r, known, err := f.accept(other)
+		f.is("accept again", err, nil)
+		same(f, "known", known, true)
+		same(f, "receipt of what was there", r, settled)
+		got, err := f.Event(f.ctx, "ev3")
+		f.is("event", err, nil)
+		same(f, "event that is still fanned out", got, part)
+		f.reopen()
+	}
+	open, err := f.OpenEvents(f.ctx, "", 10)
+	f.is("open events", err, nil)
+	same(f, "open events", open, []*workflow.EventReceipt{persistence.Accepted(eventOf("ev1")), part})
+	open, err = f.OpenEvents(f.ctx, "ev1", 10)
+	f.is("open events", err, nil)
+	same(f, "open events after one", open, []*workflow.EventReceipt{part})
+	open, err = f.OpenEvents(f.ctx, "", 1)
+	f.is("open events", err, nil)
+	same(f, "open events, one", len(open), 1)
+
+	again := *settled // redelivered
+	again.Fate = workflow.FateAccepted
+	f.settle(&again)
+	open, err = f.OpenEvents(f.ctx, "ev1", 10)
+	f.is("open events", err, nil)
+	same(f, "open events after one was opened again", open, []*workflow.EventReceipt{&again, part})
+}
+
+// eventsOfCommits: what a commit emits is accepted with it, unless its id is known.
+func eventsOfCommits(f *fixture) {
+	known := eventOf("ev1")
+	known.Source = "first"
+	_, _, err := f.accept(known)
+	f.is("accept", err, nil)
+	c := first(sample("e1"))
+	c.Events = []workflow.Event{eventOf("ev1"), eventOf("ev2"), eventOf("ev2")}
+	s := f.must(c)
+	got, err := f.Event(f.ctx, "ev1")
+	f.is("event", err, nil)
+	same(f, "event that was known", got, persistence.Accepted(known))
+	r, isKnown, err := f.accept(eventOf("ev2"))
+	f.is("accept", err, nil)
+	same(f, "known", isKnown, true)
+	same(f, "event of the commit", r, persistence.Accepted(eventOf("ev2")))
+	r.Fate = workflow.FateDead
+	f.settle(r)
+	c = next(s, 1, nil)
+	c.Events = []workflow.Event{eventOf("ev2"), eventOf("ev3")}
+	f.must(c)
+	open, err := f.OpenEvents(f.ctx, "", 10)
+	f.is("open events", err, nil)
+	same(f, "open events", open, []*workflow.EventReceipt{persistence.Accepted(known), persistence.Accepted(eventOf("ev3"))})
+}
+
+// eventsAtOnce: of many who bring the same event at once, one is the first.
+func eventsAtOnce(f *fixture) {
+	const senders, ids = 16, 20
+	var mu sync.Mutex
+	firsts := map[string]int{}
+	var wg sync.WaitGroup
+	for sender := range senders {
+		wg.Go(func() {
+			for i := range ids {
+				ev := eventOf(fmt.Sprintf("ev%d", i))
+				ev.Source = fmt.Sprintf("sender %d", sender)
+				answer := make(chan error, 1)
+				f.AcceptEvent(ev, func(r *workflow.EventReceipt, known bool, err error) {
+					mu.Lock()
+					defer mu.Unlock()
+					if err == nil && !known {
+						firsts[ev.ID+" "+r.Event.Source]++
+					}
+					answer <- err
+				})
+				if err := <-answer; err != nil {
+					f.Errorf("accept: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if len(firsts) != ids {
+		f.Fatalf("%d events have %d first ones: %v", ids, len(firsts), firsts)
+	}
+	for i := range ids {
+		r, err := f.Event(f.ctx, fmt.Sprintf("ev%d", i))
+		f.is("event", err, nil)
+		if firsts[r.Event.ID+" "+r.Event.Source] != 1 {
+			f.Errorf("event %q is stored as that of %s, who was not told so", r.Event.ID, r.Event.Source)
+		}
+	}
+}
+
+// documents: small named things, by kind.
+func documents(f *fixture) {
+	_, err := f.Document(f.ctx, "keys", "a")
+	f.is("document before", err, persistence.ErrNotFound)
+	for _, id := range []string{"b", "a", "c"} {
+		f.is("put", f.PutDocument(f.ctx, "keys", id, []byte("body of "+id)), nil)
+	}
+	f.is("put of another kind", f.PutDocument(f.ctx, "key", "a", []byte{0, 1, 255}), nil)
+	f.is("put of an empty one", f.PutDocument(f.ctx, "keys", "d", []byte{}), nil)
+	f.is("put again", f.PutDocument(f.ctx, "keys", "b", []byte("new")), nil)
+	f.is("delete", f.PutDocument(f.ctx, "keys", "c", nil), nil)
+	f.is("delete what is not there", f.PutDocument(f.ctx, "keys", "z", nil), nil)
+	for range 2 {
+		got, err := f.Document(f.ctx, "keys", "b")
+		f.is("document", err, nil)
+		same(f, "document", string(got), "new")
+		got, err = f.Document(f.ctx, "keys", "d")
+		f.is("empty document", err, nil)
+		if got == nil {
+			f.Fatal("an empty document is nil, which means deleted")
+		}
+		_, err = f.Document(f.ctx, "keys", "c")
+		f.is("deleted document", err, persistence.ErrNotFound)
+		all, err := f.Documents(f.ctx, "keys", "", 10)
+		f.is("documents", err, nil)
+		same(f, "documents", all, []persistence.Document{{ID: "a", Body: []byte("body of a")}, {ID: "b", Body: []byte("new")}, {ID: "d"}})
+		some, err := f.Documents(f.ctx, "keys", "a", 1)
+		f.is("documents", err, nil)
+		same(f, "documents after one", some, []persistence.Document{{ID: "b", Body: []byte("new")}})
+		other, err := f.Documents(f.ctx, "key", "", 10)
+		f.is("documents", err, nil)
+		same(f, "documents of another kind", other, []persistence.Document{{ID: "a", Body: []byte{0, 1, 255}}})
+		f.reopen()
+	}
+}
