@@ -98,6 +98,7 @@ func appendBuffered(dst []byte, b *workflow.Buffered) []byte {
 	o.someText(`"by":`, b.By)
 	o.number(`"received":`, int64(b.ReceivedAt))
 	o.someNumber(`"expires":`, int64(b.ExpiresAt))
+	o.flag(`"force":`, b.Force)
 	o.someText(`"reason":`, b.Reason)
 	o.someUnsigned(`"judged_at":`, b.JudgedAt)
 	o.flag(`"transient":`, b.Transient)
