@@ -36,8 +36,6 @@ func newSupervisor(s *System) *supervisor {
 // Receive implements actor.Actor.
 func (s *supervisor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
-	case *actor.Started:
-		s.schedule(ctx)
 	case *actor.Stopping:
 		if s.ticker != nil {
 			s.ticker.Stop()
@@ -50,7 +48,10 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.gone(ctx, m.Who)
 	case sweep:
 		s.sweep(ctx)
-		s.schedule(ctx)
+		s.ticker = nil
+		if len(s.live) > 0 {
+			s.schedule(ctx)
+		}
 	case census:
 		m.reply <- len(s.live)
 	case drain:
@@ -90,6 +91,9 @@ func (s *supervisor) spawn(ctx actor.Context, execID string) *child {
 	c := &child{pid: ctx.Spawn(props)}
 	s.live[execID] = c
 	s.byPID[c.pid.Id] = execID
+	if s.ticker == nil {
+		s.schedule(ctx) // an empty shard sleeps
+	}
 	return c
 }
 
