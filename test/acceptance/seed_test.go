@@ -34,13 +34,13 @@ func TestTheSeedRunsAsPrinted(t *testing.T) {
 			Executions("approval-processor", workflow.Waiting, 1),
 			Waits("approval-decision", 1),
 			EventFate("e1", workflow.FateConsumed, 1)),
-		// It has no timeout, so a year changes nothing.
-		At("8760h",
+		// It has no timeout, so three hours change nothing.
+		At("3h",
 			Executions("approval-processor", workflow.Waiting, 1),
 			Of("approval-processor", func(exec string) act {
 				return Signal(exec, "approval-decision", `{"decision":"approved","approved_by":"external-system"}`, ID("s1"), Outcome("delivered"))
 			})),
-		At("8760h1s",
+		At("3h1s",
 			Executions("approval-processor", workflow.Success, 1),
 			Of("approval-processor", func(exec string) act {
 				return Says(exec, "process-approval", `Decision: approved\nApproved by: external-system`)

@@ -79,8 +79,11 @@ type run struct {
 }
 
 // program builds the real binary once for all tests, into a folder that
-// TestMain removes.
+// TestMain removes. CHAOS_PROGRAM names one that is built already.
 var program = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("CHAOS_PROGRAM"); path != "" {
+		return path, nil
+	}
 	return binary.Build(context.Background(), folder)
 })
 
