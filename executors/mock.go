@@ -15,7 +15,8 @@ type mockParams struct {
 	Fail  *mockFail `json:"fail"`  // how it fails
 }
 
-// mockFail is a failure that a test asks for: a text, or an object.
+// mockFail is a failure that a test asks for: a text, or an object. An empty one
+// asks for none, so that a template can decide.
 type mockFail struct {
 	Message   text `json:"message"`
 	Code      text `json:"code"`
@@ -43,7 +44,7 @@ func (a *agent) mock(ctx context.Context, job Job, r *agentRequest, m *model, ta
 	if err := a.think(ctx, job, r, params.Delay); err != nil {
 		return nil, err
 	}
-	if f := params.Fail; f != nil && (f.Attempts == 0 || job.Attempt <= f.Attempts) {
+	if f := params.Fail; f != nil && *f != (mockFail{}) && (f.Attempts == 0 || job.Attempt <= f.Attempts) {
 		code := string(f.Code)
 		if code == "" {
 			code = CodeMockFailure

@@ -79,6 +79,7 @@ func TestMockFails(t *testing.T) {
 	if f := mustFail(t, agent, mocked(`{"fail":{"message":"never","code":"MODEL_STATUS","permanent":true}}`, ""), CodeModelStatus, "never"); !f.Permanent {
 		t.Error("permanent is ignored")
 	}
+	must(t, agent, mocked(`{"fail":""}`, ""))
 	job := mocked(`{"fail":{"message":"at first","attempts":2}}`, "")
 	for attempt, fails := range map[int]bool{1: true, 2: true, 3: false} {
 		job.Attempt = attempt
