@@ -171,7 +171,7 @@ func (t *transition) timerFired(in TimerFired) bool {
 		return false
 	}
 	timer := t.s.Timers[i]
-	t.input(in, Record{})
+	t.input(in, Record{Reason: "the " + string(timer.Kind) + " of " + timer.Of})
 	t.fire(timer)
 	return true
 }
