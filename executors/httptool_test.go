@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -208,7 +209,9 @@ func TestHTTPToolBounds(t *testing.T) {
 	if f := mustFail(t, tool, calling(down.URL, nil), CodeNetwork, "a retry may help"); f.Permanent {
 		t.Error("a service that is down is not retried")
 	}
-	secure := httptest.NewTLSServer(http.HandlerFunc(mirror))
+	secure := httptest.NewUnstartedServer(http.HandlerFunc(mirror))
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // it will complain of the client
+	secure.StartTLS()
 	defer secure.Close()
 	if f := mustFail(t, tool, calling(secure.URL, nil), CodeTLS, "certificate"); !f.Permanent {
 		t.Error("a wrong certificate is retried")
