@@ -105,13 +105,29 @@ func (p *patience) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error
 	}
 	var f vfs.File
 	err := p.insist(func() (err error) {
-		f, err = p.FS.Create(name, c)
+		if err = p.settle(name); err == nil {
+			f, err = p.FS.Create(name, c)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &vital{File: f, patience: p}, nil
+}
+
+// settle syncs the folder of a marker before the marker is made. A marker names
+// a file beside it, and pebble leaves the order of the two names to the disk: a
+// power cut might leave the marker alone, and a folder that cannot be opened.
+func (p *patience) settle(name string) error {
+	if !strings.HasPrefix(p.FS.PathBase(name), "marker") {
+		return nil
+	}
+	dir, err := p.FS.OpenDir(p.FS.PathDir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Rename insists: it is how pebble makes a file count.

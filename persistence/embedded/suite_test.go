@@ -18,11 +18,14 @@ func TestSuiteOnDisk(t *testing.T) {
 	})
 }
 
-func TestSuiteInMemory(t *testing.T) {
-	storetest.Run(t, func(*testing.T) storetest.Opener {
-		fs := vfs.NewMem()
-		return func() (persistence.Store, error) {
-			return embedded.Open("/data", embedded.Options{FS: fs, SegmentBytes: 32 << 10})
-		}
-	})
+func TestSuiteInMemory(t *testing.T) { storetest.Run(t, inMemory) }
+
+// TestModel compares the store with a model under random work.
+func TestModel(t *testing.T) { storetest.RunModel(t, inMemory) }
+
+func inMemory(*testing.T) storetest.Opener {
+	fs := vfs.NewMem()
+	return func() (persistence.Store, error) {
+		return embedded.Open("/data", embedded.Options{FS: fs, SegmentBytes: 32 << 10})
+	}
 }

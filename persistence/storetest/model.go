@@ -12,9 +12,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// againstModel does random things to a store and to a model of a few maps, and
-// compares all that can be read.
-func againstModel(t *testing.T, fresh func(t *testing.T) Opener) {
+// RunModel does random things to a store and to a model of a few maps, and compares
+// all that can be read. It opens and closes the store thousands of times, so it
+// wants one whose commits are quick.
+func RunModel(t *testing.T, fresh func(t *testing.T) Opener) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newModel(rt, fresh(t))
 		defer func() {

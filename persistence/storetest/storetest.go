@@ -66,10 +66,6 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 			check(newFixture(t, fresh(t)))
 		})
 	}
-	t.Run("model", func(t *testing.T) {
-		t.Parallel()
-		againstModel(t, fresh)
-	})
 }
 
 // fixture is a store under test.

@@ -1,0 +1,112 @@
+package storetest
+
+import (
+	"context"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Load may fail.
+func (f *Faulty) Load(ctx context.Context, execID string) (*persistence.Snapshot, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Load(ctx, execID)
+}
+
+// Executions may fail.
+func (f *Faulty) Executions(ctx context.Context, q workflow.Query) (workflow.Page[*workflow.State], error) {
+	if err := f.read(); err != nil {
+		return workflow.Page[*workflow.State]{}, err
+	}
+	return f.Store.Executions(ctx, q)
+}
+
+// Records may fail.
+func (f *Faulty) Records(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Records(ctx, execID, after, limit)
+}
+
+// Waits may fail.
+func (f *Faulty) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error) {
+	if err := f.read(); err != nil {
+		return workflow.Page[workflow.WaitRow]{}, err
+	}
+	return f.Store.Waits(ctx, q)
+}
+
+// Due may fail.
+func (f *Faulty) Due(ctx context.Context, until workflow.Instant, after *persistence.Due, limit int) ([]persistence.Due, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Due(ctx, until, after, limit)
+}
+
+// NextDue may fail.
+func (f *Faulty) NextDue(ctx context.Context) (workflow.Instant, error) {
+	if err := f.read(); err != nil {
+		return 0, err
+	}
+	return f.Store.NextDue(ctx)
+}
+
+// Working may fail.
+func (f *Faulty) Working(ctx context.Context, after string, limit int) ([]string, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Working(ctx, after, limit)
+}
+
+// Receipt may fail.
+func (f *Faulty) Receipt(ctx context.Context, signalID, execID string) (*workflow.Receipt, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Receipt(ctx, signalID, execID)
+}
+
+// Receipts may fail.
+func (f *Faulty) Receipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Receipts(ctx, signalID, limit)
+}
+
+// Event may fail.
+func (f *Faulty) Event(ctx context.Context, id string) (*workflow.EventReceipt, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Event(ctx, id)
+}
+
+// OpenEvents may fail.
+func (f *Faulty) OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.OpenEvents(ctx, after, limit)
+}
+
+// Document may fail.
+func (f *Faulty) Document(ctx context.Context, kind, id string) ([]byte, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Document(ctx, kind, id)
+}
+
+// Documents may fail.
+func (f *Faulty) Documents(ctx context.Context, kind, after string, limit int) ([]persistence.Document, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Documents(ctx, kind, after, limit)
+}
