@@ -131,13 +131,22 @@ func (p *play) input(d *datadriven.TestData) workflow.Input {
 	return nil
 }
 
+// shown is how many records of one answer are printed, and the last one.
+const shown = 20
+
 // answer prints what followed from an input.
 func (p *play) answer(records []workflow.Record, effects []workflow.Effect) string {
 	if len(records) == 0 {
 		return "nothing\n"
 	}
 	var b strings.Builder
-	for _, r := range records {
+	for i, r := range records {
+		if i == shown {
+			fmt.Fprintf(&b, "   ... %d more\n", len(records)-shown-1)
+		}
+		if i >= shown && i < len(records)-1 {
+			continue
+		}
 		fmt.Fprintf(&b, "%2d %s", r.Seq, r.Type)
 		for _, part := range []string{r.Task, r.Wait, r.Signal, r.Reason} {
 			if part != "" {
