@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
@@ -366,6 +367,65 @@ func TestCompileRefuses(t *testing.T) {
 		`{"format":1,"workflow":{"id":"a","tasks":[{"id":"x"}]}}`, `{"format":1,"workflow":[]}`} {
 		if def, err := Compile([]byte(bad), nil); err == nil {
 			t.Errorf("%s compiles to %v", bad, def)
+		}
+	}
+}
+
+// TestReferenceExamples loads every workflow that docs/yaml.md shows.
+func TestReferenceExamples(t *testing.T) {
+	content, err := os.ReadFile("../docs/yaml.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := 0
+	for _, block := range strings.Split(string(content), "```yaml\n")[1:] {
+		block, _, _ = strings.Cut(block, "```")
+		if !strings.Contains(block, "tasks:") {
+			continue
+		}
+		if project, found := loadText(t, block); project == nil || len(found) > 0 {
+			t.Errorf("the reference shows what is not clean:\n%s\n%s", block, printed(found))
+		}
+		loaded++
+	}
+	if loaded == 0 {
+		t.Error("the reference shows no workflow")
+	}
+}
+
+// TestLargeFiles gives the loader files of the largest size that are made to
+// cost much: whatever it says, it says soon.
+func TestLargeFiles(t *testing.T) {
+	fill := func(s string) string { return strings.Repeat(s, (MaxFileBytes-200)/len(s)) }
+	numbered := func(format string, n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	tasks := "id: x\ntasks:\n" + numbered("  - { id: t%d, tool: echo }\n", MaxTasks-1)
+	for name, content := range map[string]string{
+		"comments":       fill("#x\n"),
+		"nested lists":   fill("- "),
+		"brackets":       fill("["),
+		"duplicates":     fill("a:\n"),
+		"unknown keys":   "id: x\ntasks: [{ id: a, tool: echo }]\n" + numbered("k%d: 1\n", 20_000),
+		"dangling ids":   tasks + "  - { id: last, tool: echo, depends_on: [" + numbered("bad-%d, ", 20_000) + "] }\n",
+		"references":     one("x", "outputs: { x: '"+fill("{{ .tasks.nope.x }} ")+"' }"),
+		"conditions":     one("x", "triggers: [{ name: x, filter: '"+fill("true && ")+"true' }]"),
+		"environment":    tasks + "env: { " + numbered("K%d: 1, ", 20_000) + "}\n",
+		"resources":      tasks + "tools: [" + numbered("{ id: x%d, type: echo }, ", 9_000) + "]\n",
+		"a late mistake": "id: x\ntasks:\n" + fill("  - { id: x, tool: echo }\n") + "\n\t x",
+	} {
+		begin := time.Now()
+		_, found := loadText(t, content)
+		const bound = 20 * time.Second // a second on an idle machine
+		if took := time.Since(begin); took > bound {
+			t.Errorf("%s: it took %v", name, took)
+		}
+		if !found.Errors() {
+			t.Errorf("%s: it loads, so it does not test what it is for", name)
 		}
 	}
 }
