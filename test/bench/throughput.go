@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -10,7 +13,18 @@ import (
 // signalBody is what the echo gets too: the same stack reads the same bytes.
 var signalBody = []byte(`{"signal_name":"go","payload":{"order_id":"A-1001","status":"paid","amount":129.9}}`)
 
-var startInput = []byte(`{"order_id":"A-1001","customer":"c-42"}`)
+// appendInput writes an input that no other execution has: what many share
+// would be compressed away, and the disk would look cheaper than it is.
+func appendInput(b []byte, id string) []byte {
+	digest := sha256.Sum256([]byte(id))
+	b = append(b, `{"order_id":"`...)
+	b = hex.AppendEncode(b, digest[:8])
+	b = append(b, `","customer":"`...)
+	b = hex.AppendEncode(b, digest[8:24])
+	b = append(b, `","amount":`...)
+	b = strconv.AppendUint(b, uint64(binary.BigEndian.Uint16(digest[24:])), 10)
+	return append(b, '}')
+}
 
 // subject is a node under load, with the connections to it.
 type subject struct {
@@ -22,8 +36,7 @@ type subject struct {
 func (s *subject) startBody(id string) []byte {
 	b := append([]byte(`{"exec_id":"`), id...)
 	b = append(b, `","input":`...)
-	b = append(b, startInput...)
-	return append(b, '}')
+	return append(appendInput(b, id), '}')
 }
 
 // start begins n executions of a workflow and returns their ids.
@@ -85,12 +98,10 @@ func (s *subject) events(n int) (measured, error) {
 	}
 	begun := time.Now()
 	m, err := closedLoop(s.pool, n, func(w *wire, _, i int) error {
-		body := append([]byte(`{"name":"bench.event","id":"`), s.tag...)
-		body = append(body, '-')
-		body = strconv.AppendInt(body, int64(i), 10)
+		id := s.tag + "-" + strconv.Itoa(i)
+		body := append([]byte(`{"name":"bench.event","id":"`), id...)
 		body = append(body, `","payload":`...)
-		body = append(body, startInput...)
-		_, err := w.do("POST", "/api/v0/events", append(body, '}'), http.StatusAccepted)
+		_, err := w.do("POST", "/api/v0/events", append(appendInput(body, id), '}'), http.StatusAccepted)
 		return err
 	})
 	if err != nil {

@@ -55,7 +55,7 @@ func waiting(o binary.Options, n int, say func(string, ...any)) (footprint, erro
 		}
 		ready = append(ready, again.Ready)
 		if i == 0 {
-			err = f.look(again)
+			err = f.look(again, n)
 		}
 		if err == nil && n > 0 && i == coldStarts-1 {
 			err = stillThere(again)
@@ -101,13 +101,19 @@ func fill(node *binary.Node, n int, say func(string, ...any)) error {
 	return nil
 }
 
-// look reads the memory of a node that has just started: the least heap of
-// several samples is the one right after a collection.
-func (f *footprint) look(node *binary.Node) error {
+// waitsMetric is how many waits are open.
+const waitsMetric = "signalbox_waits_open"
+
+// look reads the memory of a node that has just started on n open waits: the
+// least heap of several samples is the one right after a collection.
+func (f *footprint) look(node *binary.Node, n int) error {
 	for i := range heapSamples {
 		metrics, err := scrape(node.URL)
 		if err != nil {
 			return err
+		}
+		if open, found := sum(metrics, waitsMetric); found && int(open) != n {
+			return fmt.Errorf("%v waits are open after a cold start, %d were before", open, n)
 		}
 		heap, found := sum(metrics, "go_memstats_heap_alloc_bytes")
 		if !found {
