@@ -211,7 +211,7 @@ func (x *exchange) replayed() { x.w.Header()[ReplayedHeader] = trueHeader }
 func (x *exchange) send(status int, contentType []string, body []byte) {
 	h := x.w.Header()
 	h["Content-Type"] = contentType
-	if x.route.writes {
+	if x.route.writes && status < http.StatusMultipleChoices {
 		h[DurabilityHeader] = x.server.level.header(x.server.node, x.start)
 	} else {
 		h["Cache-Control"] = noStoreHeader
@@ -274,7 +274,8 @@ func (x *exchange) fail(err error) {
 	} else if !known {
 		x.server.logger.Error("a request failed", "route", x.route.path, "request_id", x.id, "error", err)
 	} else if p.Status >= http.StatusInternalServerError {
-		x.server.logger.Warn("a request was turned away", "route", x.route.path, "request_id", x.id, "code", p.Code, "error", err)
+		// The metrics count these; at an overload a line for each would make it worse.
+		x.server.logger.Debug("a request was turned away", "route", x.route.path, "request_id", x.id, "code", p.Code, "error", err)
 	}
 	if x.status != 0 {
 		return // the answer has begun; there is nothing to correct any more

@@ -161,6 +161,12 @@ func (x *exchange) listExecutions() error {
 		return err
 	}
 	page, err := x.server.node.Executions(x.context(), q)
+	// Half the page is asked for again rather than cut: only the node can make
+	// the cursor of a place in between.
+	for err == nil && q.Limit > 1 && weight(page.Items) > MaxListBytes {
+		q.Limit /= 2
+		page, err = x.server.node.Executions(x.context(), q)
+	}
 	if err != nil {
 		return err
 	}
@@ -173,6 +179,18 @@ func (x *exchange) listExecutions() error {
 		list.Executions = append(list.Executions, executionOf(state, known))
 	}
 	return x.answer(http.StatusOK, "workflow executions retrieved", list)
+}
+
+// weight is about how many bytes of inputs and outputs executions have.
+func weight(states []*workflow.State) int {
+	bytes := 0
+	for _, s := range states {
+		bytes += len(s.Input) + len(s.Output)
+		for i := range s.Tasks {
+			bytes += len(s.Tasks[i].Input) + len(s.Tasks[i].Output)
+		}
+	}
+	return bytes
 }
 
 func (x *exchange) executionQuery() (q workflow.Query, err error) {
@@ -276,11 +294,16 @@ func (x *exchange) history() error {
 	if err != nil {
 		return err
 	}
-	page := History{Records: make([]Record, 0, len(records))}
+	page, bytes := History{Records: make([]Record, 0, len(records))}, 0
 	for i := range records {
+		bytes += len(records[i].Data)
+		if i > 0 && bytes > MaxListBytes {
+			limit = i
+			break
+		}
 		page.Records = append(page.Records, recordOf(&records[i]))
 	}
-	if len(records) == limit {
+	if len(page.Records) == limit {
 		page.NextAfter = records[limit-1].Seq
 	}
 	return x.answer(http.StatusOK, "workflow execution history", page)

@@ -3,6 +3,8 @@ package http
 import (
 	"errors"
 	"fmt"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -233,5 +235,44 @@ func TestProblemIsAnError(t *testing.T) {
 	var err error = p
 	if !errors.As(fmt.Errorf("send: %w", err), &p) {
 		t.Fatal("it does not unwrap")
+	}
+}
+
+// TestPagesAreBoundedInBytes: a few executions with large inputs make a smaller
+// page, and the pages still give everything once.
+func TestPagesAreBoundedInBytes(t *testing.T) {
+	d := newDoor(t)
+	big := workflow.Value(`{"x":"` + strings.Repeat("x", MaxListBytes/3) + `"}`)
+	for i := range 4 {
+		d.begin(fmt.Sprint("e", i))
+		d.node.executions[fmt.Sprint("e", i)].state.Input = big
+	}
+	var ids []string
+	for cursor, first := "", true; first || cursor != ""; first = false {
+		r := httptest.NewRequest("GET", "/api/v0/executions/workflows?limit=4&cursor="+cursor, nil)
+		w := httptest.NewRecorder()
+		d.server.ServeHTTP(w, r)
+		list := data[ExecutionList](answer{t: t, Status: w.Code, Body: w.Body.Bytes()})
+		if n := len(list.Executions); n != 2 || n > list.Page.Limit {
+			t.Fatalf("a page of %d, its limit is %d", n, list.Page.Limit)
+		}
+		for _, e := range list.Executions {
+			ids = append(ids, e.WorkflowExecID)
+		}
+		cursor = list.Page.NextCursor
+	}
+	slices.Sort(ids)
+	if strings.Join(ids, " ") != "e0 e1 e2 e3" {
+		t.Fatalf("the pages give %q", ids)
+	}
+
+	e := d.node.executions["e0"]
+	for range 4 {
+		d.node.commit(e, 1, workflow.Record{Type: workflow.TaskDone{}.Kind(), Data: big})
+	}
+	w := httptest.NewRecorder()
+	d.server.ServeHTTP(w, httptest.NewRequest("GET", "/api/v0/executions/workflows/e0/history", nil))
+	if h := data[History](answer{t: t, Status: w.Code, Body: w.Body.Bytes()}); len(h.Records) != 4 || h.NextAfter != 4 {
+		t.Fatalf("%d records, the next after %d", len(h.Records), h.NextAfter)
 	}
 }

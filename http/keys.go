@@ -276,29 +276,34 @@ func (k *KeyRing) List(ctx context.Context) ([]Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	written, err := k.lastUses(ctx)
+	if err != nil {
+		return nil, err
+	}
 	keys := make([]Key, 0, len(index.entries))
 	for _, e := range index.entries {
 		key := e.Key
-		if key.LastUsedAt, err = k.lastUse(ctx, e); err != nil {
-			return nil, err
-		}
+		key.LastUsedAt = max(Time(e.usage.last.Load()), written[e.ID])
 		keys = append(keys, key)
 	}
 	return keys, nil
 }
 
-// lastUse is the later of what this node saw and what any node wrote.
-func (k *KeyRing) lastUse(ctx context.Context, e *keyEntry) (Time, error) {
-	seen := Time(e.usage.last.Load())
-	body, err := k.docs.Document(ctx, keyUseKind, e.ID)
-	if err != nil || body == nil {
-		return seen, err
+// lastUses is what any node wrote about the last use of keys.
+func (k *KeyRing) lastUses(ctx context.Context) (map[string]Time, error) {
+	ids, bodies, err := k.docs.Documents(ctx, keyUseKind, "", 2*k.most)
+	if err != nil {
+		return nil, fmt.Errorf("read the last use of the API keys: %w", err)
 	}
-	var written keyUse
-	if err := json.Unmarshal(body, &written); err != nil {
-		return 0, fmt.Errorf("the last use of key %s is damaged: %w", e.ID, err)
+	uses := make(map[string]Time, len(ids))
+	for i, body := range bodies {
+		var use keyUse
+		if err := json.Unmarshal(body, &use); err != nil {
+			return nil, fmt.Errorf("the last use of key %s is damaged: %w", ids[i], err)
+		}
+		uses[ids[i]] = use.LastUsedAt
 	}
-	return max(seen, written.LastUsedAt), nil
+	return uses, nil
 }
 
 // keyUse is the document of a key's last use. It is apart from the key itself,

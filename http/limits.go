@@ -73,7 +73,7 @@ const (
 	StreamWriteTimeout = 10 * time.Second
 
 	// streamPage records are read at a time for a stream.
-	streamPage = 100
+	streamPage = 50
 
 	// streamRetry is how long a client should hold before it reconnects.
 	streamRetry = 2 * time.Second
@@ -90,6 +90,10 @@ const (
 	// DefaultHistoryLimit and MaxHistoryLimit bound the records of one page.
 	DefaultHistoryLimit = 100
 	MaxHistoryLimit     = 1000
+
+	// MaxListBytes of inputs, outputs and payloads go into one page of a list or
+	// a history; a page that would have more is cut short, with a cursor to go on.
+	MaxListBytes = 32 << 20
 
 	// MaxReceipts of one signal id are shown: the same id may be used for
 	// several executions, each has its own receipt.
