@@ -86,6 +86,9 @@ func (c *checker) unknown(key *node, s *shape, taskType string) {
 	if taskType == laterType {
 		return // one message about its type is enough
 	}
+	if c.findings.full() {
+		return
+	}
 	hint := didYouMean(key.text, s.names(taskType))
 	if meant := s.meant(key.text, taskType); meant != "" {
 		hint = "did you mean " + quoted(meant) + "?"

@@ -86,19 +86,22 @@ func (c *compiler) canonical(wf *node, around *resources) *node {
 	return wf
 }
 
-// overlay merges environments, the first one that has a name decides.
+// overlay merges environments, the first one that has a name decides. It
+// returns nil when none of them is a mapping.
 func overlay(layers ...*node) *node {
 	var out *node
+	known := make(map[string]bool)
 	for _, layer := range layers {
-		switch {
-		case !layer.isMap():
-		case out == nil:
-			out = layer
-		default:
-			for _, e := range layer.entries {
-				if !out.has(e.key.text) {
-					out = out.with(e.key.text, e.value)
-				}
+		if !layer.isMap() {
+			continue
+		}
+		if out == nil {
+			out = &node{place: layer.place, kind: mapping}
+		}
+		for _, e := range layer.entries {
+			if !known[e.key.text] {
+				known[e.key.text] = true
+				out.entries = append(out.entries, e)
 			}
 		}
 	}
@@ -109,6 +112,9 @@ func overlay(layers ...*node) *node {
 func envOf(n *node) map[string]string {
 	env := make(map[string]string)
 	for _, e := range n.pairs() {
+		if len(env) == MaxVariables {
+			break // reported by checkEnv
+		}
 		env[e.key.text] = e.value.str()
 	}
 	return env
@@ -124,6 +130,10 @@ func (n *node) pairs() []entry {
 
 // checkEnv reports values that are no texts, and templates that nobody renders.
 func (c *compiler) checkEnv(n *node) {
+	if len(n.pairs()) > MaxVariables {
+		c.findings.failf(n.place, "limit", "pass what is data as the input of the workflow", "an environment has at most %d variables", MaxVariables)
+		return
+	}
 	for _, e := range n.pairs() {
 		switch e.value.kind {
 		case list, mapping, null:

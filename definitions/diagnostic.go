@@ -136,7 +136,7 @@ func (f *findings) add(at place, severity Severity, rule, hint, message string) 
 	if f.seen[d] {
 		return // an agent that two tasks use is wrong only once
 	}
-	if len(f.list) >= MaxDiagnostics && severity != Error || len(f.list) >= 2*MaxDiagnostics {
+	if len(f.list) >= MaxDiagnostics && severity != Error || f.full() {
 		f.dropped++
 		return
 	}
@@ -146,6 +146,10 @@ func (f *findings) add(at place, severity Severity, rule, hint, message string) 
 	f.seen[d] = true
 	f.list = append(f.list, d)
 }
+
+// full reports whether nothing more is kept, so that nobody need look for a
+// place or a suggestion.
+func (f *findings) full() bool { return len(f.list) >= 2*MaxDiagnostics }
 
 // sorted returns the findings by file and place, at most MaxDiagnostics of
 // them, errors before warnings when some must go.

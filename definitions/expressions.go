@@ -35,7 +35,7 @@ type sight struct {
 // use is one reference of one expression.
 type use struct {
 	sight
-	at  place
+	in  *node // the value that it is written in
 	ref expression.Reference
 }
 
@@ -72,16 +72,18 @@ func (c *compiler) template(n *node, env expression.Env, compile newTemplate, fr
 // noteUses keeps what an expression refers to until all tasks are known.
 func (c *compiler) noteUses(n *node, refs []expression.Reference, from sight) {
 	for _, ref := range refs {
-		c.uses = append(c.uses, use{from, spot(n.pointer(ref.String), ref), ref})
+		c.uses = append(c.uses, use{from, n, ref})
 	}
 }
 
-// spot is where a reference is written.
-func spot(n *node, ref expression.Reference) place {
-	at := n.inside(ref.Line, ref.Col)
+// spot is where a reference is written. Finding it costs the length of the
+// text, so it is done for those that are reported only.
+func (u use) spot() place {
+	n := u.in.pointer(u.ref.String)
+	at := n.inside(u.ref.Line, u.ref.Col)
 	if at != n.place {
-		at.width = len(ref.Root) + 1
-		for _, segment := range ref.Path {
+		at.width = len(u.ref.Root) + 1
+		for _, segment := range u.ref.Path {
 			at.width += len(segment) + 1
 		}
 	}
@@ -171,7 +173,7 @@ func (c *compiler) schemaDoc(n *node) *node {
 	}
 	found := c.lookup("schemas", n.str())
 	if found == nil {
-		c.findings.failf(n.place, "unknown-schema", didYouMean(n.str(), c.known("schemas")), "no schema has the id %s", quoted(n.str()))
+		c.findings.failf(n.place, "unknown-schema", c.suggestResource(n.str(), "schemas"), "no schema has the id %s", quoted(n.str()))
 	}
 	return found
 }
@@ -207,11 +209,13 @@ func (c *compiler) checkUses() {
 	before := make(map[*draft]map[*draft]bool)
 	for _, u := range c.uses {
 		switch {
+		case c.findings.full():
+			return
 		case u.ref.Root == "":
 		case !slices.Contains(expression.Roots(), u.ref.Root):
-			c.findings.failf(u.at, "unknown-reference", didYouMean(u.ref.Root, expression.Roots()), "nothing is called .%s", u.ref.Root)
+			c.findings.failf(u.spot(), "unknown-reference", didYouMean(u.ref.Root, expression.Roots()), "nothing is called .%s", u.ref.Root)
 		case !slices.Contains(u.sees, u.ref.Root):
-			c.findings.warnf(u.at, "nothing-there", whereSeen(u.ref.Root), ".%s has no value here", u.ref.Root)
+			c.findings.warnf(u.spot(), "nothing-there", whereSeen(u.ref.Root), ".%s has no value here", u.ref.Root)
 		case u.ref.Root == "tasks":
 			c.checkTaskUse(u, before)
 		}
@@ -244,17 +248,17 @@ func (c *compiler) checkTaskUse(u use, before map[*draft]map[*draft]bool) {
 	}
 	target := c.byID[folded(u.ref.Path[0])]
 	if target == nil {
-		c.findings.failf(u.at, "unknown-task", didYouMean(u.ref.Path[0], c.ids()), "no task is called %s", quoted(u.ref.Path[0]))
+		c.findings.failf(u.spot(), "unknown-task", c.suggestTask(u.ref.Path[0]), "no task is called %s", quoted(u.ref.Path[0]))
 		return
 	}
 	if len(u.ref.Path) > 1 && !slices.Contains(taskFields, u.ref.Path[1]) {
-		c.findings.warnf(u.at, "unknown-field", didYouMean(u.ref.Path[1], taskFields), "a task has no %s", quoted(u.ref.Path[1]))
+		c.findings.warnf(u.spot(), "unknown-field", didYouMean(u.ref.Path[1], taskFields), "a task has no %s", quoted(u.ref.Path[1]))
 		return
 	}
 	owner := u.owner
 	if u.anyTime || owner == nil || target == owner || target.processorOf == owner && owner != nil {
 		if target == owner && owner != nil && !u.itself && !c.ancestors(owner, before)[owner] {
-			c.findings.warnf(u.at, "nothing-there", "look at .input, or at the task before", "the task %s looks at itself before it has run", quoted(owner.id))
+			c.findings.warnf(u.spot(), "nothing-there", "look at .input, or at the task before", "the task %s looks at itself before it has run", quoted(owner.id))
 		}
 		return
 	}
@@ -265,9 +269,17 @@ func (c *compiler) checkTaskUse(u use, before map[*draft]map[*draft]bool) {
 		target = target.processorOf
 	}
 	if target != owner && !c.ancestors(owner, before)[target] {
-		c.findings.warnf(u.at, "comes-later", "add "+quoted(target.id)+" to the `depends_on` of "+quoted(owner.id)+", or list it before",
+		c.findings.warnf(u.spot(), "comes-later", "add "+quoted(target.id)+" to the `depends_on` of "+quoted(owner.id)+", or list it before",
 			"nothing makes task %s run before task %s, so there may be no value", quoted(target.id), quoted(owner.id))
 	}
+}
+
+// suggestTask is the hint for a task that does not exist.
+func (c *compiler) suggestTask(id string) string {
+	if c.findings.full() {
+		return "add it"
+	}
+	return didYouMean(id, c.ids())
 }
 
 // ids lists every task, for suggestions.

@@ -71,8 +71,9 @@ func (c *compiler) collect() {
 	for _, d := range listed {
 		c.inline(d)
 	}
-	if len(c.byID) > MaxTasks {
-		c.findings.failf(tasks.place, "limit", "split the workflow; a `signal` task can start the next one", "the workflow has %d tasks, at most %d are possible", len(c.byID), MaxTasks)
+	if len(c.byID) > MaxTasks || len(c.drafts) > MaxTasks {
+		c.findings.failf(tasks.place, "limit", "split the workflow; a `signal` task can start the next one", "the workflow has %d tasks, at most %d are possible", max(len(c.byID), len(c.drafts)), MaxTasks)
+		c.drafts, c.dangling = c.drafts[:min(len(c.drafts), MaxTasks)], true
 	}
 }
 
@@ -220,7 +221,7 @@ func (c *compiler) target(n *node, field string) *draft {
 	switch {
 	case d == nil:
 		c.dangling = true
-		c.findings.failf(n.place, "dangling-id", didYouMean(n.str(), c.ids()), "%s names no task %s", field, quoted(n.str()))
+		c.findings.failf(n.place, "dangling-id", c.suggestTask(n.str()), "%s names no task %s", field, quoted(n.str()))
 	case d.processorOf != nil:
 		c.dangling = true
 		c.findings.failf(n.place, "dangling-id", "name the wait "+quoted(d.processorOf.id)+" instead", "%s names %s, which runs only as the processor of a wait", field, quoted(n.str()))

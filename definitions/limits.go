@@ -33,6 +33,13 @@ const (
 	// MaxTriggers of one workflow.
 	MaxTriggers = 100
 
+	// MaxResources of one kind - schemas, agents, tools or models - that one
+	// mapping may define.
+	MaxResources = 1_000
+
+	// MaxVariables of one environment, which every template carries along.
+	MaxVariables = 1_000
+
 	// MaxDiagnostics are kept of one load: nobody reads more, and a file that
 	// is wrong everywhere would otherwise cost memory without end.
 	MaxDiagnostics = 200

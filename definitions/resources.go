@@ -109,7 +109,12 @@ func checkResources(owner *node, f *findings) {
 	for _, listName := range resourceLists {
 		seen := make(map[string]place)
 		var standard *node
-		for _, item := range owner.get(listName).list() {
+		items := owner.get(listName).list()
+		if len(items) > MaxResources {
+			f.failf(items[MaxResources].place, "limit", "remove those that nobody uses", "%q has more than %d items", listName, MaxResources)
+			items = items[:MaxResources]
+		}
+		for _, item := range items {
 			id := item.get("id")
 			if item.isMap() && listName != "models" && id == nil {
 				f.failf(item.place, "required", "add an id, so that it can be named", "this one of %q has no \"id\"", listName)
@@ -131,14 +136,27 @@ func checkResources(owner *node, f *findings) {
 	}
 }
 
+// suggestResource is the hint for a resource that nobody defines.
+func (c *compiler) suggestResource(id, listName string, more ...string) string {
+	if c.findings.full() {
+		return "define it"
+	}
+	hint := didYouMean(id, slices.Concat(c.known(listName), more))
+	if hint == "" {
+		return "define it under `" + listName + ":`"
+	}
+	return hint
+}
+
 // checkSelectors reports names in a workflow's lists that nothing defines.
 func (c *compiler) checkSelectors() {
 	for _, listName := range resourceLists {
-		for _, item := range c.resources.owner.get(listName).list() {
+		items := c.resources.owner.get(listName).list()
+		for _, item := range items[:min(len(items), MaxResources)] {
 			if item.kind != text || c.lookup(listName, item.text) != nil || listName == "tools" && slices.Contains(builtInTools, item.text) {
 				continue
 			}
-			c.findings.failf(item.place, "unknown-"+listName, didYouMean(item.text, c.known(listName)), "%q names %s, which nothing defines", listName, quoted(item.text))
+			c.findings.failf(item.place, "unknown-"+listName, c.suggestResource(item.text, listName), "%q names %s, which nothing defines", listName, quoted(item.text))
 		}
 	}
 }

@@ -107,7 +107,7 @@ func (c *compiler) agent(d *draft, ref *node) (agent *node, id string) {
 		return found, id
 	}
 	if !d.node.has("prompt") || d.node.has("action") {
-		c.findings.failf(ref.place, "unknown-agent", didYouMean(id, c.known("agents")), "no agent has the id %s", quoted(id))
+		c.findings.failf(ref.place, "unknown-agent", c.suggestResource(id, "agents"), "no agent has the id %s", quoted(id))
 		return nil, id
 	}
 	hint := "define it under `agents:`"
@@ -283,7 +283,7 @@ func (c *compiler) tool(ref *node) (tool *node, id string) {
 	if slices.Contains(builtInTools, id) {
 		return mapNode(ref.place, "id", textNode(ref.place, id), "type", textNode(ref.place, id)), id
 	}
-	c.findings.failf(ref.place, "unknown-tool", didYouMean(id, slices.Concat(c.known("tools"), builtInTools)), "no tool has the id %s", quoted(id))
+	c.findings.failf(ref.place, "unknown-tool", c.suggestResource(id, "tools", builtInTools...), "no tool has the id %s", quoted(id))
 	return nil, id
 }
 
