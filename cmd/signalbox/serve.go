@@ -29,9 +29,7 @@ SIGTERM or SIGINT stops it gracefully, a second one at once.
 	}
 	addSettings(cmd, false)
 	cmd.Flags().Bool("with-parent", false, "stop when standard input ends")
-	if err := cmd.Flags().MarkHidden("with-parent"); err != nil {
-		panic(err) // the flag was defined on the line above
-	}
+	cmd.Flags().Lookup("with-parent").Hidden = true // for the demo, which outlives no node that it starts
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx := cmd.Context()
 		if cmd.Flags().Changed("with-parent") {

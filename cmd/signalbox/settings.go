@@ -186,10 +186,7 @@ func (c choice) duration() (time.Duration, error) {
 	}
 	d, err := expression.ParseDuration(c.text)
 	if err != nil {
-		return 0, c.wrong("not a duration: " + err.Error())
-	}
-	if d < 0 {
-		return 0, c.wrong("it cannot be negative")
+		return 0, c.wrong(err.Error())
 	}
 	return d, nil
 }

@@ -87,7 +87,7 @@ func TestSettingsRefused(t *testing.T) {
 		{"log-format", "xml", "text, json"},
 		{"log-level", "LOUD", "debug, info"},
 		{"retention", "soon", "duration"},
-		{"retention", "-1h", "negative"},
+		{"retention", "-1h", "duration"},
 	} {
 		env := map[string]string{"SIGNALBOX_" + strings.ToUpper(strings.ReplaceAll(c.name, "-", "_")): c.value}
 		_, err := chosenBy(t, nil, env, nil)

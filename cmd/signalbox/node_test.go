@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/signalbox/signalbox/http"
+)
+
+// TestWhoMustShowAKey is the table of when a node asks for keys, and when it
+// refuses to start because nobody has one.
+func TestWhoMustShowAKey(t *testing.T) {
+	const here, everywhere = "127.0.0.1:8080", "0.0.0.0:8080"
+	for _, c := range []struct {
+		name   string
+		addr   string
+		dev    bool
+		noAuth bool
+		key    bool
+		asks   bool
+		says   string // of the refusal; "": it starts
+	}{
+		{name: "dev here", addr: here, dev: true},
+		{name: "dev here, with keys in the store", addr: here, dev: true, key: true},
+		{name: "dev everywhere", addr: everywhere, dev: true, says: "others can reach 0.0.0.0:8080"},
+		{name: "dev everywhere, with a key", addr: everywhere, dev: true, key: true, asks: true},
+		{name: "serve here", addr: here, says: "`serve` asks for API keys"},
+		{name: "serve here, with a key", addr: here, key: true, asks: true},
+		{name: "serve here, told not to ask", addr: here, noAuth: true, key: true},
+		{name: "serve everywhere", addr: everywhere, says: "others can reach"},
+		{name: "serve everywhere, with a key", addr: everywhere, key: true, asks: true},
+		{name: "serve everywhere, told not to ask", addr: everywhere, noAuth: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := &node{config: config{addr: c.addr, noAuth: c.noAuth, memory: true, data: "store"}, logger: slog.New(slog.DiscardHandler)}
+			var err error
+			if n.store, err = openStore(n.config, n.logger); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := n.close(t.Context()); err != nil && !errors.Is(err, t.Context().Err()) {
+					t.Error(err)
+				}
+			})
+			if c.key {
+				keys := http.NewKeyRing(documents{n.store})
+				if _, _, err := keys.Bootstrap(t.Context(), "first"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			keys, err := n.keyRing(t.Context(), c.dev)
+			if (keys != nil) != c.asks {
+				t.Errorf("asks for keys: %v, want %v", keys != nil, c.asks)
+			}
+			if c.says == "" && err != nil {
+				t.Errorf("it does not start: %v", err)
+			}
+			if c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+				t.Errorf("got %v, want something about %q", err, c.says)
+			}
+			if c.says != "" && !strings.Contains(explain(err).hint, "--no-auth") {
+				t.Errorf("%v does not say what to do", err)
+			}
+		})
+	}
+}
+
+// TestChild starts a node as the demo does: one that cannot start is explained
+// by its log, and one whose parent is gone stops by itself, well.
+func TestChild(t *testing.T) {
+	args := []string{"serve", "--addr", "127.0.0.1:0", "--no-auth", "--with-parent"}
+	if _, err := startChild(t.Context(), append(args, "no-such-folder")); err == nil || !strings.Contains(err.Error(), "no-such-folder") {
+		t.Errorf("a node without a project: %v", err)
+	}
+	c, err := startChild(t.Context(), append(args, "--data", t.TempDir(), "../../examples/sender-receiver"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.kill()
+	if !strings.HasPrefix(c.url, "http://127.0.0.1:") || c.ready <= 0 {
+		t.Errorf("the node is at %q after %v", c.url, c.ready)
+	}
+	if err := c.stdin.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go c.waited.Do(func() {
+		ended <- c.cmd.Wait()
+		close(c.ended)
+	})
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("the node ended with %v: %s", err, c.log.kept)
+		}
+	case <-time.After(scriptTimeout):
+		t.Error("the node outlives its parent")
+		if err := c.cmd.Process.Kill(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestWatchParent ends when standard input does, and not at what is written to it.
+func TestWatchParent(t *testing.T) {
+	in, out := io.Pipe()
+	stopped := make(chan struct{})
+	a := &app{terminal: terminal{in: in}}
+	go a.watchParent(func() { close(stopped) })
+	if _, err := out.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-stopped:
+		t.Error("it stopped at a word")
+	default:
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-stopped:
+	case <-time.After(scriptTimeout):
+		t.Error("it did not stop at the end")
+	}
+}
+
+func TestWhatMatters(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		op   fsnotify.Op
+		want bool
+	}{
+		{"p/order.yaml", fsnotify.Write, true},
+		{"p/order.YML", fsnotify.Create, true},
+		{"p/order.yaml", fsnotify.Remove, true},
+		{"p/order.yaml", fsnotify.Rename, true},
+		{"p/.env", fsnotify.Write, true},
+		{"p/order.yaml", fsnotify.Chmod, false},
+		{"p/.order.yaml.swp", fsnotify.Write, false},
+		{"p/.#order.yaml", fsnotify.Create, false},
+		{"p/order.yaml~", fsnotify.Write, false},
+		{"p/notes.txt", fsnotify.Write, false},
+		{"p/.signalbox", fsnotify.Create, false},
+	} {
+		if got := matters(fsnotify.Event{Name: c.name, Op: c.op}); got != c.want {
+			t.Errorf("%s %s matters: %v", c.op, c.name, got)
+		}
+	}
+}
