@@ -69,6 +69,11 @@ acceptance: ## scripts in time, the examples, and the seed's own programs
 chaos: ## 20 rounds of kill -9 under load against the real binary (75 s); CHAOS_ROUNDS=1000 for a night
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) $(GOTEST) -count=1 -timeout 24h ./test/chaos/...
 
+.PHONY: chaos-race
+chaos-race: ## the same on a binary built for the race detector, 5 rounds (30 s)
+	go build -race -o bin/signalbox-race ./cmd/signalbox
+	CHAOS_PROGRAM=$(CURDIR)/bin/signalbox-race CHAOS_ROUNDS=5 $(GOTEST) -count=1 -timeout 10m ./test/chaos/...
+
 .PHONY: bench
 bench: ## one table of figures, also as JSON in bench/results/ (about 5 min)
 	go run ./test/bench
