@@ -9,7 +9,11 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
+	"cel.dev/cel-go/interpreter"
 )
 
 // conditionRoots are the variables of conditions. All are dyn: what they hold
@@ -38,7 +42,6 @@ var dialect = sync.OnceValues(func() (*cel.Env, error) {
 // checked is one compiled condition.
 type checked struct {
 	source  string
-	env     *cel.Env
 	ast     *cel.Ast
 	program cel.Program
 
@@ -60,14 +63,124 @@ func check(source string) (*checked, error) {
 			Message: fmt.Sprintf("a condition is true or false, but this is of type %s", out),
 			Hint:    `compare it with something, as in signal.payload.status == "ready"`}
 	}
-	program, err := env.Program(tree, cel.CostLimit(MaxCost), cel.EvalOptions(cel.OptOptimize))
+	if mistakes := costly(tree.NativeRep()); len(mistakes) > 0 {
+		return nil, joinMistakes(mistakes)
+	}
+	options := []cel.ProgramOption{cel.CostTracking(sizes{}), cel.CostLimit(MaxCost), cel.OptimizeRegex(boundedMatches)}
+	program, err := env.Program(tree, options...)
 	if err != nil {
 		return nil, &PositionError{Line: 1, Col: 1, Message: plainMessage(err.Error())}
 	}
-	return &checked{source: source, env: env, ast: tree, program: program,
+	return &checked{source: source, ast: tree, program: program,
 		explainer: sync.OnceValues(func() (cel.Program, error) {
-			return env.Program(tree, cel.CostLimit(MaxCost), cel.EvalOptions(cel.OptExhaustiveEval))
+			return env.Program(tree, append(options, cel.EvalOptions(cel.OptExhaustiveEval))...)
 		})}, nil
+}
+
+// costly finds what CEL charges for only after it is done: functions whose
+// result can be as large as the product of their arguments, searches that take
+// as long, and patterns that come with the data.
+func costly(tree *ast.AST) []*PositionError {
+	var mistakes []*PositionError
+	refuse := func(e ast.Expr, hint, message string, args ...any) {
+		at := tree.SourceInfo().GetStartLocation(e.ID())
+		mistakes = append(mistakes, &PositionError{Line: max(1, at.Line()), Col: at.Column() + 1, Message: fmt.Sprintf(message, args...), Hint: hint})
+	}
+	ast.PostOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		if e.Kind() != ast.CallKind || len(mistakes) >= maxMistakes {
+			return
+		}
+		call := e.AsCall()
+		switch name := call.FunctionName(); name {
+		case "replace", "join", "format":
+			refuse(e, "shape texts in a template, or compare with startsWith, endsWith, contains or matches", "%s cannot be used in a condition", name)
+		case "indexOf", "lastIndexOf":
+			if s, ok := constantText(call.Args()[0]); !ok || len(s) > maxPatternBytes {
+				refuse(e, "use contains", "what %s searches for must be written out, in at most %d bytes", name, maxPatternBytes)
+			}
+		case "matches":
+			s, ok := constantText(call.Args()[len(call.Args())-1])
+			if !ok {
+				refuse(e, `as in signal.payload.email.matches("^[^@]+@example.org$")`, "the pattern of matches must be written out")
+			} else if _, err := compilePattern(s); err != nil {
+				refuse(e, "", "matches: %s", err)
+			}
+		}
+	}))
+	return mistakes
+}
+
+func constantText(e ast.Expr) (string, bool) {
+	if e.Kind() != ast.LiteralKind {
+		return "", false
+	}
+	s, ok := e.AsLiteral().(types.String)
+	return string(s), ok
+}
+
+// boundedMatches matches a pattern that was compiled at load against texts that
+// are not too long for it.
+var boundedMatches = &interpreter.RegexOptimization{
+	Function: "matches", RegexIndex: 1,
+	Factory: func(call interpreter.InterpretableCall, source string) (interpreter.InterpretableCall, error) {
+		p, err := compilePattern(source)
+		if err != nil {
+			return nil, err
+		}
+		return interpreter.NewCall(call.ID(), call.Function(), call.OverloadID(), call.Args(), func(values ...ref.Val) ref.Val {
+			s, ok := values[0].(types.String)
+			if !ok {
+				return types.NoSuchOverloadErr()
+			}
+			if len(s)*p.size > maxMatchWork {
+				return types.NewErr("the text is too long for this pattern: %d bytes times %d instructions is more than %d", len(s), p.size, maxMatchWork)
+			}
+			return types.Bool(p.MatchString(string(s)))
+		}), nil
+	},
+}
+
+// sizes charges calls for the size of what they take and give, also where CEL
+// learns only at run time which function it is and would charge for nothing.
+type sizes struct{}
+
+// CallCost is the cost of a call on something large, nil to let CEL decide.
+func (sizes) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
+	var total uint64
+	for _, v := range args {
+		total += sizeCost(v)
+	}
+	total += sizeCost(result)
+	if function == "matches" && len(args) == 2 {
+		s, isText := args[0].(types.String)
+		source, isPattern := args[1].(types.String)
+		if isText && isPattern {
+			if p, err := compilePattern(string(source)); err == nil {
+				total += uint64(len(s) * p.size / matchWorkPerCost)
+			}
+		}
+	}
+	if total == 0 {
+		return nil
+	}
+	total++
+	return &total
+}
+
+func sizeCost(v ref.Val) uint64 {
+	switch v := v.(type) {
+	case types.String:
+		return uint64(len(v) / bytesPerCost)
+	case types.Bytes:
+		return uint64(len(v) / bytesPerCost)
+	case celView:
+		return 0
+	case traits.Sizer:
+		if n, ok := v.Size().(types.Int); ok {
+			return uint64(n / elementsPerCost)
+		}
+	}
+	return 0
 }
 
 // celMistakes turns CEL's complaints into ours.

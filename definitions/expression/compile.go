@@ -18,6 +18,7 @@ type program struct {
 	// with spaces around it: a JSON text that it prints becomes structure.
 	lone   *path
 	single expr
+	inner  expr // what single encodes, when its last function is toJson
 
 	references []Reference
 }
@@ -41,6 +42,9 @@ func compile(source string) (*program, []*PositionError) {
 	if tree := trees[mainName]; tree != nil && tree.Root != nil {
 		p.main = *c.compileBody(mainName, tree, symbol{known: true})
 		p.lone, p.single = whole(p.main.stmts, source)
+		if last, ok := p.single.(*call); ok && last.fn.name == "toJson" {
+			p.inner = last.args[0]
+		}
 	}
 	for i := 0; i < len(c.called); i++ { // bodies may call further ones
 		name := c.called[i]

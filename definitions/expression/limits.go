@@ -59,6 +59,17 @@ const (
 	// millisecond of work at worst.
 	MaxCost = 10_000
 
+	// maxMatchWork is how many pairs of (text byte, pattern instruction) matching
+	// in a condition may visit: a tenth of a second at worst.
+	maxMatchWork = 8 << 20
+
+	// bytesPerCost of text, elementsPerCost of a list or object and
+	// matchWorkPerCost of matching are one unit of CEL cost each: some
+	// hundredths of a microsecond, so MaxCost allows texts of half a MiB.
+	bytesPerCost     = 64
+	elementsPerCost  = 16
+	matchWorkPerCost = 2048
+
 	// MaxReasonBytes of why a condition is false: it is kept with the signal
 	// and shown in one line.
 	MaxReasonBytes = 256
@@ -78,13 +89,10 @@ const (
 
 	// maxSchemaWork is how many times schemas may be applied while one value is
 	// checked: it stops documents whose references multiply.
-	maxSchemaWork = 250_000
+	maxSchemaWork = 200_000
 
 	// maxMistakes are reported for one tree of templates at once.
 	maxMistakes = 64
-
-	// maxDurationBytes of a duration's text.
-	maxDurationBytes = 64
 
 	// maxNearestBytes of a name that is compared with others to suggest one.
 	maxNearestBytes = 64

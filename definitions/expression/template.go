@@ -267,6 +267,16 @@ func (r *run) render(p *program, out []byte) ([]byte, error) {
 	if p.single != nil && p.main.slots == 1 {
 		r.dot, r.base = root, 0
 		r.vars = append(r.vars[:0], root)
+		if p.inner != nil {
+			v, err := p.inner.eval(r)
+			switch v.(type) {
+			case view, []any, map[string]any:
+				return r.appendSingle(out, v, p)
+			}
+			if err != nil {
+				return out, err
+			}
+		}
 		v, err := p.single.eval(r)
 		if err != nil {
 			return out, err
