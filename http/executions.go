@@ -2,7 +2,6 @@ package http
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -84,10 +83,6 @@ func (x *exchange) startSync() error {
 		x.replayed()
 	}
 	x.w.Header()["Location"] = []string{executionURL(state.ExecID)}
-	// The server's deadline for reading would end the request's context.
-	if err := http.NewResponseController(x.w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("lift the read deadline: %w", err)
-	}
 	state, early, err := x.awaitEnd(state, changed, q.timeout)
 	if err != nil {
 		return err

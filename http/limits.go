@@ -25,7 +25,8 @@ const (
 	ReadHeaderTimeout = 10 * time.Second
 
 	// ReadTimeout ends a request whose body trickles: 1 MiB in that time is
-	// slower than any telephone.
+	// slower than any telephone. net/http lifts it when the body has been read,
+	// so it does not end streams.
 	ReadTimeout = 30 * time.Second
 
 	// WriteTimeout ends an answer that the client does not read. Streams and

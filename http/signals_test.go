@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -282,6 +283,9 @@ func TestAnswersByHand(t *testing.T) {
 			Data   SignalAnswer
 		}
 		body := appendSignalAnswer(nil, &in)
+		if !utf8.Valid(body) {
+			t.Errorf("%q: the answer is not UTF-8: %q", text, body)
+		}
 		if err := json.Unmarshal(body, &got); err != nil {
 			t.Fatalf("%q: %v in %s", text, err, body)
 		}

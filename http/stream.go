@@ -103,10 +103,6 @@ func unknownEventType(name string) error {
 
 // begin sends the head of the answer at once, so that the client knows.
 func (st *streaming) begin() error {
-	// The server's deadline for reading would end the request's context.
-	if err := st.control.SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return fmt.Errorf("lift the read deadline: %w", err)
-	}
 	h := st.x.w.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = []string{"no-cache"}
