@@ -10,11 +10,13 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 )
 
-// activation gives CEL the variables of a scope, decoded when they are asked for.
+// activation gives CEL the variables of a scope, decoded as far as they are
+// asked for.
 type activation struct{ run *run }
 
 var _ cel.Activation = activation{}
 
+// Parent is none.
 func (a activation) Parent() cel.Activation { return nil }
 
 // ResolveName shows an absent variable as an empty object, so that has() and
@@ -24,85 +26,123 @@ func (a activation) ResolveName(name string) (any, bool) {
 	if !f.ok {
 		return map[string]any{}, true
 	}
-	v, err := a.run.open(f)
-	if err != nil {
-		return types.NewErr("%s", err.Error()), true
-	}
-	return a.run.native(v), true
+	return a.run.celValue(f), true
 }
 
-// native is a value as CEL takes it.
-func (r *run) native(v any) any {
-	switch v := v.(type) {
-	case view:
-		return celView{r, v}
-	case moment:
-		return types.Timestamp{Time: v.Time}
+// celValue is what was found as CEL takes it: an object stays as it is until
+// somebody looks into it.
+func (r *run) celValue(f found) any {
+	if f.text != nil && !(f.sealed && mayHoldBrackets(f.text)) {
+		if d := (decoder{text: f.text}); d.peek() == '{' {
+			return &celObject{run: r, found: f}
+		}
+	}
+	v, err := r.open(f)
+	if err != nil {
+		return types.NewErr("%s", err.Error())
+	}
+	if _, ok := v.(view); ok {
+		return &celObject{run: r, found: f}
 	}
 	return v
 }
 
-// celView shows a part of the scope as a CEL map.
-type celView struct {
-	run  *run
-	view view
+// adapter makes CEL values of ours. Objects become ones whose keys are gone
+// through in order: with Go's maps, the same signal could be judged differently
+// each time.
+type adapter struct{}
+
+var _ types.Adapter = adapter{}
+
+// NativeToValue is the only thing an adapter does.
+func (a adapter) NativeToValue(v any) ref.Val {
+	switch v := v.(type) {
+	case map[string]any:
+		return &celObject{found: plain(v)}
+	case []any:
+		return types.NewDynamicList(a, v)
+	}
+	return types.DefaultTypeAdapter.NativeToValue(v)
 }
 
-var _ traits.Mapper = celView{}
+// celObject shows a part of the scope, or JSON text of an object, as a CEL map.
+type celObject struct {
+	run   *run
+	found found
+}
+
+var _ traits.Mapper = (*celObject)(nil)
 
 // Find looks up one name.
-func (c celView) Find(key ref.Val) (ref.Val, bool) {
+func (c *celObject) Find(key ref.Val) (ref.Val, bool) {
 	name, ok := key.(types.String)
 	if !ok {
 		return nil, false
 	}
-	f := c.run.member(c.view, string(name))
-	if !f.ok {
-		return nil, false
+	var inner found
+	var err error
+	if c.found.text != nil {
+		inner, err = c.run.into(c.found, string(name))
+	} else {
+		inner, err = c.run.below(c.found.value, string(name))
 	}
-	v, err := c.run.open(f)
 	if err != nil {
 		return types.NewErr("%s", err.Error()), false
 	}
-	return types.DefaultTypeAdapter.NativeToValue(c.run.native(v)), true
+	if !inner.ok {
+		return nil, false
+	}
+	return adapter{}.NativeToValue(c.run.celValue(inner)), true
 }
 
 // Get is Find with an error for what is not there.
-func (c celView) Get(key ref.Val) ref.Val {
+func (c *celObject) Get(key ref.Val) ref.Val {
 	v, ok := c.Find(key)
-	switch {
-	case ok:
-		return v
-	case v != nil:
+	if ok || v != nil {
 		return v
 	}
 	return types.NewErr("no such key: %v", key.Value())
 }
 
 // Contains reports whether there is such a name.
-func (c celView) Contains(key ref.Val) ref.Val {
+func (c *celObject) Contains(key ref.Val) ref.Val {
 	_, ok := c.Find(key)
 	return types.Bool(ok)
 }
 
-// all is the whole part as an ordinary map; a damaged one is empty.
-func (c celView) all() traits.Mapper {
-	v, err := c.run.whole(c.view)
+// all is the whole object as a Go map; a damaged one is empty.
+func (c *celObject) all() map[string]any {
+	if m, ok := c.found.value.(map[string]any); ok {
+		return m
+	}
+	v, err := c.run.open(c.found)
+	if part, ok := v.(view); ok && err == nil {
+		v, err = c.run.whole(part)
+	}
 	m, ok := v.(map[string]any)
 	if err != nil || !ok {
-		m = map[string]any{}
+		return map[string]any{}
 	}
-	return types.NewStringInterfaceMap(types.DefaultTypeAdapter, m)
+	return m
 }
 
-// Iterator goes over the names.
-func (c celView) Iterator() traits.Iterator { return c.all().Iterator() }
+// plain is the whole object as CEL's own map, for what does not go by order.
+func (c *celObject) plain() traits.Mapper { return types.NewStringInterfaceMap(adapter{}, c.all()) }
+
+// Iterator goes over the names, sorted.
+func (c *celObject) Iterator() traits.Iterator {
+	return types.NewStringList(adapter{}, sortedKeys(c.all())).Iterator()
+}
 
 // Size is the number of names that are there.
-func (c celView) Size() ref.Val {
+func (c *celObject) Size() ref.Val {
+	part, ok := c.found.value.(view)
+	if !ok {
+		return types.Int(len(c.all()))
+	}
 	n := 0
-	for _, name := range c.run.names(c.view) {
-		if c.run.member(c.view, name).ok {
+	for _, name := range c.run.names(part) {
+		if c.run.member(part, name).ok {
 			n++
 		}
 	}
@@ -110,27 +150,29 @@ func (c celView) Size() ref.Val {
 }
 
 // ConvertToNative is what CEL asks of every value.
-func (c celView) ConvertToNative(to reflect.Type) (any, error) { return c.all().ConvertToNative(to) }
+func (c *celObject) ConvertToNative(to reflect.Type) (any, error) {
+	return c.plain().ConvertToNative(to)
+}
 
 // ConvertToType is what CEL asks of every value.
-func (c celView) ConvertToType(to ref.Type) ref.Val {
-	if to == types.MapType {
+func (c *celObject) ConvertToType(to ref.Type) ref.Val {
+	switch to {
+	case types.MapType:
 		return c
-	}
-	if to == types.TypeType {
+	case types.TypeType:
 		return types.MapType
 	}
 	return types.NewErr("type conversion error from map to %s", to.TypeName())
 }
 
 // Equal compares with another map.
-func (c celView) Equal(other ref.Val) ref.Val { return c.all().Equal(other) }
+func (c *celObject) Equal(other ref.Val) ref.Val { return c.plain().Equal(other) }
 
 // Type is map.
-func (c celView) Type() ref.Type { return types.MapType }
+func (c *celObject) Type() ref.Type { return types.MapType }
 
-// Value is the whole part as a Go map.
-func (c celView) Value() any { return c.all().Value() }
+// Value is the whole object as a Go map.
+func (c *celObject) Value() any { return c.all() }
 
-// String is what it prints as in messages.
-func (c celView) String() string { return fmt.Sprintf("object of %d", c.Size().(types.Int)) }
+// String is how it prints in messages.
+func (c *celObject) String() string { return fmt.Sprintf("an object of %v", c.Size()) }

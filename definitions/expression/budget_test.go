@@ -108,6 +108,8 @@ func TestConditionBudget(t *testing.T) {
 		`payload.s.lowerAscii().upperAscii().reverse().size() == 0`:           "judging costs more than 10000",
 		`payload.s.split("").map(x, payload.s.split("")).size() == 0`:         "judging costs more than 10000",
 		`[payload.s].map(x, x + x + x + x).map(x, x + x + x + x).size() == 0`: "judging costs more than 10000",
+		`[payload.s]` + strings.Repeat(`.map(x, x + x)`, 25) + `.size() == 0`: "judging costs more than 10000",
+		`[payload.l]` + strings.Repeat(`.map(x, x + x)`, 25) + `.size() == 0`: "judging costs more than 10000",
 		`payload.l == payload.l + [2] || payload.l + payload.l == [1]`:        "is false",
 		`payload.l.exists(a, a == 2) || payload.l.exists_one(a, a == 1)`:      "judging costs more than 10000",
 	} {

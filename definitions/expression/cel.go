@@ -26,6 +26,7 @@ var conditionRoots = []string{
 // making it costs some milliseconds.
 var dialect = sync.OnceValues(func() (*cel.Env, error) {
 	options := []cel.EnvOption{
+		cel.CustomTypeAdapter(adapter{}),
 		ext.Strings(),
 		cel.CrossTypeNumericComparisons(true),
 		cel.DefaultUTCTimeZone(true),
@@ -79,7 +80,7 @@ func check(source string) (*checked, error) {
 
 // costly finds what CEL charges for only after it is done: functions whose
 // result can be as large as the product of their arguments, searches that take
-// as long, and patterns that come with the data.
+// as long, patterns that come with the data, and loops without an order.
 func costly(tree *ast.AST) []*PositionError {
 	var mistakes []*PositionError
 	refuse := func(e ast.Expr, hint, message string, args ...any) {
@@ -87,7 +88,13 @@ func costly(tree *ast.AST) []*PositionError {
 		mistakes = append(mistakes, &PositionError{Line: max(1, at.Line()), Col: at.Column() + 1, Message: fmt.Sprintf(message, args...), Hint: hint})
 	}
 	ast.PostOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() != ast.CallKind || len(mistakes) >= maxMistakes {
+		if len(mistakes) >= maxMistakes {
+			return
+		}
+		if e.Kind() == ast.ComprehensionKind && writesObject(e.AsComprehension().IterRange()) {
+			refuse(e.AsComprehension().IterRange(), "go over a list", "the keys of an object that is written out come in no order")
+		}
+		if e.Kind() != ast.CallKind {
 			return
 		}
 		call := e.AsCall()
@@ -108,6 +115,13 @@ func costly(tree *ast.AST) []*PositionError {
 		}
 	}))
 	return mistakes
+}
+
+func writesObject(e ast.Expr) (written bool) {
+	ast.PostOrderVisit(e, ast.NewExprVisitor(func(inner ast.Expr) {
+		written = written || inner.Kind() == ast.MapKind
+	}))
+	return written
 }
 
 func constantText(e ast.Expr) (string, bool) {
@@ -173,7 +187,7 @@ func sizeCost(v ref.Val) uint64 {
 		return uint64(len(v) / bytesPerCost)
 	case types.Bytes:
 		return uint64(len(v) / bytesPerCost)
-	case celView:
+	case *celObject:
 		return 0
 	case traits.Sizer:
 		if n, ok := v.Size().(types.Int); ok {

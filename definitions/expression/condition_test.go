@@ -63,6 +63,9 @@ func TestJudges(t *testing.T) {
 		{`signal.payload.big == 9007199254740993`, ``},
 		{`signal.payload.email.lowerAscii().contains("BOB".lowerAscii())`, ``},
 		{`signal.payload.age > 20 ? true : false`, `is false`},
+		{`signal.payload.map(k, k)[0] == "age" && [signal.payload].map(p, p.map(k, k)[1])[0] == "amount"`, ``},
+		{`signal.payload == signal.payload && signal == signal`, ``},
+		{`type(signal) == map && size(signal) == 2 && string(signal.payload.age) == "18"`, ``},
 		{`output.x == 1`, `there is no output here`},
 		{`signal != null && processor != null`, ``},
 		// rendered first
@@ -98,6 +101,8 @@ func TestConditionMistakes(t *testing.T) {
 		{`signal.payload.x == 1 and true`, `write && for and`},
 		{"signal.payload.x == 1 &&\n  ready", `line 2, column 3: unknown name 'ready'`},
 		{`tasks.wait-decision.output == 1`, `write ids with underscores`},
+		{`{"a": 1, "b": 2}.map(k, k)[0] == "a"`, `come in no order`},
+		{`[1].map(i, {"a": i, "b": 2}).exists(m, m.map(k, k)[0] == "a")`, `come in no order`},
 		{`"a" == 1`, `'==' cannot work on (string, int)`},
 		{`signal.payload.x == {{ uper "x" }}`, `did you mean upper?`},
 		{`signal.payload.x === "{{ .workflow.input.x }}"`, `line 1, column 20: Syntax error`},

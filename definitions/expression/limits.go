@@ -55,6 +55,10 @@ const (
 	// refers to more of them decodes the later ones again.
 	maxDecoded = 64
 
+	// maxSearches of one JSON text before it is decoded: for fewer names a
+	// search is cheaper than the maps that decoding makes.
+	maxSearches = 3
+
 	// MaxCost is the CEL cost of judging one condition, and about a
 	// millisecond of work at worst.
 	MaxCost = 10_000

@@ -66,12 +66,13 @@ type writer interface {
 	print(r *run, v any) error
 }
 
-// reading remembers that a JSON text was looked into: searched once, decoded
-// when it is asked again.
+// reading remembers that a JSON text was looked into: searched the first few
+// times, decoded when it is asked again.
 type reading struct {
-	text    workflow.Value
-	value   any
-	decoded bool
+	text     workflow.Value
+	searches int
+	value    any
+	decoded  bool
 }
 
 var runs = sync.Pool{New: func() any { return new(run) }}
@@ -155,21 +156,27 @@ func same(a, b workflow.Value) bool {
 	return len(a) == len(b) && len(a) > 0 && &a[0] == &b[0]
 }
 
-// into looks for a name inside JSON text: by searching the first time, and by
-// decoding the whole when the same text is asked again.
+// into looks for a name inside JSON text: by searching it, and by decoding the
+// whole when the same text is asked again and again.
 func (r *run) into(f found, name string) (found, error) {
+	at := -1
 	for i := range r.seen {
-		if !same(r.seen[i].text, f.text) {
-			continue
+		if same(r.seen[i].text, f.text) {
+			at = i
+			break
 		}
+	}
+	switch {
+	case at >= 0 && (r.seen[at].decoded || r.seen[at].searches >= maxSearches):
 		v, err := r.open(f)
 		if err != nil {
 			return found{}, err
 		}
 		return r.below(v, name)
-	}
-	if len(r.seen) < maxDecoded {
-		r.seen = append(r.seen, reading{text: f.text})
+	case at >= 0:
+		r.seen[at].searches++
+	case len(r.seen) < maxDecoded:
+		r.seen = append(r.seen, reading{text: f.text, searches: 1})
 	}
 	if err := r.step(1 + len(f.text)/scanBytes); err != nil {
 		return found{}, err
