@@ -19,7 +19,7 @@ type Options struct {
 	Unmask func(v workflow.Value, secret map[string]string) (workflow.Value, error)
 
 	// Duration reads the duration texts of tools and of the mock provider.
-	// Nil: time.ParseDuration.
+	// Nil: workflow.ParseDuration.
 	Duration func(text string) (time.Duration, error)
 
 	// Logger says which provider answers for agents without a model, and where
@@ -76,7 +76,7 @@ func (o Options) withDefaults() Options {
 		o.Unmask = func(v workflow.Value, _ map[string]string) (workflow.Value, error) { return v, nil }
 	}
 	if o.Duration == nil {
-		o.Duration = time.ParseDuration
+		o.Duration = workflow.ParseDuration
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -17,8 +17,8 @@ import (
 // secrets that the request used: a far side may have sent them back. Failures
 // lose every secret of the project, in all the forms that calls put them in.
 type eraser struct {
-	texts *strings.Replacer // for failures
-	exact *strings.Replacer // for the strings of outputs
+	used []secret // by the request
+	all  []secret // and every other one that is worth it
 }
 
 // secret is one value to strike out, and the name that stands in its place.
@@ -26,19 +26,19 @@ type secret struct{ name, value string }
 
 // newEraser finds the secrets that uncovering put into a request.
 func (o Options) newEraser(secrets map[string]string, masked, request workflow.Value) *eraser {
-	var used, all []secret
+	e := &eraser{}
 	changed := !bytes.Equal(masked, request)
 	for name, value := range secrets {
 		s := secret{name, value}
 		switch {
 		case changed && len(value) >= MinSecretBytes && o.needs(name, secrets, masked):
-			used = append(used, s)
-			all = append(all, s)
+			e.used = append(e.used, s)
+			e.all = append(e.all, s)
 		case len(value) >= MinUnusedSecretBytes:
-			all = append(all, s)
+			e.all = append(e.all, s)
 		}
 	}
-	return &eraser{texts: replacer(all), exact: replacer(used)}
+	return e
 }
 
 // needs reports whether a request cannot be uncovered without a secret. Looking
@@ -68,7 +68,7 @@ func hiding(err error, name, value string) error {
 	if err == nil || len(value) < MinSecretBytes {
 		return err
 	}
-	e := &eraser{texts: replacer([]secret{{name, value}})}
+	e := &eraser{all: []secret{{name, value}}}
 	return e.failure(asFailure(err))
 }
 
@@ -115,8 +115,7 @@ func base64Forms(value string) []string {
 // minBase64Form characters are needed to tell a secret from chance.
 const minBase64Form = 6
 
-// replacer replaces every form of every secret by its name, or is nil when
-// there is nothing to hide. Longer forms come first, so that a secret that is
+// replacer replaces every form of every secret by its name. Longer forms come first, so that a secret that is
 // the beginning of another does not leave the rest of it behind.
 func replacer(secrets []secret) *strings.Replacer {
 	type pair struct{ form, name string }
@@ -125,9 +124,6 @@ func replacer(secrets []secret) *strings.Replacer {
 		for _, form := range s.forms() {
 			pairs = append(pairs, pair{form, label(s.name)})
 		}
-	}
-	if len(pairs) == 0 {
-		return nil
 	}
 	slices.SortFunc(pairs, func(a, b pair) int {
 		return cmp.Or(cmp.Compare(len(b.form), len(a.form)), cmp.Compare(a.form, b.form), cmp.Compare(a.name, b.name))
@@ -142,13 +138,14 @@ func replacer(secrets []secret) *strings.Replacer {
 // failure returns f without secrets. It never changes the one it is given,
 // which may be shared.
 func (e *eraser) failure(f *Failure) *Failure {
-	if e.texts == nil {
+	if len(e.all) == 0 {
 		return f
 	}
+	texts := replacer(e.all)
 	clean := *f
-	clean.Message = e.texts.Replace(f.Message)
+	clean.Message = texts.Replace(f.Message)
 	if f.Details != nil {
-		details, _ := erase(f.Details, e.texts)
+		details, _ := erase(f.Details, texts)
 		clean.Details, _ = details.(map[string]any)
 	}
 	return &clean
@@ -157,14 +154,14 @@ func (e *eraser) failure(f *Failure) *Failure {
 // output returns a value without the secrets that the request used, or the very
 // same bytes when it holds none.
 func (e *eraser) output(v workflow.Value) (workflow.Value, error) {
-	if e.exact == nil || len(v) == 0 {
+	if len(e.used) == 0 || len(v) == 0 {
 		return v, nil
 	}
 	tree, err := decodeJSON(v)
 	if err != nil {
 		return nil, permanent(CodeOutputNotJSON, "the output is not JSON: %v", err)
 	}
-	clean, changed := erase(tree, e.exact)
+	clean, changed := erase(tree, replacer(e.used))
 	if !changed {
 		return v, nil
 	}

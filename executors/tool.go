@@ -85,21 +85,43 @@ func (t *tool) Close() error {
 
 // Lane sorts a job by what it waits for: nothing, a process, or the network.
 func (t *tool) Lane(job Job) Lane {
-	var head struct {
-		Tool struct {
-			Type text `json:"type"`
-		} `json:"tool"`
-	}
-	if err := json.Unmarshal(job.Request, &head); err != nil {
-		return LaneBuiltin // it fails at once, and says why
-	}
-	switch kind := string(head.Tool.Type); {
+	switch kind := kindOfTool(job.Request); {
 	case kind == "process":
 		return LaneProcess
-	case toolTypes[kind].builtin:
-		return LaneBuiltin
+	case kind == "" || toolTypes[kind].builtin:
+		return LaneBuiltin // without a type it fails at once, and says why
 	}
 	return LaneHTTP
+}
+
+// kindOfTool reads the type of a tool out of a request, and no further than it
+// must: the caller is in a hurry, and `with` may be large.
+func kindOfTool(request workflow.Value) string {
+	dec := json.NewDecoder(bytes.NewReader(request))
+	if _, err := dec.Token(); err != nil {
+		return ""
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return ""
+		}
+		var spec struct {
+			Type text `json:"type"`
+		}
+		var other workflow.Value
+		into := any(&other)
+		if name == "tool" {
+			into = &spec
+		}
+		if err := dec.Decode(into); err != nil {
+			return ""
+		}
+		if name == "tool" {
+			return string(spec.Type)
+		}
+	}
+	return ""
 }
 
 func (t *tool) work(ctx context.Context, job Job, request workflow.Value) (workflow.Value, error) {
