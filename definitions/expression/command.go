@@ -93,12 +93,13 @@ func (c *compiler) reference(at place, start start, slot int, inner expr, from s
 func (c *compiler) numeral(n *parse.NumberNode) any {
 	written := strings.ContainsAny(n.Text, ".eEpP") && !strings.HasPrefix(n.Text, "0x") && !strings.HasPrefix(n.Text, "0X")
 	switch {
+	case strings.HasSuffix(n.Text, "i"): // complex numbers have no JSON form
 	case n.IsInt && !(written && n.IsFloat):
 		return n.Int64
 	case n.IsFloat:
 		return n.Float64
 	}
-	c.mistake(c.place(n.Pos), "", "the number %s does not fit", n.Text)
+	c.mistake(c.place(n.Pos), "", "%s is no number that is known here", n.Text)
 	return nil
 }
 

@@ -289,8 +289,9 @@ func member(text []byte, name string) ([]byte, bool) {
 		if err != nil {
 			return nil, false
 		}
-		same := plain && string(d.text[start+1:d.at-1]) == name
-		if !plain {
+		inner := d.text[start+1 : d.at-1]
+		same := string(inner) == name
+		if !plain || !utf8.Valid(inner) {
 			var key string
 			same = json.Unmarshal(d.text[start:d.at], &key) == nil && key == name
 		}
