@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -275,4 +276,50 @@ func TestAllMistakesAtOnce(t *testing.T) {
 	if got, want := strings.Join(places, " "), "/a:1:4 /a:1:17 /b/1:1:1"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
+}
+
+// TestStringsDoNotChangeEachOther lets one string of a tree change what it reads.
+func TestStringsDoNotChangeEachOther(t *testing.T) {
+	got, err := renderTree(t, []any{
+		`{{ $in := .workflow.input }}{{ $_ := set $in "x" "changed" }}{{ $in.x }}`, `{{ range .workflow.input }}{{ end }}{{ .workflow.input.x }}`,
+	})
+	if want := `["changed","1"]`; err != nil || got != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
+// TestManyAtOnce shares each compiled expression between goroutines.
+func TestManyAtOnce(t *testing.T) {
+	tmpl, err := NewTemplate("{{ .signal.payload.n }} {{ range $k, $v := .workflow.input }}{{ $k }}{{ end }}", testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cond, err := NewCondition(`signal.payload.n < {{ .signal.payload.n }} && workflow.input.x == "1"`, testEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	schema, err := NewSchema(map[string]any{"properties": map[string]any{"n": map[string]any{"type": "string"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for g := range 8 {
+		group.Go(func() {
+			for i := range 50 {
+				n := (g*50 + i) % (2 * maxPrograms)
+				scope := judgeScope(fmt.Sprintf(`{"n":%d}`, n))
+				v, err := tmpl.Render(scope)
+				if err != nil || !strings.HasPrefix(string(v), fmt.Sprintf(`"%d big`, n)) {
+					t.Errorf("rendered %s, %v", v, err)
+				}
+				if verdict := cond.Judge(scope); verdict.Holds || !strings.Contains(verdict.Reason, fmt.Sprintf("%d < %d is false", n, n)) {
+					t.Errorf("judged %v", verdict)
+				}
+				if list := schema.Check(workflow.Value(fmt.Sprintf(`{"n":%d}`, n))); len(list) != 1 {
+					t.Errorf("checked %v", list)
+				}
+			}
+		})
+	}
+	group.Wait()
 }

@@ -47,6 +47,7 @@ type checked struct {
 	program cel.Program
 
 	explainer func() (cel.Program, error) // evaluates everything, to say why
+	texts     sync.Map                    // source of the parts shown in reasons, by id
 }
 
 // check compiles CEL source.

@@ -77,6 +77,7 @@ func setKey(r *run, a []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.changed = true
 	m[key] = v
 	return m, nil
 }
@@ -90,6 +91,7 @@ func unsetKey(r *run, a []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.changed = true
 	delete(m, key)
 	return m, nil
 }
@@ -184,6 +186,7 @@ func mergeAll(overwrite bool) func(*run, []any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		r.changed = true
 		for _, v := range a[1:] {
 			from, err := objectOf(v)
 			if err != nil {

@@ -219,11 +219,16 @@ func celKind(v ref.Val) string {
 
 // text is the source of a part, as CEL writes it.
 func (e *explanation) text(x ast.Expr) string {
+	if known, ok := e.checked.texts.Load(x.ID()); ok {
+		return known.(string)
+	}
 	s, err := parser.Unparse(x, e.checked.ast.NativeRep().SourceInfo())
 	if err != nil {
 		return "the condition"
 	}
-	return shorten(strings.Join(strings.Fields(s), " "), MaxReasonBytes/2)
+	s = shorten(strings.Join(strings.Fields(s), " "), MaxReasonBytes/2)
+	e.checked.texts.Store(x.ID(), s)
+	return s
 }
 
 // shown is the value of a part, ready for a reason.

@@ -48,6 +48,7 @@ type run struct {
 	calls   int  // templates that are calling each other right now
 	total   int  // bytes rendered before the current string
 	touched bool // a placeholder has been made or read
+	changed bool // a function has changed a decoded value
 
 	dot  any
 	vars []any // of every frame
@@ -110,6 +111,15 @@ func (r *run) made(n int) error {
 		return errTooLarge
 	}
 	return r.step(n / stepBytes)
+}
+
+// settle forgets what has been decoded if a function has changed some of it:
+// the next string sees the scope as it is.
+func (r *run) settle() {
+	if r.changed {
+		clear(r.seen)
+		r.seen, r.changed = r.seen[:0], false
+	}
 }
 
 // open is the value that was found, decoded if it was JSON text.

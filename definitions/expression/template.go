@@ -235,6 +235,7 @@ func (t *Template) Render(scope *workflow.Scope) (v workflow.Value, err error) {
 		if out, err = r.render(p.program, out); err != nil {
 			return nil, inString(err, p.pointer)
 		}
+		r.settle()
 		if len(out) > workflow.MaxValue {
 			return nil, inString(errTooLarge, p.pointer)
 		}
