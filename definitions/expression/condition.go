@@ -89,10 +89,6 @@ func (c *Condition) Judge(scope *workflow.Scope) (verdict workflow.Verdict) {
 	return workflow.Verdict{Reason: shorten(c.env.scrub(reason), MaxReasonBytes)}
 }
 
-// minScrubbed is the length from which a secret is searched in other texts:
-// shorter ones would blot out ordinary words.
-const minScrubbed = 4
-
 // scrub blots out the secrets in a text.
 func (e *environment) scrub(s string) string {
 	for _, name := range e.names {

@@ -37,8 +37,6 @@ var patterns = struct {
 	known map[string]*pattern
 }{known: map[string]*pattern{}}
 
-const maxPatterns = 256
-
 func compilePattern(source string) (*pattern, error) {
 	if len(source) > maxPatternBytes {
 		return nil, fmt.Errorf("the pattern has %d bytes, at most %d are read", len(source), maxPatternBytes)

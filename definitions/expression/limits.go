@@ -51,6 +51,16 @@ const (
 	// maxPatternBytes of a regular expression.
 	maxPatternBytes = 1_000
 
+	// maxPatterns stay compiled in the process, more than a project has.
+	maxPatterns = 256
+
+	// maxSealNested functions may be put off on one secret; three is unusual.
+	maxSealNested = 8
+
+	// minScrubbed is the length in bytes from which a secret is searched for in
+	// reasons: shorter ones would blot out ordinary words.
+	minScrubbed = 4
+
 	// maxDecoded texts are remembered as decoded per run; a template that
 	// refers to more of them decodes the later ones again.
 	maxDecoded = 64

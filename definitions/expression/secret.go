@@ -25,14 +25,13 @@ import (
 type sealed string
 
 const (
-	openBracket   = "⟦"
-	closeBracket  = "⟧"
-	brackets      = openBracket + closeBracket
-	openEscaped   = "⟦(⟧"
-	closeEscaped  = "⟦)⟧"
-	secretKind    = "secret"
-	jsonKind      = "json"
-	maxSealNested = 8 // functions of functions of a secret; three is unusual already
+	openBracket  = "⟦"
+	closeBracket = "⟧"
+	brackets     = openBracket + closeBracket
+	openEscaped  = "⟦(⟧"
+	closeEscaped = "⟦)⟧"
+	secretKind   = "secret"
+	jsonKind     = "json"
 )
 
 var sealer = strings.NewReplacer(openBracket, openEscaped, closeBracket, closeEscaped)
