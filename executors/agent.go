@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -235,14 +236,15 @@ func candidates(answer string) []workflow.Value {
 }
 
 // announce tells the log once which provider answers for agents without a model.
-func (a *agent) announce(m *model, why string) {
+// A mock that nobody asked for is worth a warning.
+func (a *agent) announce(level slog.Level, m *model, why string) {
 	a.saying.Lock()
 	defer a.saying.Unlock()
 	if a.said[m.String()] {
 		return
 	}
 	a.said[m.String()] = true
-	a.options.Logger.Info("agents without a model are answered by "+m.String(), "why", why)
+	a.options.Logger.Log(context.Background(), level, "agents without a model are answered by "+m.String(), "why", why)
 }
 
 // keyOf is the idempotency key of one round. A repair asks something else, so

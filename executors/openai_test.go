@@ -468,7 +468,7 @@ func TestProviderIsAnnouncedOnce(t *testing.T) {
 	for range 3 {
 		must(t, agent, jobFor(`{"agent":{"id":"a"},"prompt":"Hi"}`))
 	}
-	if n := strings.Count(log.String(), "the mock provider"); n != 1 {
+	if n := strings.Count(log.String(), "level=WARN msg=\"agents without a model are answered by the mock provider\""); n != 1 {
 		t.Errorf("the log names the provider %d times:\n%s", n, log.String())
 	}
 }

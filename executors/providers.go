@@ -1,6 +1,7 @@
 package executors
 
 import (
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -70,14 +71,14 @@ func (a *agent) resolve(r *agentRequest) (*model, error) {
 	chosen := getenv(envModel)
 	if chosen == "" || chosen == "mock" {
 		m := &model{provider: providers["mock"], who: "mock", params: params}
-		why := "no model is configured; give the project one under models, or set " + envModel + " and " + envKey
+		level, why := slog.LevelWarn, "no model is configured; give the project one under models, or set "+envModel+" and "+envKey
 		switch {
 		case chosen == "mock":
-			why = envModel + " says so"
+			level, why = slog.LevelInfo, envModel+" says so"
 		case getenv(envKey) != "" || getenv(envBaseURL) != "":
 			why = envKey + " or " + envBaseURL + " is set, but " + envModel + " does not say which model to use"
 		}
-		a.announce(m, why)
+		a.announce(level, m, why)
 		return m, nil
 	}
 	who, name, split := strings.Cut(chosen, ":")
@@ -88,7 +89,7 @@ func (a *agent) resolve(r *agentRequest) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.announce(m, envModel+" is set")
+	a.announce(slog.LevelInfo, m, envModel+" is set")
 	return m, nil
 }
 
