@@ -35,6 +35,7 @@ type execution struct {
 
 	loaded  bool
 	state   *workflow.State // nil: there is no such execution
+	tip     uint64          // id of the commit that the state is from
 	def     *workflow.Definition
 	fresh   map[string]*workflow.Receipt // of signals in commits that may not be durable yet
 	life    int                          // counts the times that memory was dropped
@@ -54,8 +55,10 @@ func newExecution(s *System, id string) *execution {
 
 // Receive implements actor.Actor.
 func (e *execution) Receive(ctx actor.Context) {
-	e.ctx, e.pid = ctx, ctx.Self()
+	e.ctx = ctx
 	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		e.pid = ctx.Self()
 	case *Deliver:
 		e.queue = append(e.queue, m)
 		e.wantTurn()
@@ -193,7 +196,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 	if err := workflow.Check(snapshot.State); err != nil {
 		return quarantined(e.id, "an invariant is broken: "+err.Error())
 	}
-	e.state, e.def, e.loaded = snapshot.State, def, true
+	e.state, e.tip, e.def, e.loaded = snapshot.State, snapshot.Commit, def, true
 	return nil
 }
 
@@ -201,7 +204,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 // routed again, to this execution once it is loaded anew or to its new owner.
 func (e *execution) drop(cause error) {
 	e.life++
-	e.loaded, e.state, e.def, e.last = false, nil, nil, nil
+	e.loaded, e.state, e.tip, e.def, e.last = false, nil, 0, nil, nil
 	clear(e.fresh)
 	if errors.Is(cause, persistence.ErrConflict) {
 		e.system.Logger.Info("execution is owned elsewhere, or its commit was overtaken; loading it again", "exec_id", e.id)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -241,11 +242,13 @@ func (f *fold) commit() {
 		}
 	}
 	f.state = f.now
+	parent := f.tip
+	f.tip = rand.Uint64()
 	f.flights.Add(1)
 	landing := &flight{}
 	f.last = landing
 	f.system.Store.Submit(&persistence.Commit{
-		ExecID: f.id, Expect: version(f.was), Epoch: f.system.Store.Epoch(),
+		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.system.Store.Epoch(),
 		Was: f.was, Now: f.now, Records: f.records, Receipts: receipts, Events: events,
 		Working: len(workflow.Outstanding(f.def, f.now)) > 0,
 		Done: func(err error) {

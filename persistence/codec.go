@@ -11,12 +11,12 @@ import (
 
 // A snapshot row is
 //
-//	[format 1][crc32c 4][epoch 8][version 8][state ...]
+//	[format 1][crc32c 4][epoch 8][version 8][commit 8][state ...]
 //
 // with numbers in big endian. The checksum covers the id of the execution and
 // everything behind the checksum, so a row that is damaged, or that lies under
-// another execution's key, is noticed. Epoch and version stand in front so that a store
-// can check them without decoding the state. The format says how the state is
+// another execution's key, is noticed. The stamp stands in front so that a store
+// can check it without decoding the state. The format says how the state is
 // encoded: a release that encodes it otherwise adds a format and keeps the
 // decoders of all older ones, for ever.
 const (
@@ -25,7 +25,8 @@ const (
 	sumAt      = 1
 	epochAt    = sumAt + 4
 	versionAt  = epochAt + 8
-	stateAt    = versionAt + 8
+	commitAt   = versionAt + 8
+	stateAt    = commitAt + 8
 	formatNow  = formatJSON1
 	minimumRow = stateAt + len(`{}`)
 )
@@ -51,38 +52,49 @@ func sumOf(execID string, row []byte) uint32 {
 	return crc32.Update(crc32.Checksum(id, castagnoli), castagnoli, row[epochAt:])
 }
 
-// AppendSnapshot appends the row of a state that was written by an owner of that
-// epoch, in the newest format.
-func AppendSnapshot(dst []byte, s *workflow.State, epoch uint64) []byte {
+// Stamp says which commit a row is from: what the next commit must be made on.
+type Stamp struct {
+	Version uint64 // of the state
+	Epoch   uint64 // of the owner that wrote it
+	Commit  uint64 // its id
+}
+
+// AppendSnapshot appends the row of a state that was written by that commit of
+// an owner of that epoch, in the newest format.
+func AppendSnapshot(dst []byte, s *workflow.State, epoch, commit uint64) []byte {
 	begin := len(dst)
 	dst = append(dst, formatNow, 0, 0, 0, 0)
 	dst = binary.BigEndian.AppendUint64(dst, epoch)
 	dst = binary.BigEndian.AppendUint64(dst, s.Version)
+	dst = binary.BigEndian.AppendUint64(dst, commit)
 	dst = AppendState(dst, s)
 	row := dst[begin:]
 	binary.BigEndian.PutUint32(row[sumAt:], sumOf(s.ExecID, row))
 	return dst
 }
 
-// Stamp returns the version and the epoch of a row without decoding its state,
-// or *Corrupt when the row is damaged.
-func Stamp(execID string, row []byte) (version, epoch uint64, err error) {
+// StampOf returns the stamp of a row without decoding its state, or *Corrupt
+// when the row is damaged.
+func StampOf(execID string, row []byte) (Stamp, error) {
 	if len(row) < minimumRow {
-		return 0, 0, &Corrupt{ExecID: execID, Cause: fmt.Sprintf("the row has %d bytes, fewer than any", len(row))}
+		return Stamp{}, &Corrupt{ExecID: execID, Cause: fmt.Sprintf("the row has %d bytes, fewer than any", len(row))}
 	}
 	if _, known := decoders[row[0]]; !known {
-		return 0, 0, &Corrupt{ExecID: execID, Cause: fmt.Sprintf(
+		return Stamp{}, &Corrupt{ExecID: execID, Cause: fmt.Sprintf(
 			"the row is of format %d and this release knows up to %d; it was written by a newer release, or its first byte is damaged", row[0], formatNow)}
 	}
 	if stored, found := binary.BigEndian.Uint32(row[sumAt:]), sumOf(execID, row); stored != found {
-		return 0, 0, &Corrupt{ExecID: execID, Cause: fmt.Sprintf("checksum %08x, but the row sums up to %08x", stored, found)}
+		return Stamp{}, &Corrupt{ExecID: execID, Cause: fmt.Sprintf("checksum %08x, but the row sums up to %08x", stored, found)}
 	}
-	return binary.BigEndian.Uint64(row[versionAt:]), binary.BigEndian.Uint64(row[epochAt:]), nil
+	return Stamp{
+		Version: binary.BigEndian.Uint64(row[versionAt:]), Epoch: binary.BigEndian.Uint64(row[epochAt:]),
+		Commit: binary.BigEndian.Uint64(row[commitAt:]),
+	}, nil
 }
 
 // DecodeSnapshot decodes a row of any format there ever was, or returns *Corrupt.
 func DecodeSnapshot(execID string, row []byte) (*Snapshot, error) {
-	version, epoch, err := Stamp(execID, row)
+	stamp, err := StampOf(execID, row)
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +102,9 @@ func DecodeSnapshot(execID string, row []byte) (*Snapshot, error) {
 	if err != nil {
 		return nil, &Corrupt{ExecID: execID, Cause: "the state does not decode: " + err.Error()}
 	}
-	if s.Version != version {
-		return nil, &Corrupt{ExecID: execID, Cause: fmt.Sprintf("the row is of version %d and the state in it of version %d", version, s.Version)}
+	if s.Version != stamp.Version {
+		return nil, &Corrupt{ExecID: execID, Cause: fmt.Sprintf("the row is of version %d and the state in it of version %d", stamp.Version, s.Version)}
 	}
 	s.ExecID = execID // JSON cannot carry an id that is not UTF-8; the key can
-	return &Snapshot{State: s, Epoch: epoch}, nil
+	return &Snapshot{State: s, Stamp: stamp}, nil
 }

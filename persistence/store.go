@@ -10,9 +10,16 @@ import (
 
 // Commit is one atomic write of one execution: all of it becomes durable or
 // nothing does.
+//
+// A version is a number and no identity: two commits that were made from the
+// same state by owners that did not know of each other have the same one. An
+// owner that submits commits ahead of the disk would build on one that was
+// refused and find the number of the other. So a commit names its parent by id.
 type Commit struct {
 	ExecID   string
 	Expect   uint64             // version that must be stored now; 0: the execution must not exist
+	Parent   uint64             // id of the commit that must be stored now; see ID
+	ID       uint64             // of this commit, drawn at random by its owner
 	Epoch    uint64             // of the writing owner; refused when a younger one has committed
 	Was      *workflow.State    // the state at Expect, nil for a new execution; stores derive index changes from it
 	Now      *workflow.State    // the state after; Now.Version > Expect
@@ -48,7 +55,7 @@ func (c *Corrupt) Error() string {
 // Snapshot is a stored execution.
 type Snapshot struct {
 	State *workflow.State
-	Epoch uint64 // of its last writer
+	Stamp
 }
 
 // Due is a timer that came due.

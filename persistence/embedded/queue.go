@@ -17,6 +17,7 @@ type write struct {
 	// A commit.
 	exec     string
 	expect   uint64
+	parent   uint64
 	stamp    stamp
 	waits    int              // open waits more than before
 	earliest workflow.Instant // of the timers that it arms; zero for none
@@ -47,7 +48,7 @@ const (
 )
 
 // stamp is what must be known of an execution to judge a commit: the zero stamp is none.
-type stamp struct{ version, epoch uint64 }
+type stamp = persistence.Stamp
 
 // forgotten is an execution of a version, or an event, that is swept.
 type forgotten struct {

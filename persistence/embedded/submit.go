@@ -39,8 +39,8 @@ func (s *Store) Submit(c *persistence.Commit) {
 		w.answer(fmt.Errorf("%w: %w", persistence.ErrUnavailable, err))
 		return
 	}
-	w.exec, w.expect = c.ExecID, c.Expect
-	w.stamp = stamp{version: c.Now.Version, epoch: c.Epoch}
+	w.exec, w.expect, w.parent = c.ExecID, c.Expect, c.Parent
+	w.stamp = stamp{Version: c.Now.Version, Epoch: c.Epoch, Commit: c.ID}
 	w.events = c.Events
 	w.changes.Derive(c.Was, c.Now)
 	w.waits = w.changes.Waits
@@ -49,7 +49,7 @@ func (s *Store) Submit(c *persistence.Commit) {
 			w.earliest = due
 		}
 	}
-	w.val = persistence.AppendSnapshot(w.val[:0], c.Now, c.Epoch)
+	w.val = persistence.AppendSnapshot(w.val[:0], c.Now, c.Epoch, c.ID)
 	w.set(stateKey(w.key[:0], c.ExecID), w.val)
 	w.records(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records)
 	w.ops.changes(c.ExecID, &w.changes)

@@ -152,7 +152,7 @@ func (s *Store) judgeForget(w *write) error {
 func (s *Store) unchanged(f *forgotten) (bool, error) {
 	if f.exec != "" {
 		st, err := s.stampNow(f.exec)
-		return st.version == f.version, err
+		return st.Version == f.version, err
 	}
 	r, err := s.eventNow(f.event)
 	return r != nil && r.Fate.Final(), err

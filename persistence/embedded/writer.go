@@ -140,9 +140,9 @@ func (s *Store) judgeCommit(w *write) error {
 	if err != nil {
 		return err
 	}
-	if now.version != w.expect || now.epoch > w.stamp.epoch {
-		return fmt.Errorf("execution %q is at version %d of epoch %d, the commit expects version %d and is of epoch %d: %w",
-			w.exec, now.version, now.epoch, w.expect, w.stamp.epoch, persistence.ErrConflict)
+	if now.Version != w.expect || now.Commit != w.parent || now.Epoch > w.stamp.Epoch {
+		return fmt.Errorf("execution %q is at version %d by commit %x of epoch %d, the commit expects version %d by commit %x and is of epoch %d: %w",
+			w.exec, now.Version, now.Commit, now.Epoch, w.expect, w.parent, w.stamp.Epoch, persistence.ErrConflict)
 	}
 	g.ops.reset()
 	fresh := make([]*workflow.EventReceipt, 0, len(w.events))
@@ -188,11 +188,11 @@ func (s *Store) stampNow(exec string) (stamp, error) {
 	if !found {
 		return stamp{}, nil
 	}
-	version, epoch, err := persistence.Stamp(exec, row)
+	now, err := persistence.StampOf(exec, row)
 	if err != nil {
 		return stamp{}, err
 	}
-	return stamp{version: version, epoch: epoch}, nil
+	return now, nil
 }
 
 // eventNow is the receipt of an event as of the group so far, nil for none.

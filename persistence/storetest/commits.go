@@ -36,6 +36,32 @@ func versions(f *fixture) {
 	f.must(next(s9, 1, nil))
 }
 
+// lineage: a version is no identity. An owner whose commit was refused, and who
+// has already submitted the next one on top of it, must not find the version of
+// somebody else's commit and take it for its own.
+func lineage(f *fixture) {
+	begin := first(sample("e1"))
+	begin.ID = 1
+	s := f.must(begin)
+	mine, others := next(s, 1, nil), next(s, 2, waiting("approve"))
+	mine.Parent, mine.ID = 1, 2
+	others.Parent, others.ID = 1, 3
+	same(f, "versions of both", mine.Now.Version, others.Now.Version)
+	stored := f.must(others)
+	f.is("commit of who came second", f.commit(mine), persistence.ErrConflict)
+
+	ahead := next(mine.Now, 1, nil)
+	ahead.Parent, ahead.ID = 2, 4
+	f.is("commit on top of the refused one", f.commit(ahead), persistence.ErrConflict)
+	same(f, "state", f.load("e1").State, stored)
+	same(f, "commit", f.load("e1").Commit, uint64(3))
+	f.reopen()
+	f.is("commit on top of the refused one, after opening again", f.commit(ahead), persistence.ErrConflict)
+	on := next(stored, 1, nil)
+	on.Parent, on.ID = 3, 5
+	f.must(on)
+}
+
 // epochs: who belongs to an older owner than the last writer is refused.
 func epochs(f *fixture) {
 	c := first(sample("e1"))

@@ -28,6 +28,7 @@ const answerLimit = 30 * time.Second
 func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 	for name, check := range map[string]func(*fixture){
 		"versions":           versions,
+		"lineage":            lineage,
 		"epochs":             epochs,
 		"refusals":           refusals,
 		"pipelined":          pipelined,
