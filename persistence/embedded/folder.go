@@ -52,3 +52,19 @@ func lockDir(fs vfs.FS, dir string) (io.Closer, error) {
 	}
 	return lock, nil
 }
+
+// folderBytes is what the files of a folder take, as far as it can be seen: files
+// come and go while it looks.
+func folderBytes(fs vfs.FS, dir string) uint64 {
+	names, err := fs.List(dir)
+	if err != nil {
+		return 0
+	}
+	var total uint64
+	for _, name := range names {
+		if info, err := fs.Stat(fs.PathJoin(dir, name)); err == nil {
+			total += uint64(info.Size())
+		}
+	}
+	return total
+}

@@ -151,9 +151,9 @@ func (j *journal) takeSpare(least int64) (string, error) {
 	return j.makeSpare(max(least, min(j.capacity, firstSegmentBytes)))
 }
 
-// addSpare makes a spare of full size unless there are enough.
+// addSpare makes a spare of full size when there is none.
 func (j *journal) addSpare() error {
-	if !j.wantsSpare() {
+	if j.spareCount() > 0 {
 		return nil
 	}
 	name, err := j.makeSpare(j.capacity)
@@ -166,10 +166,10 @@ func (j *journal) addSpare() error {
 	return nil
 }
 
-func (j *journal) wantsSpare() bool {
+func (j *journal) spareCount() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return len(j.spares) < spareSegments
+	return len(j.spares)
 }
 
 // mint returns a name for a spare that none had since the opening.
@@ -214,7 +214,7 @@ func (j *journal) retire(number uint64) error {
 	if err != nil {
 		return err
 	}
-	if !j.wantsSpare() || info.Size() != j.capacity {
+	if j.spareCount() >= spareSegments || info.Size() != j.capacity {
 		return j.fs.Remove(path)
 	}
 	name := j.mint()
@@ -251,21 +251,6 @@ func (j *journal) clear() error {
 		err = errors.Join(err, j.fs.Remove(j.fs.PathJoin(j.dir, segmentName(number))))
 	}
 	return errors.Join(err, removeSpares(j.fs, j.dir, names), j.handle.Sync())
-}
-
-// bytes is what the journal's files take on the disk, as far as it can be seen.
-func (j *journal) bytes() uint64 {
-	names, err := j.fs.List(j.dir)
-	if err != nil {
-		return 0
-	}
-	var total uint64
-	for _, name := range names {
-		if info, err := j.fs.Stat(j.fs.PathJoin(j.dir, name)); err == nil {
-			total += uint64(info.Size())
-		}
-	}
-	return total
 }
 
 func newSalt() uint64 {

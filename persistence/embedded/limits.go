@@ -94,9 +94,10 @@ const (
 	// swept as a range, which costs reads of its neighbours a little.
 	maxPointDeletes = 256
 
-	// spareSegments are kept ready, so that a full segment is replaced without
-	// writing zeros first, and so that a full disk does not stop the journal at once.
-	spareSegments = 1
+	// spareSegments are kept of those that are not needed any more, so that a full
+	// one is replaced without writing zeros first, and so that a full disk does not
+	// stop the journal at once.
+	spareSegments = 2
 
 	// keepBuffer is the largest buffer that is kept for the next use; larger
 	// ones are left to the garbage collector.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -25,10 +24,13 @@ func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page
 		return page, err
 	}
 	defer s.leave()
-	snap := s.db.NewSnapshot()
-	src, err := s.source(snap, q, from)
+	rows, err := newView(s.db)
 	if err != nil {
-		return page, errors.Join(err, snap.Close())
+		return page, err
+	}
+	src, err := source(rows, q, from)
+	if err != nil {
+		return page, rows.close(err)
 	}
 	limit := pageOf(q.Limit)
 	var last place
@@ -39,7 +41,7 @@ func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page
 		}
 		at := src.place()
 		var state *workflow.State
-		if state, err = listed(snap, at); err != nil {
+		if state, err = listed(rows, at); err != nil {
 			break
 		}
 		if !selected(state, q) {
@@ -52,12 +54,12 @@ func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page
 		page.Items = append(page.Items, state)
 		last = at
 	}
-	return page, errors.Join(err, src.close(), snap.Close())
+	return page, rows.close(errors.Join(err, src.close()))
 }
 
 // source chooses the index that a query is answered from: who waits for a name,
 // or the listing of one workflow or of all, of one status or of all merged.
-func (s *Store) source(r pebble.Reader, q workflow.Query, from *place) (*merge, error) {
+func source(r reader, q workflow.Query, from *place) (*merge, error) {
 	if q.WaitingFor != "" {
 		return merged(r, q, from, [][]byte{key1(nil, famWait, q.WaitingFor)}, waitOrder)
 	}
@@ -77,7 +79,7 @@ func (s *Store) source(r pebble.Reader, q workflow.Query, from *place) (*merge, 
 }
 
 // listed reads an execution that an index lists.
-func listed(r pebble.Reader, at place) (*workflow.State, error) {
+func listed(r reader, at place) (*workflow.State, error) {
 	snapshot, err := load(r, at.exec)
 	var corrupt *persistence.Corrupt
 	switch {

@@ -30,7 +30,7 @@ type head struct {
 	places []place // of one moment, in the order of the listing
 }
 
-func merged(r pebble.Reader, q workflow.Query, from *place, prefixes [][]byte, o order) (*merge, error) {
+func merged(r reader, q workflow.Query, from *place, prefixes [][]byte, o order) (*merge, error) {
 	m := &merge{order: o, from: from}
 	for _, prefix := range prefixes {
 		lower, upper := o.bounds(prefix, q, from)

@@ -21,11 +21,10 @@ type patience struct {
 
 	mu      sync.Mutex
 	patient bool
-	failed  time.Time     // the last failure
-	hold    time.Duration // before the next try
+	cause   error         // of the last failure
+	failed  time.Time     // when it was, of a file of rows
+	hold    time.Duration // before the next file of rows
 }
-
-var errClosing = errors.New("the store is closing")
 
 func newPatience(fs vfs.FS) *patience { return &patience{FS: fs, closing: make(chan struct{})} }
 
@@ -39,7 +38,7 @@ func (p *patience) begin() {
 // Unwrap returns the FS below.
 func (p *patience) Unwrap() vfs.FS { return p.FS }
 
-// note remembers the outcome of a write and returns how long to hold before the next one.
+// note remembers that a file of rows failed, or that one was written to its end.
 func (p *patience) note(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -47,41 +46,53 @@ func (p *patience) note(err error) {
 		p.hold = 0
 		return
 	}
-	p.failed = time.Now()
+	p.cause, p.failed = err, time.Now()
 	p.hold = min(max(2*p.hold, probeFirst), probeLast)
 }
 
-// pause holds as long as the last failure demands; false when the store closes or is not open yet.
-func (p *patience) pause() bool {
+// lastCause is why a write failed most recently, nil when none ever did.
+func (p *patience) lastCause() error {
 	p.mu.Lock()
-	patient, wait := p.patient, p.hold-time.Since(p.failed)
+	defer p.mu.Unlock()
+	return p.cause
+}
+
+// pause holds until the next file of rows may be begun.
+func (p *patience) pause() {
+	p.mu.Lock()
+	patient, left := p.patient, p.hold-time.Since(p.failed)
 	p.mu.Unlock()
-	if !patient {
-		return false
+	if patient && left > 0 {
+		p.sleep(left)
 	}
-	if wait <= 0 {
-		return true
-	}
+}
+
+// sleep returns false when the store closes meanwhile.
+func (p *patience) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
 	select {
-	case <-time.After(wait):
+	case <-t.C:
 		return true
 	case <-p.closing:
 		return false
 	}
 }
 
-// insist does something until it succeeds.
+// insist does something until it succeeds, the store closes, or, while there is
+// no store yet, once.
 func (p *patience) insist(do func() error) error {
-	for {
+	for hold := probeFirst; ; hold = min(2*hold, probeLast) {
 		err := do()
-		p.note(err)
-		if err == nil || !p.pause() {
-			return err
+		if err == nil {
+			return nil
 		}
-		select {
-		case <-p.closing:
-			return errors.Join(errClosing, err)
-		default:
+		p.mu.Lock()
+		p.cause = err
+		patient := p.patient
+		p.mu.Unlock()
+		if !patient || !p.sleep(hold) {
+			return err
 		}
 	}
 }
@@ -97,8 +108,8 @@ func (p *patience) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error
 	if !p.vital(name) {
 		p.pause()
 		f, err := p.FS.Create(name, c)
-		p.note(err)
 		if err != nil {
+			p.note(err)
 			return nil, err
 		}
 		return &watched{File: f, patience: p}, nil
@@ -144,30 +155,33 @@ func (p *patience) OpenDir(name string) (vfs.File, error) {
 	return &vital{File: f, patience: p}, nil
 }
 
-// watched is a file of rows: pebble tries again by itself with another one.
+// watched is a file of rows: pebble tries again by itself with another one. Once
+// it failed it goes on failing, although pebble syncs it nevertheless.
 type watched struct {
 	vfs.File
 	patience *patience
+	failed   error
 }
 
 func (w *watched) Write(b []byte) (int, error) {
 	n, err := w.File.Write(b)
-	if err != nil {
+	if err != nil && w.failed == nil {
+		w.failed = err
 		w.patience.note(err)
 	}
 	return n, err
 }
 
-func (w *watched) Sync() error {
-	err := w.File.Sync()
-	w.patience.note(err)
-	return err
-}
+func (w *watched) Sync() error     { return w.sync(w.File.Sync) }
+func (w *watched) SyncData() error { return w.sync(w.File.SyncData) }
 
-func (w *watched) SyncData() error {
-	err := w.File.SyncData()
-	w.patience.note(err)
-	return err
+func (w *watched) sync(sync func() error) error {
+	if w.failed != nil {
+		return w.failed
+	}
+	w.failed = sync()
+	w.patience.note(w.failed)
+	return w.failed
 }
 
 // vital is a file or folder that must be written for pebble to go on. It keeps

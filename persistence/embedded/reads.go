@@ -29,7 +29,7 @@ func (s *Store) begin(ctx context.Context) error {
 	return s.enter()
 }
 
-func load(r pebble.Reader, execID string) (*persistence.Snapshot, error) {
+func load(r reader, execID string) (*persistence.Snapshot, error) {
 	row, closer, err := r.Get(stateKey(nil, execID))
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
@@ -112,7 +112,7 @@ func (s *Store) Receipt(ctx context.Context, signalID, execID string) (*workflow
 	return receipt(s.db, signalID, execID)
 }
 
-func receipt(r pebble.Reader, signalID, execID string) (*workflow.Receipt, error) {
+func receipt(r reader, signalID, execID string) (*workflow.Receipt, error) {
 	row, found, err := get(r, key2(nil, famReceipt, execID, signalID), nil)
 	if err != nil {
 		return nil, unavailable("read the receipt of signal", signalID, err)
@@ -134,23 +134,26 @@ func (s *Store) Receipts(ctx context.Context, signalID string, limit int) ([]wor
 		return nil, err
 	}
 	defer s.leave()
-	snap := s.db.NewSnapshot()
+	rows, err := newView(s.db)
+	if err != nil {
+		return nil, err
+	}
 	var out []workflow.Receipt
 	prefix := key1(nil, famSignal, signalID)
-	err := scan(ctx, snap, prefix, prefix, func(rest, _ []byte) (bool, error) {
+	err = scan(ctx, rows, prefix, prefix, func(rest, _ []byte) (bool, error) {
 		p := parts{rest: rest}
 		exec := p.id()
 		if err := p.end(); err != nil {
 			return false, err
 		}
-		r, err := receipt(snap, signalID, exec)
+		r, err := receipt(rows, signalID, exec)
 		if err != nil {
 			return false, err
 		}
 		out = append(out, *r)
 		return len(out) < pageOf(limit), nil
 	})
-	return out, errors.Join(err, snap.Close())
+	return out, rows.close(err)
 }
 
 // Event returns the receipt of an event, or persistence.ErrNotFound.
@@ -162,7 +165,7 @@ func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, e
 	return event(s.db, id)
 }
 
-func event(r pebble.Reader, id string) (*workflow.EventReceipt, error) {
+func event(r reader, id string) (*workflow.EventReceipt, error) {
 	row, found, err := get(r, key1(nil, famEvent, id), nil)
 	if err != nil {
 		return nil, unavailable("read event", id, err)
@@ -252,7 +255,7 @@ func (s *Store) ids(ctx context.Context, prefix []byte, after string, each func(
 
 // scan calls each with what follows prefix in every key of it, from the given
 // one on, until each says no more. Key and value are valid during the call.
-func scan(ctx context.Context, r pebble.Reader, prefix, from []byte, each func(rest, value []byte) (bool, error)) error {
+func scan(ctx context.Context, r reader, prefix, from []byte, each func(rest, value []byte) (bool, error)) error {
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: afterAll(prefix)})
 	if err != nil {
 		return fmt.Errorf("%w: scan the rows: %w", persistence.ErrUnavailable, err)

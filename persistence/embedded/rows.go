@@ -32,10 +32,12 @@ func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		Logger:                      log,
 		EventListener: &pebble.EventListener{
-			BackgroundError: log.background,
+			BackgroundError: func(error) {}, // pebble tries again, and patience knows why
 			DataCorruption:  log.damaged,
 		},
 	}
+	// A read that asks for a compaction waits for the manifest.
+	opts.Experimental.ReadSamplingMultiplier = -1
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -51,7 +53,6 @@ func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 // we go on reading, refuse to write, and say that a restart is needed.
 type rowLog struct {
 	log    *slog.Logger
-	last   atomic.Pointer[error] // what the background failed with most recently
 	fatal  atomic.Pointer[error]
 	onFail func(error) // called once, with the first fatal one
 }
@@ -73,22 +74,12 @@ func (l *rowLog) Fatalf(format string, args ...any) {
 	}
 }
 
-// background runs under a lock of pebble's and must be quick. Pebble tries again by itself.
-func (l *rowLog) background(err error) { l.last.Store(&err) }
-
 func (l *rowLog) damaged(info pebble.DataCorruptionInfo) {
 	l.log.Error("a file of sorted rows is damaged; what lies in it cannot be read", "path", info.Path, "error", info.Details)
 }
 
-func (l *rowLog) cause() error {
-	if p := l.last.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
 // get copies the row of a key into dst, false when there is none.
-func get(r pebble.Reader, key, dst []byte) ([]byte, bool, error) {
+func get(r reader, key, dst []byte) ([]byte, bool, error) {
 	v, closer, err := r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return dst, false, nil
@@ -101,7 +92,7 @@ func get(r pebble.Reader, key, dst []byte) ([]byte, bool, error) {
 }
 
 // readMeta reads the numbers that the store keeps about itself.
-func readMeta(r pebble.Reader) (applied, epoch uint64, waits int64, err error) {
+func readMeta(r reader) (applied, epoch uint64, waits int64, err error) {
 	row, found, err := get(r, keyFormat, nil)
 	if err != nil {
 		return 0, 0, 0, err

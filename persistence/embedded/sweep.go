@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -34,9 +33,12 @@ func (s *Store) gather(ctx context.Context, w *write, before workflow.Instant, l
 		return err
 	}
 	defer s.leave()
-	snap := s.db.NewSnapshot()
-	err := old(ctx, snap, famFinished, before, func(at workflow.Instant, exec string) (bool, error) {
-		f, ok, err := forgetExecution(ctx, snap, at, exec)
+	rows, err := newView(s.db)
+	if err != nil {
+		return err
+	}
+	err = old(ctx, rows, famFinished, before, func(at workflow.Instant, exec string) (bool, error) {
+		f, ok, err := forgetExecution(ctx, rows, at, exec)
 		if ok {
 			w.forget = append(w.forget, f)
 		}
@@ -44,16 +46,16 @@ func (s *Store) gather(ctx context.Context, w *write, before workflow.Instant, l
 	})
 	executions := len(w.forget)
 	if err == nil {
-		err = old(ctx, snap, famSettled, before, func(at workflow.Instant, id string) (bool, error) {
+		err = old(ctx, rows, famSettled, before, func(at workflow.Instant, id string) (bool, error) {
 			w.forget = append(w.forget, forgetEvent(at, id))
 			return len(w.forget)-executions < limit, nil
 		})
 	}
-	return errors.Join(err, snap.Close())
+	return rows.close(err)
 }
 
 // old scans an index by time.
-func old(ctx context.Context, r pebble.Reader, family byte, before workflow.Instant, each func(workflow.Instant, string) (bool, error)) error {
+func old(ctx context.Context, r reader, family byte, before workflow.Instant, each func(workflow.Instant, string) (bool, error)) error {
 	prefix := []byte{family}
 	return scan(ctx, r, prefix, prefix, func(rest, _ []byte) (bool, error) {
 		p := parts{rest: rest}
@@ -69,7 +71,7 @@ func old(ctx context.Context, r pebble.Reader, family byte, before workflow.Inst
 }
 
 // forgetExecution collects all rows of an execution; false when it must stay.
-func forgetExecution(ctx context.Context, r pebble.Reader, at workflow.Instant, exec string) (forgotten, bool, error) {
+func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec string) (forgotten, bool, error) {
 	snapshot, err := load(r, exec)
 	var corrupt *persistence.Corrupt
 	if errors.As(err, &corrupt) || errors.Is(err, persistence.ErrNotFound) {
@@ -100,7 +102,7 @@ func forgetExecution(ctx context.Context, r pebble.Reader, at workflow.Instant, 
 	return f, err == nil, err
 }
 
-func forgetRecords(ctx context.Context, r pebble.Reader, exec string, o *ops) error {
+func forgetRecords(ctx context.Context, r reader, exec string, o *ops) error {
 	prefix := key1(nil, famRecord, exec)
 	var keys [][]byte
 	err := scan(ctx, r, prefix, prefix, func(rest, _ []byte) (bool, error) {

@@ -319,7 +319,10 @@ func (s *Store) pressure() error {
 				return nil
 			}
 		case <-limit.C:
-			return fmt.Errorf("the rows are written slower than the journal, the last error of theirs: %v", s.rowLog.cause())
+			if cause := s.patience.lastCause(); cause != nil {
+				return fmt.Errorf("the rows are behind the journal; the last error of theirs: %w", cause)
+			}
+			return errors.New("the rows are behind the journal: the disk is slower than the writes")
 		}
 	}
 }
