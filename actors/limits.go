@@ -25,7 +25,7 @@ const (
 
 	// MaxLive executions stay in memory per shard; beyond that the idle ones
 	// leave at the next sweep without waiting for IdleAfter.
-	MaxLive = 2_000
+	MaxLive = 500
 
 	// SweepEvery is how often a supervisor looks for idle executions.
 	SweepEvery = time.Second

@@ -315,11 +315,15 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	var reader io.Reader
 	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
+		// Bytes stay as they were given: the same payload sent by curl under the
+		// same id must have the same digest.
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(body); err != nil {
 			return nil, fmt.Errorf("encode the body of %s %s: %w", method, path, err)
 		}
-		reader = bytes.NewReader(text)
+		reader = &text
 	}
 	request, err := http.NewRequestWithContext(ctx, method, address, reader)
 	if err != nil {

@@ -52,29 +52,30 @@ type hands struct {
 
 // Run implements actors.Hands.
 func (h *hands) Run(job workflow.RunTask, done func(workflow.Input)) {
-	taken := h.pool.Submit(job.Executor, executors.Job{
-		Key: job.Key(), ExecID: job.ExecID, Task: job.Task, Attempt: job.Attempt, Request: job.Request, Timeout: job.Timeout,
-	}, func(output workflow.Value, err error) { done(result(job, output, err)) })
-	if !taken {
-		h.mu.Lock()
-		h.parked[job.ExecID] = true
-		h.mu.Unlock()
+	if h.submit(job, done) {
+		return
 	}
+	h.mu.Lock()
+	h.parked[job.ExecID] = true
+	h.mu.Unlock()
+	// Room may have come before it was parked. Waking it once more does no harm.
+	h.submit(job, done)
 }
 
-// room wakes executions whose work found the pool full.
+func (h *hands) submit(job workflow.RunTask, done func(workflow.Input)) bool {
+	return h.pool.Submit(job.Executor, executors.Job{
+		Key: job.Key(), ExecID: job.ExecID, Task: job.Task, Attempt: job.Attempt, Request: job.Request, Timeout: job.Timeout,
+	}, func(output workflow.Value, err error) { done(result(job, output, err)) })
+}
+
+// room wakes the executions whose work found the pool full. Those that find it
+// full once more are parked again, and the pool calls again for them.
 func (h *hands) room() {
 	h.mu.Lock()
-	var woken []string
-	for id := range h.parked {
-		if len(woken) == unparkBatch {
-			break
-		}
-		delete(h.parked, id)
-		woken = append(woken, id)
-	}
+	woken := h.parked
+	h.parked = make(map[string]bool)
 	h.mu.Unlock()
-	for _, id := range woken {
+	for id := range woken {
 		h.wake(id)
 	}
 }

@@ -16,9 +16,6 @@ const (
 	// storeTimeout bounds a read of one document.
 	storeTimeout = 10 * time.Second
 
-	// unparkBatch executions are woken at a time when the pool has room again.
-	unparkBatch = 256
-
 	// maxPage is the most rows a page may have, whoever asks.
-	maxPage = 500
+	maxPage = 1000
 )
