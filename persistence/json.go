@@ -101,6 +101,7 @@ func appendBuffered(dst []byte, b *workflow.Buffered) []byte {
 	o.flag(`"force":`, b.Force)
 	o.someText(`"reason":`, b.Reason)
 	o.someUnsigned(`"judged_at":`, b.JudgedAt)
+	list(&o, `"busy":`, b.Busy, appendItem)
 	o.flag(`"transient":`, b.Transient)
 	return append(o.dst, '}')
 }

@@ -50,13 +50,13 @@ const (
 // stamp is what must be known of an execution to judge a commit: the zero stamp is none.
 type stamp = persistence.Stamp
 
-// forgotten is an execution of a version, or an event, that is swept.
+// forgotten is an execution as of a commit, or an event, that is swept.
 type forgotten struct {
-	exec    string
-	version uint64
-	event   string
-	waits   int // that it had open
-	ops     ops
+	exec  string
+	stamp stamp
+	event string
+	waits int // that it had open
+	ops   ops
 }
 
 // size is roughly what a write holds in memory.

@@ -80,7 +80,7 @@ func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec st
 	if err != nil {
 		return forgotten{}, false, err
 	}
-	f := forgotten{exec: exec, version: snapshot.State.Version}
+	f := forgotten{exec: exec, stamp: snapshot.Stamp}
 	var c persistence.Changes
 	c.Derive(snapshot.State, nil)
 	f.waits = -c.Waits
@@ -154,7 +154,7 @@ func (s *Store) judgeForget(w *write) error {
 func (s *Store) unchanged(f *forgotten) (bool, error) {
 	if f.exec != "" {
 		st, err := s.stampNow(f.exec)
-		return st.Version == f.version, err
+		return st == f.stamp, err
 	}
 	r, err := s.eventNow(f.event)
 	return r != nil && r.Fate.Final(), err
