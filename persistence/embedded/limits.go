@@ -62,18 +62,18 @@ const (
 
 	// memTableBytes is how much of the newest rows lies in memory until it is
 	// written as a sorted file.
-	memTableBytes = 16 << 20
+	memTableBytes = 32 << 20
 
 	// cacheBytes of decompressed rows are kept for reading. The memory of the
 	// newest rows is taken out of it.
-	cacheBytes = 32 << 20
+	cacheBytes = 64 << 20
 
 	// maxOpenFiles of rows: 1,000,000 executions are a few hundred.
 	maxOpenFiles = 1000
 
-	// rememberedStamps is half of how many executions' versions are remembered, so
-	// that a busy one is checked without a read.
-	rememberedStamps = 8192
+	// recentBytes is half of how much of the state rows written last is
+	// remembered, some 30,000 executions: those are the ones that are signalled next.
+	recentBytes = 16 << 20
 
 	// foldStep is how many records an execution writes between two looks at
 	// whether it keeps more than workflow.MaxRecords: folding costs the reads a

@@ -19,6 +19,7 @@ type write struct {
 	expect   uint64
 	parent   uint64
 	stamp    stamp
+	row      [2]int           // where buf holds the row of the state
 	waits    int              // open waits more than before
 	earliest workflow.Instant // of the timers that it arms; zero for none
 	events   []workflow.Event // accepted with it unless they are known

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
@@ -18,8 +19,21 @@ func (s *Store) Load(ctx context.Context, execID string) (*persistence.Snapshot,
 		return nil, err
 	}
 	defer s.leave()
-	return load(s.db, execID)
+	room := rowRooms.Get().(*[]byte)
+	defer rowRooms.Put(room)
+	row, st, known := s.recent.get((*room)[:0], execID)
+	*room = row
+	switch {
+	case !known:
+		return load(s.db, execID)
+	case st == stamp{}:
+		return nil, fmt.Errorf("execution %q: %w", execID, persistence.ErrNotFound)
+	}
+	return persistence.DecodeSnapshot(execID, row)
 }
+
+// rowRooms lends room for a row while it is decoded.
+var rowRooms = sync.Pool{New: func() any { return new([]byte) }}
 
 // begin is enter for a caller who may have given up already.
 func (s *Store) begin(ctx context.Context) error {

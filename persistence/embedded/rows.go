@@ -27,7 +27,7 @@ func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 		// The backlog of the journal bounds the same memory, and refuses instead.
 		MemTableStopWritesThreshold: math.MaxInt32,
 		L0StopWritesThreshold:       math.MaxInt32,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       8,
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		Logger:                      log,
@@ -38,7 +38,9 @@ func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 	}
 	// A read that asks for a compaction waits for the manifest.
 	opts.Experimental.ReadSamplingMultiplier = -1
-	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
+	// Rows are short-lived and small; compressing them cost a fifth of a signal's
+	// processor time and saved half of its disk, of which there is more.
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

@@ -57,7 +57,7 @@ type Store struct {
 
 	// Of the writer alone.
 	journal *journal
-	stamps  stamps
+	recent  recent
 	group   group
 	waits   int64
 	hold    time.Duration // before the next probe
@@ -104,7 +104,7 @@ func Open(dir string, o Options) (*Store, error) {
 		written:    make(chan struct{}),
 		closing:    make(chan struct{}),
 		probeAt:    time.NewTimer(time.Hour),
-		stamps:     newStamps(),
+		recent:     newRecent(),
 		group:      newGroup(),
 	}
 	s.probeAt.Stop()

@@ -51,6 +51,7 @@ func (s *Store) Submit(c *persistence.Commit) {
 	}
 	w.val = persistence.AppendSnapshot(w.val[:0], c.Now, c.Epoch, c.ID)
 	w.set(stateKey(w.key[:0], c.ExecID), w.val)
+	w.row = [2]int{len(w.buf) - len(w.val), len(w.buf)} // the value is what an operation ends with
 	w.records(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records)
 	w.ops.changes(c.ExecID, &w.changes)
 	for i := range c.Receipts {

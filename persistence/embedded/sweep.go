@@ -139,7 +139,7 @@ func (s *Store) judgeForget(w *write) error {
 			continue
 		}
 		if f.exec != "" {
-			g.stamps[f.exec] = stamp{}
+			g.states[f.exec] = stateRow{}
 			g.grew -= int64(f.waits)
 		} else {
 			g.events[f.event] = nil
