@@ -306,7 +306,7 @@ func versionsOf(workflows []*definitions.Workflow) versions {
 func executionOf(s *workflow.State, v versions) Execution {
 	e := Execution{
 		WorkflowID: s.WorkflowID, WorkflowExecID: s.ExecID, Status: s.Status,
-		Input: s.Input, Output: s.Output, Error: s.Error,
+		Input: s.Input, Output: s.Result(), Error: s.Error,
 		Tasks:     make(map[string]TaskExecution, len(s.Tasks)),
 		CreatedAt: Time(s.CreatedAt), UpdatedAt: Time(s.UpdatedAt), FinishedAt: Time(s.FinishedAt),
 		Version: v[s.Definition], Definition: s.Definition, Trigger: (*Origin)(s.Trigger),

@@ -89,7 +89,7 @@ func (x *exchange) startSync() error {
 	}
 	answer := SyncAnswer{
 		Workflow: executionOf(state, versionsOf(x.server.node.Workflows())),
-		Output:   state.Output, ExecID: state.ExecID, Duplicate: known,
+		Output:   state.Result(), ExecID: state.ExecID, Duplicate: known,
 	}
 	if early != nil {
 		return x.unfinished(early, answer)

@@ -191,7 +191,7 @@ func (st *streaming) end() error {
 		last["error"] = state.Error
 	}
 	if state.Status == workflow.Success {
-		last["output"] = state.Output
+		last["output"] = state.Result()
 	} else {
 		name = streamError
 	}

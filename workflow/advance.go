@@ -272,8 +272,7 @@ type finished struct {
 // execution fail, because its caller would get something else than it asked for.
 func (t *transition) output() {
 	if t.def.Outputs == nil {
-		t.s.Output = t.outputsOfTasks()
-		return
+		return // State.Result makes it when it is asked for
 	}
 	out, err := t.def.Outputs.Render(&Scope{State: &t.s, Now: t.at, Previous: t.s.Last})
 	if err == nil {
@@ -285,28 +284,6 @@ func (t *transition) output() {
 		return
 	}
 	t.s.Output = out
-}
-
-// outputsOfTasks is the result of a workflow that declares none:
-// {"<task>": {"output": ...}}, in the order in which the tasks ran.
-func (t *transition) outputsOfTasks() Value {
-	out := []byte{'{'}
-	for i := range t.s.Tasks {
-		ts := &t.s.Tasks[i]
-		if ts.Status != Success || t.def.Task(ts.ID).Parent != "" {
-			continue
-		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		out = append(out, ValueOf(ts.ID)...)
-		out = append(out, `:{"output":`...)
-		if ts.Output == nil {
-			out = append(out, "null"...)
-		}
-		out = append(append(out, ts.Output...), '}')
-	}
-	return append(out, '}')
 }
 
 // stop ends a task that has not ended, without following any transition.

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 )
 
@@ -70,9 +71,10 @@ type TaskState struct {
 	Request   Value    `json:"request,omitempty"`    // what the executor was asked; only while it works
 	TimeoutMS int64    `json:"timeout_ms,omitempty"` // of one attempt; only while it works
 	Output    Value    `json:"output,omitempty"`
-	Result    Value    `json:"result,omitempty"` // `.tasks.X.result`: a wait's signal envelope
+	Envelope  Value    `json:"envelope,omitempty"` // a wait's signal, when its outputs replaced what held it; see Result
 	Error     *Failure `json:"error,omitempty"`
 	Previous  string   `json:"previous,omitempty"` // the task that led here
+	Parent    string   `json:"parent,omitempty"`   // the wait whose processor this is
 	CreatedAt Instant  `json:"created"`
 	UpdatedAt Instant  `json:"updated"`
 }
@@ -154,6 +156,50 @@ func (s *State) Task(id string) *TaskState {
 		}
 	}
 	return nil
+}
+
+// Result is what the execution gives: what its workflow declares, or else
+// {"<task>": {"output": ...}} of every task that ended well, in the order in
+// which they ran. The latter is not kept, because the tasks hold it already.
+func (s *State) Result() Value {
+	if s.Output != nil || s.Status != Success {
+		return s.Output
+	}
+	out := []byte{'{'}
+	for i := range s.Tasks {
+		ts := &s.Tasks[i]
+		if ts.Status != Success || ts.Parent != "" {
+			continue
+		}
+		if len(out) > 1 {
+			out = append(out, ',')
+		}
+		out = append(out, ValueOf(ts.ID)...)
+		out = append(out, `:{"output":`...)
+		if ts.Output == nil {
+			out = append(out, "null"...)
+		}
+		out = append(append(out, ts.Output...), '}')
+	}
+	return append(out, '}')
+}
+
+// Result is `.tasks.X.result`: the signal that a wait consumed, of any other
+// task its output.
+func (ts *TaskState) Result() Value {
+	switch {
+	case ts.Envelope != nil:
+		return ts.Envelope
+	case ts.Kind != Wait:
+		return ts.Output
+	}
+	var held struct {
+		Signal Value `json:"signal"`
+	}
+	if json.Unmarshal(ts.Output, &held) != nil {
+		return nil
+	}
+	return held.Signal
 }
 
 // Wait returns the open wait of that id, or nil.

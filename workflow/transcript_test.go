@@ -179,7 +179,7 @@ func (p *play) answer(records []workflow.Record, effects []workflow.Effect) stri
 // show prints the state as clients would care for it.
 func (p *play) show() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s output=%s\n", p.state.Status, p.state.Output)
+	fmt.Fprintf(&b, "%s output=%s\n", p.state.Status, p.state.Result())
 	for _, ts := range p.state.Tasks {
 		fmt.Fprintf(&b, "task %s %s run=%d attempt=%d output=%s\n", ts.ID, ts.Status, ts.Run, ts.Attempt, ts.Output)
 	}

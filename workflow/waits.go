@@ -212,7 +212,7 @@ func (t *transition) refuse(w *OpenWait, b *Buffered, reason string) {
 func (t *transition) process(task *Task) {
 	processor := task.Wait.Processor
 	ts := t.taskState(processor)
-	*ts = TaskState{ID: ts.ID, Kind: Basic, Run: ts.Run + 1, Status: Running, Previous: task.ID, CreatedAt: t.at, UpdatedAt: t.at}
+	*ts = TaskState{ID: ts.ID, Kind: Basic, Run: ts.Run + 1, Status: Running, Parent: task.ID, Previous: task.ID, CreatedAt: t.at, UpdatedAt: t.at}
 	t.describe(processor, ts)
 	t.work(processor, ts)
 }
@@ -280,7 +280,9 @@ func (t *transition) consume(w OpenWait, sig Signal, processor Value) {
 	t.remember(sig.ID)
 	t.record(Record{Type: SignalConsumed, Task: w.Task, Wait: w.ID, Signal: sig.ID})
 	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
-	ts.Result = envelope
+	if task.Outputs != nil {
+		ts.Envelope = envelope
+	}
 	t.won(task, ts, waitOutput(envelope, processor), Scope{Signal: envelope, Processor: processor})
 }
 

@@ -173,10 +173,7 @@ func taskMember(t *workflow.TaskState, name string) found {
 	case "output", "outputs":
 		return text(t.Output)
 	case "result":
-		if t.Result == nil {
-			return text(t.Output)
-		}
-		return text(t.Result)
+		return text(t.Result())
 	case "status":
 		return word(string(t.Status))
 	case "error":

@@ -228,7 +228,7 @@ func Result(exec, want string) act {
 		if err != nil {
 			return err
 		}
-		return same(s.Output, want)
+		return same(s.Result(), want)
 	}
 }
 
