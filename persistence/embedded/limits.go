@@ -56,6 +56,9 @@ const (
 	probeFirst = 100 * time.Millisecond
 	probeLast  = time.Second
 
+	// openLimit is how long an opening goes on trying to write what it must write.
+	openLimit = 3 * time.Second
+
 	// closeLimit is how long Close waits for the rows to be synced. They are in
 	// the journal anyway; what is not synced then is replayed at the next opening.
 	closeLimit = 10 * time.Second

@@ -11,28 +11,32 @@ import (
 
 // patience stands between pebble and the disk. Pebble gives up for good when the
 // file that lists its files (the manifest) cannot be written, and when a file of
-// rows cannot be written it tries again at once, again and again. So, once the store is
-// open, writes of the manifest hold until they succeed, and after a failure the
-// next file of rows is begun only after a while. Both happen in the background;
-// the writer notices by the backlog of the journal.
+// rows cannot be written it tries again at once, again and again. So writes of the
+// manifest hold until they succeed - while the store is being opened, for a
+// limited time - and after a failure the next file of rows is begun only after a
+// while. Both happen in the background; the writer notices by the backlog of the
+// journal.
 type patience struct {
 	vfs.FS
 	closing chan struct{} // closed when the store closes: no more patience
 
-	mu      sync.Mutex
-	patient bool
-	cause   error         // of the last failure
-	failed  time.Time     // when it was, of a file of rows
-	hold    time.Duration // before the next file of rows
+	mu     sync.Mutex
+	until  time.Time     // the end of patience; zero for none
+	cause  error         // of the last failure
+	failed time.Time     // when it was, of a file of rows
+	hold   time.Duration // before the next file of rows
+	fatal  bool          // pebble gave up, and does not know it: it goes on trying
 }
 
-func newPatience(fs vfs.FS) *patience { return &patience{FS: fs, closing: make(chan struct{})} }
+func newPatience(fs vfs.FS) *patience {
+	return &patience{FS: fs, closing: make(chan struct{}), until: time.Now().Add(openLimit)}
+}
 
-// begin makes it patient: from now on there is a store that can refuse writes meanwhile.
-func (p *patience) begin() {
+// opened takes the limit away: from now on there is a store that refuses writes meanwhile.
+func (p *patience) opened() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.patient = true
+	p.until = time.Time{}
 }
 
 // Unwrap returns the FS below.
@@ -50,6 +54,13 @@ func (p *patience) note(err error) {
 	p.hold = min(max(2*p.hold, probeFirst), probeLast)
 }
 
+// giveUp slows pebble down for good, after it gave up.
+func (p *patience) giveUp(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cause, p.fatal = err, true
+}
+
 // lastCause is why a write failed most recently, nil when none ever did.
 func (p *patience) lastCause() error {
 	p.mu.Lock()
@@ -60,9 +71,12 @@ func (p *patience) lastCause() error {
 // pause holds until the next file of rows may be begun.
 func (p *patience) pause() {
 	p.mu.Lock()
-	patient, left := p.patient, p.hold-time.Since(p.failed)
+	left := p.hold - time.Since(p.failed)
+	if p.fatal {
+		left = probeLast
+	}
 	p.mu.Unlock()
-	if patient && left > 0 {
+	if left > 0 {
 		p.sleep(left)
 	}
 }
@@ -79,8 +93,7 @@ func (p *patience) sleep(d time.Duration) bool {
 	}
 }
 
-// insist does something until it succeeds, the store closes, or, while there is
-// no store yet, once.
+// insist does something until it succeeds, the store closes, or patience ends.
 func (p *patience) insist(do func() error) error {
 	for hold := probeFirst; ; hold = min(2*hold, probeLast) {
 		err := do()
@@ -89,9 +102,9 @@ func (p *patience) insist(do func() error) error {
 		}
 		p.mu.Lock()
 		p.cause = err
-		patient := p.patient
+		over := !p.until.IsZero() && time.Now().After(p.until)
 		p.mu.Unlock()
-		if !patient || !p.sleep(hold) {
+		if over || !p.sleep(hold) {
 			return err
 		}
 	}

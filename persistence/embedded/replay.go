@@ -20,7 +20,9 @@ type replayed struct {
 }
 
 // replay applies, in order, every frame with a higher number than applied, which
-// is the last one that the synced rows have. It changes nothing on the disk.
+// is the last one that the synced rows have. When that is unknownFrame it applies
+// all there are, which is the same in the end: the last write of a row wins. It
+// changes nothing on the disk.
 func replay(fs vfs.FS, dir string, applied uint64, apply func(payload []byte) error) (replayed, error) {
 	r := replayed{next: applied + 1}
 	names, err := fs.List(dir)
@@ -31,6 +33,13 @@ func replay(fs vfs.FS, dir string, applied uint64, apply func(payload []byte) er
 	segments, err := readHeaders(fs, dir, r.numbers)
 	if err != nil {
 		return r, err
+	}
+	if applied == unknownFrame {
+		applied = 0
+		if len(segments) > 0 {
+			applied = segments[0].first - 1
+		}
+		r.next = applied + 1
 	}
 	for i, h := range segments {
 		file := fs.PathJoin(dir, segmentName(h.number))

@@ -1,12 +1,15 @@
 package embedded
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -38,25 +41,41 @@ func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 	}
 	// A read that asks for a compaction waits for the manifest.
 	opts.Experimental.ReadSamplingMultiplier = -1
-	// Rows are short-lived and small; compressing them cost a fifth of a signal's
-	// processor time and saved half of its disk, of which there is more.
-	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	// The disk under the journal is shared with the rows: what they do not write
+	// makes its syncs shorter, which is worth the processor time of compressing them.
+	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	db, err := pebble.Open(dir, opts)
-	if err != nil {
-		return nil, fmt.Errorf("open the rows in %s: %w", dir, err)
+	type opened struct {
+		db  *pebble.DB
+		err error
 	}
-	return db, nil
+	result := make(chan opened, 1)
+	go func() {
+		db, err := pebble.Open(dir, opts)
+		result <- opened{db, err}
+	}()
+	select {
+	case r := <-result:
+		if r.err != nil {
+			return nil, fmt.Errorf("open the rows in %s: %w", dir, r.err)
+		}
+		log.opened.Store(true)
+		return r.db, nil
+	case <-log.gaveUp:
+		return nil, fmt.Errorf("open the rows in %s: %w", dir, *log.fatal.Load())
+	}
 }
 
 // rowLog hears what pebble says. Pebble ends the process on what it calls fatal;
 // we go on reading, refuse to write, and say that a restart is needed.
 type rowLog struct {
 	log    *slog.Logger
+	opened atomic.Bool
 	fatal  atomic.Pointer[error]
-	onFail func(error) // called once, with the first fatal one
+	gaveUp chan struct{} // closed after the first fatal error
+	onFail func(error)   // called once, with that
 }
 
 // Infof drops what is of no interest to an operator.
@@ -67,12 +86,18 @@ func (l *rowLog) Errorf(format string, args ...any) {
 	l.log.Warn("the sorted rows report an error", "error", fmt.Sprintf(format, args...))
 }
 
-// Fatalf notes that the rows cannot be written any more. It returns, unlike pebble's own.
+// Fatalf notes that the rows cannot be written any more. It returns, unlike
+// pebble's own; but not while pebble is being opened, when it would try the same
+// again for ever: then it ends the goroutine, and the opening fails.
 func (l *rowLog) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("the sorted rows cannot be written any more: %s; restart the node, nothing acknowledged is lost", fmt.Sprintf(format, args...))
-	l.log.Error("the store stops writing", "error", err)
-	if l.fatal.CompareAndSwap(nil, &err) && l.onFail != nil {
+	if l.fatal.CompareAndSwap(nil, &err) {
+		l.log.Error("the store stops writing", "error", err)
 		l.onFail(err)
+		close(l.gaveUp)
+	}
+	if !l.opened.Load() {
+		runtime.Goexit()
 	}
 }
 
@@ -93,34 +118,64 @@ func get(r reader, key, dst []byte) ([]byte, bool, error) {
 	return dst, true, closer.Close()
 }
 
-// readMeta reads the numbers that the store keeps about itself.
-func readMeta(r reader) (applied, epoch uint64, waits int64, err error) {
-	row, found, err := get(r, keyFormat, nil)
+// meta is what the store knows of itself.
+type meta struct {
+	epoch   uint64
+	applied uint64 // number of the last frame that the rows have; unknown when that cannot be read
+	waits   int64  // open waits; unknownWaits when that cannot be read
+}
+
+const (
+	unknownFrame = math.MaxUint64
+	unknownWaits = math.MinInt64
+)
+
+// readMeta reads what the store knows of itself. When those rows are damaged it
+// goes on with what is safe: an epoch that is higher than any count of openings,
+// and everything that is left of the journal applied again.
+func readMeta(r reader, log *slog.Logger) (meta, error) {
+	var m meta
+	format, err := number(r, keyFormat, 4)
+	if err == nil && format > formatNow {
+		return m, fmt.Errorf("the folder was written in format %d by a newer release, and this one knows formats up to %d; use that release or a newer one", format, formatNow)
+	}
+	if err == nil {
+		m.epoch, err = number(r, keyEpoch, 8)
+	}
+	var row []byte
+	if err == nil {
+		row, _, err = get(r, keyApplied, nil)
+	}
+	if err != nil && !pebble.IsCorruptionError(err) {
+		return m, fmt.Errorf("read what the store knows of itself: %w", err)
+	}
 	if err != nil {
-		return 0, 0, 0, err
+		log.Error("what the store knows of itself is damaged; it goes on without", "error", err)
+		return meta{epoch: uint64(time.Now().UnixMilli()), applied: unknownFrame, waits: unknownWaits}, nil
 	}
-	if found {
-		if len(row) != 4 {
-			return 0, 0, 0, fmt.Errorf("the row of the format has %d bytes", len(row))
-		}
-		if format := binary.BigEndian.Uint32(row); format > formatNow {
-			return 0, 0, 0, fmt.Errorf("the folder was written in format %d by a newer release, and this one knows formats up to %d; use that release or a newer one", format, formatNow)
-		}
+	if len(row) == 16 {
+		m.applied, m.waits = binary.BigEndian.Uint64(row), int64(binary.BigEndian.Uint64(row[8:]))
 	}
-	row, found, err = get(r, keyEpoch, nil)
-	if err != nil {
-		return 0, 0, 0, err
+	return m, nil
+}
+
+// number reads a number of that many bytes, zero when there is none.
+func number(r reader, key []byte, size int) (uint64, error) {
+	row, _, err := get(r, key, nil)
+	if err != nil || len(row) != size {
+		return 0, err
 	}
-	if found && len(row) == 8 {
-		epoch = binary.BigEndian.Uint64(row)
+	var b [8]byte
+	copy(b[8-size:], row)
+	return binary.BigEndian.Uint64(b[:]), nil
+}
+
+// countWaits counts the open waits when the count itself was lost.
+func countWaits(r reader) int64 {
+	var n int64
+	prefix := []byte{famWait}
+	if err := scan(context.Background(), r, prefix, prefix, func(_, _ []byte) (bool, error) { n++; return true, nil }); err != nil {
+		return unknownWaits
 	}
-	row, found, err = get(r, keyApplied, nil)
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	if found && len(row) == 16 {
-		applied = binary.BigEndian.Uint64(row)
-		waits = int64(binary.BigEndian.Uint64(row[8:]))
-	}
-	return applied, epoch, waits, nil
+	return n
 }

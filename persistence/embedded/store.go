@@ -51,6 +51,7 @@ type Store struct {
 	queue    *queue
 	timers   floor
 
+	running bool                  // the writer was started
 	fault   atomic.Pointer[fault] // nil while writes are expected to succeed
 	written chan struct{}         // closed when the writer ended
 	closing chan struct{}         // closed when Close began
@@ -136,7 +137,7 @@ func (s *Store) open(segment int64, salvage bool) (err error) {
 	if s.lock, err = lockDir(s.fs, s.dir); err != nil {
 		return err
 	}
-	s.rowLog = &rowLog{log: s.log}
+	s.rowLog = &rowLog{log: s.log, gaveUp: make(chan struct{}), onFail: func(err error) { s.stop(err); s.patience.giveUp(err) }}
 	if s.db, err = openRows(s.patience, s.rows, s.rowLog); err != nil {
 		return err
 	}
@@ -147,40 +148,52 @@ func (s *Store) open(segment int64, salvage bool) (err error) {
 	if err := s.openJournal(pieces, segment, found); err != nil {
 		return err
 	}
-	s.rowLog.onFail = func(err error) { s.stop(err) }
-	s.patience.begin()
+	s.running = true
 	go s.run()
-	return s.beginEpoch(context.Background())
+	if err := s.beginEpoch(context.Background()); err != nil {
+		return err
+	}
+	s.patience.opened()
+	return nil
 }
 
 // recover brings the rows to where the journal ends.
 func (s *Store) recover(pieces string, salvage bool) (replayed, error) {
-	applied, _, _, err := readMeta(s.db)
+	known, err := readMeta(s.db, s.log)
 	if err != nil {
 		return replayed{}, err
 	}
-	found, err := replay(s.fs, pieces, applied, s.again)
+	found, err := replay(s.fs, pieces, known.applied, s.again)
 	var damage *Damage
 	if salvage && errors.As(err, &damage) {
-		s.log.Error("the journal is damaged, the rest of it is moved aside", "error", damage)
-		if err := s.db.Flush(); err != nil {
-			return found, fmt.Errorf("keep what was read before the damage: %w", err)
-		}
-		if err := setAside(s.fs, pieces, damage); err != nil {
-			return found, fmt.Errorf("move the damaged journal aside: %w", err)
-		}
-		if applied, _, _, err = readMeta(s.db); err == nil {
-			found, err = replay(s.fs, pieces, applied, s.again)
-		}
+		found, err = s.salvage(pieces, damage)
 	}
 	if err != nil {
 		return found, err
 	}
-	var epoch uint64
-	_, epoch, s.waits, err = readMeta(s.db)
-	s.epoch = epoch + 1
+	now, err := readMeta(s.db, s.log)
+	s.epoch = max(known.epoch, now.epoch) + 1
+	if s.waits = now.waits; s.waits == unknownWaits {
+		s.waits = countWaits(s.db)
+	}
 	s.stats.waits.Store(s.waits)
 	return found, err
+}
+
+// salvage keeps what was read before the damage and moves the rest aside.
+func (s *Store) salvage(pieces string, damage *Damage) (replayed, error) {
+	s.log.Error("the journal is damaged, the rest of it is moved aside", "error", damage)
+	if !s.flush() {
+		return replayed{}, fmt.Errorf("what was read before the damage could not be kept: %w", s.patience.lastCause())
+	}
+	if err := setAside(s.fs, pieces, damage); err != nil {
+		return replayed{}, fmt.Errorf("move the damaged journal aside: %w", err)
+	}
+	known, err := readMeta(s.db, s.log)
+	if err != nil {
+		return replayed{}, err
+	}
+	return replay(s.fs, pieces, known.applied, s.again)
 }
 
 // again applies a frame that the synced rows do not have.
@@ -222,11 +235,14 @@ func (s *Store) openJournal(pieces string, segment int64, found replayed) error 
 // undo releases what an opening that failed has taken.
 func (s *Store) undo() error {
 	var err error
-	if s.janitor != nil {
-		s.queue.close()
-		s.janitor.stop()
+	s.queue.close()
+	if s.running {
+		<-s.written
 	}
 	close(s.patience.closing)
+	if s.janitor != nil {
+		s.janitor.stop()
+	}
 	if s.journal != nil {
 		err = s.journal.close(false)
 	}
@@ -261,7 +277,7 @@ func (s *Store) Stats() persistence.Stats {
 		Groups:    s.stats.groups.Load(),
 		Grouped:   s.stats.grouped.Load(),
 		Failures:  s.stats.failures.Load(),
-		Waits:     s.stats.waits.Load(),
+		Waits:     max(-1, s.stats.waits.Load()),
 	}
 	if s.enter() == nil {
 		defer s.leave()

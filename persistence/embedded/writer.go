@@ -258,7 +258,7 @@ func (s *Store) record() error {
 	g := &s.group
 	var state [16]byte
 	binary.BigEndian.PutUint64(state[:], s.journal.next)
-	binary.BigEndian.PutUint64(state[8:], uint64(s.waits+g.grew))
+	binary.BigEndian.PutUint64(state[8:], uint64(s.waitsAfter()))
 	g.ops.reset()
 	g.ops.set(append(g.ops.key[:0], keyApplied...), state[:])
 	g.add(&g.ops)
@@ -307,7 +307,7 @@ func (s *Store) show() error {
 		// shown now: only going through the journal again puts both together.
 		return s.stop(fmt.Errorf("apply what is in the journal: %w; restart the node", err))
 	}
-	s.waits += g.grew
+	s.waits = s.waitsAfter()
 	s.stats.waits.Store(s.waits)
 	s.stats.groups.Add(1)
 	s.stats.grouped.Add(g.writes)
@@ -315,6 +315,14 @@ func (s *Store) show() error {
 		s.recent.put(exec, state.stamp, state.row)
 	}
 	return nil
+}
+
+// waitsAfter is how many waits are open after the group.
+func (s *Store) waitsAfter() int64 {
+	if s.waits == unknownWaits {
+		return unknownWaits
+	}
+	return s.waits + s.group.grew
 }
 
 // pressure waits, for a bounded time, until the rows can take more.

@@ -1,0 +1,324 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/storetest"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// crashed is a disk on which one life was taken some versions further and on
+// which the process then died: everything is in the journal.
+func crashed(t *testing.T, versions uint64) *vfs.MemFS {
+	t.Helper()
+	disk := vfs.NewCrashableMem()
+	fs := storetest.NewFaultyFS(disk)
+	s := openOn(t, fs)
+	fs.Fail(false, failing(storetest.OpCreate, ".sst")) // so that no segment is given up
+	for v := range versions {
+		if err := commitOne(t, s, lived("life", v+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := disk.CrashClone(vfs.CrashCloneCfg{})
+	fs.Fail(false, nil)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return left
+}
+
+// copyOf is a copy of a disk that can be damaged.
+func copyOf(disk *vfs.MemFS) *vfs.MemFS { return disk.CrashClone(vfs.CrashCloneCfg{}) }
+
+// change changes a file in place.
+func change(t *testing.T, fs vfs.FS, name string, how func(b []byte)) {
+	t.Helper()
+	b, err := readFile(fs, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	how(b)
+	f, err := fs.OpenReadWrite(name, category)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(b, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// journalOf returns the segments of a disk, oldest first, with where the frames end.
+func journalOf(t *testing.T, fs vfs.FS) (files []string, ends []int) {
+	t.Helper()
+	names, err := fs.List("data/journal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, number := range segmentsOf(names) {
+		file := path.Join("data/journal", segmentName(number))
+		b, err := readFile(fs, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := decodeHeader(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end, _, err := frames(file, b, h, 0, func(uint64, []byte) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, ends = append(files, file), append(ends, int(end))
+	}
+	return files, ends
+}
+
+// TestFlippedJournal flips bytes of a journal: where an acknowledged write was,
+// opening says so and names the place; in the last frame of all, which looks as
+// a torn write does, only that one is gone; anywhere else nothing is.
+func TestFlippedJournal(t *testing.T) {
+	const versions = 12
+	disk := crashed(t, versions)
+	files, ends := journalOf(t, disk)
+	if len(files) < 2 {
+		t.Fatalf("%d segments, want several", len(files))
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	last := len(files) - 1
+	found, gone := 0, 0
+	for i, file := range files {
+		for range 60 {
+			at := rng.IntN(ends[i] + 256)
+			fs := copyOf(disk)
+			change(t, fs, file, func(b []byte) { b[at] ^= 1 << rng.IntN(8) })
+			s, err := Open("data", Options{FS: fs, SegmentBytes: smallSegment})
+			var damage *Damage
+			if errors.As(err, &damage) {
+				if !strings.Contains(damage.File, path.Base(file)) && i == 0 {
+					t.Fatalf("a flipped byte in %s is said to be in %s", file, damage.File)
+				}
+				found++
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := checkLife(t, s, "life", versions-1)
+			if got != versions {
+				gone++
+				if i != last {
+					t.Fatalf("byte %d of %s: version %d was dropped silently", at, file, versions)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if found < 60 || gone == 0 {
+		t.Errorf("%d flips were found and %d dropped the last frame; this test tests nothing", found, gone)
+	}
+}
+
+// TestTornTail cuts the last frame everywhere, as a power cut in the middle of a
+// write does: it was acknowledged to nobody, so it is dropped and writing goes on.
+func TestTornTail(t *testing.T) {
+	disk := crashed(t, 3)
+	files, ends := journalOf(t, disk)
+	file, end := files[len(files)-1], ends[len(ends)-1]
+	for cut := end - 1; cut > end-1500; cut -= 37 {
+		fs := copyOf(disk)
+		change(t, fs, file, func(b []byte) { clear(b[cut:]) })
+		s := openOn(t, fs)
+		v := checkLife(t, s, "life", 2)
+		if err := commitOne(t, s, lived("life", v+1)); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s = openOn(t, fs)
+		checkLife(t, s, "life", v+1)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestMissingSegment: a segment that is gone is damage, not an older state.
+func TestMissingSegment(t *testing.T) {
+	disk := crashed(t, 30)
+	files, _ := journalOf(t, disk)
+	if len(files) < 3 {
+		t.Fatalf("%d segments, want at least 3", len(files))
+	}
+	for _, file := range files[:len(files)-1] {
+		fs := copyOf(disk)
+		if err := fs.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		var damage *Damage
+		if s, err := Open("data", Options{FS: fs, SegmentBytes: smallSegment}); !errors.As(err, &damage) {
+			t.Fatalf("opened %v without %s: got error %v, want *Damage", s != nil, file, err)
+		}
+	}
+}
+
+// TestSalvage opens a damaged folder on demand, with what was before the damage.
+func TestSalvage(t *testing.T) {
+	const versions = 12
+	disk := crashed(t, versions)
+	files, ends := journalOf(t, disk)
+	change(t, disk, files[0], func(b []byte) { b[ends[0]-100] ^= 1 })
+	var damage *Damage
+	if _, err := Open("data", Options{FS: disk}); !errors.As(err, &damage) {
+		t.Fatalf("got error %v, want *Damage", err)
+	}
+	s, err := Open("data", Options{FS: disk, Salvage: true, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := checkLife(t, s, "life", 1)
+	if v == versions {
+		t.Fatal("nothing was dropped")
+	}
+	if err := commitOne(t, s, lived("life", v+1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openOn(t, disk)
+	checkLife(t, s, "life", v+1)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := disk.Stat(files[0] + damagedSuffix); err != nil {
+		t.Errorf("the damaged segment was not kept: %v", err)
+	}
+}
+
+// TestDamagedRow: a damaged snapshot quarantines its execution and nobody else.
+func TestDamagedRow(t *testing.T) {
+	fs := vfs.NewMem()
+	s := openOn(t, fs)
+	for _, id := range []string{"a", "b", "c"} {
+		if err := commitOne(t, s, begun(sample(id, 1000), 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	row, _, err := get(s.db, stateKey(nil, "b"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row[len(row)/2] ^= 4
+	if err := s.db.Set(stateKey(nil, "b"), row, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openOn(t, fs)
+	defer s.Close()
+	var corrupt *persistence.Corrupt
+	if _, err := s.Load(t.Context(), "b"); !errors.As(err, &corrupt) || corrupt.ExecID != "b" {
+		t.Fatalf("load: got error %v, want *Corrupt of b", err)
+	}
+	if err := commitOne(t, s, toggled(sample("b", 1000), 1)); !errors.As(err, &corrupt) {
+		t.Fatalf("commit: got error %v, want *Corrupt", err)
+	}
+	if err := commitOne(t, s, toggled(sample("a", 1000), 1)); err != nil {
+		t.Fatalf("commit of a neighbour: %v", err)
+	}
+	page, err := s.Executions(t.Context(), workflow.Query{})
+	if err != nil || len(page.Items) != 3 {
+		t.Fatalf("%d executions are listed, %v, want 3", len(page.Items), err)
+	}
+	if b := page.Items[1]; b.ExecID != "b" || b.Status != workflow.Failed || b.Error == nil || b.Error.Code != persistence.CodeCorrupt || b.CreatedAt != 1000 {
+		t.Errorf("the damaged one is listed as %+v", b)
+	}
+	if err := s.Health(); err != nil {
+		t.Errorf("health: %v", err)
+	}
+}
+
+// TestDamagedTable flips bytes in the files of sorted rows: the node opens, and
+// every execution is either right or says that it is damaged.
+func TestDamagedTable(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	s := openOn(t, disk)
+	const count = 200
+	want := map[string]*workflow.State{}
+	for i := range count {
+		id := fmt.Sprintf("e%03d", i)
+		want[id] = sample(id, 1000)
+		if err := commitOne(t, s, begun(want[id], 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := disk.List("data/rows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	damaged := 0
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".sst") {
+			continue
+		}
+		for range 20 {
+			fs := copyOf(disk)
+			change(t, fs, path.Join("data/rows", name), func(b []byte) { b[rng.IntN(len(b)*9/10)] ^= 1 << rng.IntN(8) })
+			s := openOn(t, fs)
+			for id, state := range want {
+				got, err := s.Load(t.Context(), id)
+				var corrupt *persistence.Corrupt
+				switch {
+				case errors.As(err, &corrupt):
+					damaged++
+				case err != nil:
+					t.Fatalf("load %s: %v, want the state or *Corrupt", id, err)
+				default:
+					same(t, "state", got.State, state)
+				}
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if damaged == 0 {
+		t.Error("no execution was damaged: this test tests nothing")
+	}
+}
+
+// TestNewerFormat: a folder of a newer release is refused, not misread.
+func TestNewerFormat(t *testing.T) {
+	fs := vfs.NewMem()
+	s := openOn(t, fs)
+	if err := s.db.Set(keyFormat, []byte{0, 0, 0, formatNow + 1}, pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open("data", Options{FS: fs}); err == nil || !strings.Contains(err.Error(), "newer release") {
+		t.Fatalf("got error %v, want one that names the newer release", err)
+	}
+}

@@ -1,0 +1,174 @@
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/storetest"
+	"github.com/signalbox/signalbox/workflow"
+	"go.uber.org/goleak"
+)
+
+// TestMain finds goroutines that nobody ended. The one that it forgives is
+// pebble's: an opening of pebble that fails leaves it behind.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/cockroachdb/pebble/v2.(*ConcurrencyLimitScheduler).periodicGranter"))
+}
+
+// TestOneOwner: a folder belongs to one store, and who has it is said.
+func TestOneOwner(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "deep", "data")
+	s := openDir(t, dir)
+	_, err := Open(dir, Options{})
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("pid %d", os.Getpid())) {
+		t.Fatalf("got error %v, want one that names this process", err)
+	}
+	if err := commitOne(t, s, begun(sample("e1", 1), 1)); err != nil {
+		t.Fatalf("commit after somebody else tried the folder: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openDir(t, dir)
+	if s.Durability() != workflow.Fsync {
+		t.Errorf("durability is %s", s.Durability())
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMemory: a store in memory says that nothing survives.
+func TestMemory(t *testing.T) {
+	s, err := Open("data", Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Durability() != workflow.Memory {
+		t.Errorf("durability is %s", s.Durability())
+	}
+}
+
+// TestOpenFails: an opening that fails at any operation releases everything, and
+// the next one succeeds.
+func TestOpenFails(t *testing.T) {
+	disk := vfs.NewMem()
+	s := openOn(t, disk)
+	for v := range uint64(20) {
+		if err := commitOne(t, s, lived("life", v+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	failures := 0
+	for at := 1; ; at++ {
+		fs := storetest.NewFaultyFS(disk)
+		n := 0
+		boom := errors.New("boom")
+		fs.Fail(at%2 == 0, func(storetest.Op, string) error {
+			if n++; n == at {
+				return boom
+			}
+			return nil
+		})
+		s, err := Open("data", Options{FS: fs, SegmentBytes: smallSegment})
+		if err == nil {
+			if n < at { // it does not do so much
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+			fs.Fail(false, nil) // it got by without what failed
+			if err := s.Close(); err != nil {
+				t.Logf("operation %d failed: close: %v", at, err)
+			}
+		} else {
+			failures++
+		}
+		s = openOn(t, disk)
+		checkLife(t, s, "life", 20)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if failures < 10 {
+		t.Errorf("%d openings failed: this test tests nothing", failures)
+	}
+}
+
+// TestFullQueue: when too much waits for the disk, more is refused at once.
+func TestFullQueue(t *testing.T) {
+	q := newQueue()
+	for range maxQueued {
+		if err := q.push(&write{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.push(&write{}); !errors.Is(err, persistence.ErrUnavailable) || !errors.Is(err, errFull) {
+		t.Fatalf("got error %v, want ErrUnavailable because the queue is full", err)
+	}
+	items, _ := q.take(nil)
+	if err := q.push(&write{}); !errors.Is(err, errFull) {
+		t.Fatalf("got error %v although nothing was answered", err)
+	}
+	bytes := 0
+	for _, w := range items {
+		bytes += w.size()
+	}
+	q.answered(len(items), bytes)
+	large := &write{}
+	large.buf = make([]byte, maxQueuedBytes)
+	if err := q.push(large); err != nil {
+		t.Fatalf("push of one large write: %v", err)
+	}
+	if err := q.push(&write{}); !errors.Is(err, errFull) {
+		t.Fatalf("got error %v although the bytes are used up", err)
+	}
+	q.close()
+	if err := q.push(&write{}); !errors.Is(err, persistence.ErrClosed) {
+		t.Fatalf("got error %v, want ErrClosed", err)
+	}
+}
+
+// TestAllocations: what one commit allocates, all of it, on the way to the disk.
+func TestAllocations(t *testing.T) {
+	s, err := Open("data", Options{FS: vfs.NewMem(), SegmentBytes: segmentBytes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const count = 2000
+	commits := make([]*persistence.Commit, count)
+	answers := make(chan error, 1)
+	was := sample("e1", 1000)
+	if err := commitOne(t, s, begun(was, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range commits {
+		commits[i] = toggled(was, 1)
+		commits[i].Done = func(err error) { answers <- err }
+		was = commits[i].Now
+	}
+	next := 0
+	perCommit := testing.AllocsPerRun(count-1, func() {
+		s.Submit(commits[next])
+		if err := <-answers; err != nil {
+			t.Fatal(err)
+		}
+		next++
+	})
+	t.Logf("%.1f allocations per commit, each in a group of its own", perCommit)
+	if perCommit > 12 {
+		t.Errorf("a commit allocates %.1f times, want at most 12", perCommit)
+	}
+}
