@@ -17,7 +17,7 @@ func testScope() *workflow.Scope {
 			CreatedAt: 1_764_000_000_000,
 			Tasks: []workflow.TaskState{
 				{ID: "wait-for-decision", Kind: workflow.Wait, Status: workflow.Success,
-					Output: workflow.Value(`{"wait_status":"completed","signal":{"payload":{"decision":"approved","n":5,"obj":{"a":1}}}}`),
+					Output:   workflow.Value(`{"wait_status":"completed","signal":{"payload":{"decision":"approved","n":5,"obj":{"a":1}}}}`),
 					Envelope: workflow.Value(`{"payload":{"decision":"approved","approved_by":"eve"},"metadata":{"received_at_utc":"2026-11-23T00:00:00Z"}}`)},
 				{ID: "broken_one", Kind: workflow.Basic, Status: workflow.Failed, Error: &workflow.Failure{Message: "it broke", Code: "X", Details: workflow.Value(`{"at":3}`)}},
 				{ID: "late", Kind: workflow.Wait, Status: workflow.TimedOut, Error: &workflow.Failure{Message: "too late", Code: "WAIT_TIMEOUT"}},

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"sync"
@@ -208,14 +209,18 @@ type vital struct {
 	dirty    bool // a sync failed: pending must be written again
 }
 
+// Write keeps the bytes before it writes them: a file may change what it is given.
 func (v *vital) Write(b []byte) (int, error) {
-	written := 0
+	begin, written := len(v.pending), 0
+	v.pending = append(v.pending, b...)
 	err := v.patience.insist(func() error {
 		n, err := v.File.Write(b[written:])
-		written += n
+		if written += n; err != nil {
+			b = bytes.Clone(v.pending[begin:])
+		}
 		return err
 	})
-	v.pending = append(v.pending, b[:written]...)
+	v.pending = v.pending[:begin+written]
 	return written, err
 }
 
@@ -225,7 +230,7 @@ func (v *vital) SyncData() error { return v.sync(v.File.SyncData) }
 func (v *vital) sync(sync func() error) error {
 	return v.patience.insist(func() error {
 		if v.dirty && len(v.pending) > 0 {
-			if _, err := v.File.WriteAt(v.pending, v.synced); err != nil {
+			if _, err := v.File.WriteAt(bytes.Clone(v.pending), v.synced); err != nil {
 				return err
 			}
 		}
