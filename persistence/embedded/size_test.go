@@ -54,10 +54,7 @@ func TestSizes(t *testing.T) {
 	}
 	t.Logf("stored %d in %v", *waiting, time.Since(begin))
 	t.Logf("on disk before the end: %.0f bytes each", float64(diskUsage(t, dir))/float64(*waiting))
-	crash := filepath.Join(t.TempDir(), "crash")
-	if err := os.CopyFS(crash, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
-	}
+	crash := copyOpen(t, dir)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +68,22 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%s the store counts %d waits, want %d", name, got, *waiting)
 		}
 		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// copyOpen copies the folder of an open store, as a crash would leave it. A copy
+// during which a file went away is made again.
+func copyOpen(t *testing.T, dir string) string {
+	t.Helper()
+	for {
+		to := filepath.Join(t.TempDir(), "crash")
+		err := os.CopyFS(to, os.DirFS(dir))
+		if err == nil {
+			return to
+		}
+		if !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
