@@ -166,6 +166,15 @@ func (j *journal) addSpare() error {
 	return nil
 }
 
+// dropSpares gives the room of the spares back to a disk that is full.
+func (j *journal) dropSpares() error {
+	j.mu.Lock()
+	names := j.spares
+	j.spares = nil
+	j.mu.Unlock()
+	return removeSpares(j.fs, j.dir, names)
+}
+
 func (j *journal) spareCount() int {
 	j.mu.Lock()
 	defer j.mu.Unlock()

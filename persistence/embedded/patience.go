@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -22,6 +23,7 @@ type patience struct {
 	closing chan struct{} // closed when the store closes: no more patience
 
 	mu     sync.Mutex
+	onFull func()        // called when the disk is full: who has something to give up does
 	until  time.Time     // the end of patience; zero for none
 	cause  error         // of the last failure
 	failed time.Time     // when it was, of a file of rows
@@ -31,6 +33,24 @@ type patience struct {
 
 func newPatience(fs vfs.FS) *patience {
 	return &patience{FS: fs, closing: make(chan struct{}), until: time.Now().Add(openLimit)}
+}
+
+// failing remembers why a write failed, and has room made when the disk is full.
+func (p *patience) failing(err error) {
+	p.mu.Lock()
+	p.cause = err
+	makeRoom := p.onFull
+	p.mu.Unlock()
+	if makeRoom != nil && errors.Is(err, syscall.ENOSPC) {
+		makeRoom()
+	}
+}
+
+// setOnFull sets what is called when the disk is full. It must not block.
+func (p *patience) setOnFull(makeRoom func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.onFull = makeRoom
 }
 
 // opened takes the limit away: from now on there is a store that refuses writes meanwhile.
@@ -45,13 +65,16 @@ func (p *patience) Unwrap() vfs.FS { return p.FS }
 
 // note remembers that a file of rows failed, or that one was written to its end.
 func (p *patience) note(err error) {
+	if err != nil {
+		p.failing(err)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
 		p.hold = 0
 		return
 	}
-	p.cause, p.failed = err, time.Now()
+	p.failed = time.Now()
 	p.hold = min(max(2*p.hold, probeFirst), probeLast)
 }
 
@@ -101,8 +124,8 @@ func (p *patience) insist(do func() error) error {
 		if err == nil {
 			return nil
 		}
+		p.failing(err)
 		p.mu.Lock()
-		p.cause = err
 		over := !p.until.IsZero() && time.Now().After(p.until)
 		p.mu.Unlock()
 		if over || !p.sleep(hold) {
@@ -204,6 +227,7 @@ func (w *watched) sync(sync func() error) error {
 type vital struct {
 	vfs.File
 	patience *patience
+	mu       sync.Mutex // a folder is synced by whoever flushes and whoever compacts
 	synced   int64
 	pending  []byte
 	dirty    bool // a sync failed: pending must be written again
@@ -211,6 +235,8 @@ type vital struct {
 
 // Write keeps the bytes before it writes them: a file may change what it is given.
 func (v *vital) Write(b []byte) (int, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	begin, written := len(v.pending), 0
 	v.pending = append(v.pending, b...)
 	err := v.patience.insist(func() error {
@@ -228,6 +254,8 @@ func (v *vital) Sync() error     { return v.sync(v.File.Sync) }
 func (v *vital) SyncData() error { return v.sync(v.File.SyncData) }
 
 func (v *vital) sync(sync func() error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	return v.patience.insist(func() error {
 		if v.dirty && len(v.pending) > 0 {
 			if _, err := v.File.WriteAt(bytes.Clone(v.pending), v.synced); err != nil {

@@ -124,6 +124,19 @@ func segmentsOf(names []string) []uint64 {
 	return numbers
 }
 
+// dropOldSpares makes room before anything is written: on a full disk an opening
+// may need what the last one kept ready.
+func dropOldSpares(fs vfs.FS, dir string) error {
+	names, err := fs.List(dir)
+	if err == nil {
+		err = removeSpares(fs, dir, names)
+	}
+	if err != nil {
+		return fmt.Errorf("remove old spares of the journal: %w", err)
+	}
+	return nil
+}
+
 // removeSpares removes what earlier openings kept ready: its content is unknown.
 func removeSpares(fs vfs.FS, dir string, names []string) error {
 	var err error

@@ -137,6 +137,9 @@ func (s *Store) open(segment int64, salvage bool) (err error) {
 	if s.lock, err = lockDir(s.fs, s.dir); err != nil {
 		return err
 	}
+	if err := dropOldSpares(s.fs, pieces); err != nil {
+		return err
+	}
 	s.rowLog = &rowLog{log: s.log, gaveUp: make(chan struct{}), onFail: func(err error) { s.stop(err); s.patience.giveUp(err) }}
 	if s.db, err = openRows(s.patience, s.rows, s.rowLog); err != nil {
 		return err
@@ -215,21 +218,23 @@ func (s *Store) openJournal(pieces string, segment int64, found replayed) error 
 		fs: s.fs, dir: pieces, handle: handle, capacity: segment,
 		cur: found.last, offset: int64(found.end), next: found.next,
 	}
-	names, err := s.fs.List(pieces)
-	if err != nil {
-		return err
-	}
-	if err := removeSpares(s.fs, pieces, names); err != nil {
-		return fmt.Errorf("remove old spares of the journal: %w", err)
-	}
 	if err := s.journal.rotate(0); err != nil {
 		return err
 	}
+	s.patience.setOnFull(s.giveUpSpares)
 	s.janitor = newJanitor(s.log, s.db, s.journal)
 	if len(found.numbers) == 0 {
 		return nil
 	}
 	return s.janitor.seal(found.numbers...)
+}
+
+// giveUpSpares gives the rows the room that the journal keeps ready, on a disk that
+// is full: once the rows are synced, whole segments come back.
+func (s *Store) giveUpSpares() {
+	if err := s.journal.dropSpares(); err != nil {
+		s.log.Warn("the spare segments could not be removed", "error", err)
+	}
 }
 
 // undo releases what an opening that failed has taken.
