@@ -50,7 +50,7 @@ type execution struct {
 }
 
 func newExecution(s *System, id string) *execution {
-	return &execution{system: s, id: id, fresh: make(map[string]*workflow.Receipt)}
+	return &execution{system: s, id: id}
 }
 
 // Receive implements actor.Actor.

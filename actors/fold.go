@@ -182,6 +182,9 @@ func (f *fold) advance(in workflow.Input) (bool, error) {
 		arrived = &in.Signal
 	}
 	for _, r := range workflow.Follow(f.now, records, arrived, f.known) {
+		if f.fresh == nil {
+			f.fresh = make(map[string]*workflow.Receipt)
+		}
 		f.fresh[r.SignalID] = &r
 		if !slices.Contains(f.moved, r.SignalID) {
 			f.moved = append(f.moved, r.SignalID)

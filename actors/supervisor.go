@@ -11,12 +11,14 @@ import (
 // message after it has left: one that leaves is first taken off the list, and
 // what comes for it meanwhile waits until it is gone.
 type supervisor struct {
-	system *System
-	live   map[string]*child
-	byPID  map[string]string // execution by its actor's id
-	ticker *time.Timer
-	drain  *drain // asked for and not finished
-	closed bool   // a drain was asked for: nothing new comes to life
+	system   *System
+	live     map[string]*child
+	byPID    map[string]string // execution by its actor's id
+	ticker   *time.Timer
+	props    *actor.Props
+	spawning string // id of the execution whose actor is being produced
+	drain    *drain // asked for and not finished
+	closed   bool   // a drain was asked for: nothing new comes to life
 }
 
 type child struct {
@@ -29,8 +31,13 @@ type child struct {
 // drain asks a supervisor to let all of its executions finish.
 type drain struct{ done chan<- error }
 
-func newSupervisor(s *System) *supervisor {
-	return &supervisor{system: s, live: make(map[string]*child), byPID: make(map[string]string)}
+func newSupervisor(system *System) *supervisor {
+	s := &supervisor{system: system, live: make(map[string]*child), byPID: make(map[string]string)}
+	// One set of properties serves every execution: they are large, and an actor
+	// is produced while it is spawned, never again, because a failure stops it.
+	s.props = actor.PropsFromProducer(func() actor.Actor { return newExecution(system, s.spawning) },
+		actor.WithMailbox(actor.UnboundedLockfree()))
+	return s
 }
 
 // Receive implements actor.Actor.
@@ -86,9 +93,8 @@ func (s *supervisor) deliver(ctx actor.Context, d *Deliver) {
 }
 
 func (s *supervisor) spawn(ctx actor.Context, execID string) *child {
-	props := actor.PropsFromProducer(func() actor.Actor { return newExecution(s.system, execID) },
-		actor.WithMailbox(actor.UnboundedLockfree()))
-	c := &child{pid: ctx.Spawn(props)}
+	s.spawning = execID
+	c := &child{pid: ctx.Spawn(s.props)}
 	s.live[execID] = c
 	s.byPID[c.pid.Id] = execID
 	if s.ticker == nil {

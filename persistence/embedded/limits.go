@@ -78,6 +78,9 @@ const (
 	// remembered, some 30,000 executions: those are the ones that are signalled next.
 	recentBytes = 16 << 20
 
+	// firstRecentBytes is the room that they begin with: an idle node needs no more.
+	firstRecentBytes = 256 << 10
+
 	// foldStep is how many records an execution writes between two looks at
 	// whether it keeps more than workflow.MaxRecords: folding costs the reads a
 	// little, so it is done seldom.

@@ -74,6 +74,10 @@ func (c *recent) put(exec string, st stamp, row []byte) {
 		c.young.arena = c.young.arena[:0]
 	}
 	h := &c.young
+	if room := cap(h.arena); len(h.arena)+need > room {
+		// Doubling by hand: append would copy the arena many more times.
+		h.arena = append(make([]byte, 0, min(max(2*room, firstRecentBytes, len(h.arena)+need), recentBytes)), h.arena...)
+	}
 	h.index[hash] = uint32(len(h.arena))
 	h.arena = binary.BigEndian.AppendUint32(h.arena, uint32(len(row)))
 	h.arena = binary.BigEndian.AppendUint16(h.arena, uint16(len(exec)))

@@ -53,6 +53,12 @@ func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 	}
 	result := make(chan opened, 1)
 	go func() {
+		defer func() {
+			// Pebble may panic while it cleans up after an opening that failed.
+			if cause := recover(); cause != nil {
+				result <- opened{err: fmt.Errorf("pebble broke off: %v", cause)}
+			}
+		}()
 		db, err := pebble.Open(dir, opts)
 		result <- opened{db, err}
 	}()
