@@ -89,7 +89,7 @@ fuzz: ## every fuzzer for FUZZTIME (10s each)
 .PHONY: cover
 cover: ## coverage of workflow: 95 % of statements and 90 % of the blocks between branches
 	@profile=$$(mktemp); trap 'rm -f "$$profile"' EXIT; \
-	go test -coverprofile "$$profile" -coverpkg=$(MODULE)/workflow ./workflow/...; \
+	go test -short -coverprofile "$$profile" -coverpkg=$(MODULE)/workflow ./workflow/...; \
 	awk -v want_statements=$(COVER_STATEMENTS) -v want_blocks=$(COVER_BLOCKS) ' \
 		NR > 1 { size[$$1] = $$2; if ($$3 > 0) hit[$$1] = 1 } \
 		END { \

@@ -30,7 +30,8 @@ type Commit struct {
 
 	// Done is called exactly once, when the write is durable (nil) or certainly
 	// refused (ErrConflict), or when its fate is failure or unknown (ErrUnavailable
-	// and others). It runs on the store's own goroutine and must not block.
+	// and others). It runs on the store's own goroutine, or on the caller's when
+	// the commit is refused at once, and must not block.
 	Done func(error)
 }
 

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -47,6 +48,7 @@ func live(t *testing.T, seed uint64) int {
 	at := workflow.Instant(1_000_000)
 	var s workflow.State
 	var history []workflow.Record
+	receipts := make(map[string]workflow.Receipt)
 	step := func(in workflow.Input) {
 		before := encode(t, s)
 		next, records, effects, err := workflow.Advance(def, s, in)
@@ -78,6 +80,7 @@ func live(t *testing.T, seed uint64) int {
 				t.Fatalf("seed %d: record %d has number %d", seed, i, rec.Seq)
 			}
 		}
+		follow(t, seed, receipts, in, &next, records)
 		s, history = next, append(history, records...)
 	}
 	step(workflow.Started{Stamp: workflow.Stamp{At: at}, ExecID: "x", WorkflowID: "w", Definition: "h"})
@@ -97,7 +100,43 @@ func live(t *testing.T, seed uint64) int {
 		}
 	}
 	replay(t, seed, def, history, s)
+	for id, r := range receipts {
+		kept := slices.ContainsFunc(s.Buffer, func(b workflow.Buffered) bool { return b.ID == id })
+		if r.Fate.Final() == kept {
+			t.Fatalf("seed %d: signal %s is %s and kept=%t", seed, id, r.Fate, kept)
+		}
+	}
 	return made
+}
+
+// follow keeps the receipts as the driver does, and holds each signal to one
+// acceptance, at most one final fate, and a first answer that stays.
+func follow(t *testing.T, seed uint64, receipts map[string]workflow.Receipt, in workflow.Input, s *workflow.State, records []workflow.Record) {
+	var arrived *workflow.Signal
+	if in, ok := in.(workflow.Signalled); ok && len(records) > 0 {
+		arrived = &in.Signal
+		if _, known := receipts[arrived.ID]; known {
+			delete(receipts, arrived.ID) // the core forgot an old id; a driver with receipts would not ask it
+		}
+	}
+	for _, r := range workflow.Follow(s, records, arrived, func(id string) *workflow.Receipt {
+		if r, ok := receipts[id]; ok {
+			r.Steps = slices.Clone(r.Steps)
+			return &r
+		}
+		return nil
+	}) {
+		before, known := receipts[r.SignalID]
+		switch {
+		case known && before.Fate.Final():
+			t.Fatalf("seed %d: signal %s was %s and became %s", seed, r.SignalID, before.Fate, r.Fate)
+		case known && before.Answer != r.Answer:
+			t.Fatalf("seed %d: the first answer of signal %s changed: %+v, %+v", seed, r.SignalID, before.Answer, r.Answer)
+		case r.Steps[0].What != "accepted" || len(r.Steps) > workflow.MaxReceiptSteps || r.Answer.Outcome == "":
+			t.Fatalf("seed %d: signal %s: %+v", seed, r.SignalID, r)
+		}
+		receipts[r.SignalID] = r
+	}
 }
 
 func replay(t *testing.T, seed uint64, def *workflow.Definition, history []workflow.Record, want workflow.State) {
