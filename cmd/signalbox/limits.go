@@ -47,9 +47,4 @@ const (
 	// keptForever is the retention of a node that was told to forget nothing:
 	// longer than anybody looks back.
 	keptForever = 100 * 365 * 24 * time.Hour
-
-	// gcPercent is how much garbage may gather, in percent of what is alive,
-	// before it is collected: what is alive in a node is small, and collecting
-	// it at the usual 100 cost a tenth of the processor under load. GOGC wins.
-	gcPercent = 200
 )

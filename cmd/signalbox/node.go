@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"runtime/debug"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -46,9 +45,6 @@ func (a *app) logger(c config) *slog.Logger {
 // openNode takes the address, opens the store and starts the project on it. It
 // leaves nothing open when it fails.
 func (a *app) openNode(ctx context.Context, c config, project *definitions.Project, dev bool) (_ *node, err error) {
-	if a.env("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
 	n := &node{config: c, logger: a.logger(c)}
 	defer func() {
 		if err != nil {
