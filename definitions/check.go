@@ -3,6 +3,8 @@ package definitions
 import (
 	"slices"
 	"strings"
+
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // checker reads a mapping strictly by the table of fields. It reports what does
@@ -229,7 +231,7 @@ func (c *checker) oneOf(f *field, name string, n *node) {
 			"triggers of type %s are not in this release", quoted(n.text))
 	default:
 		hint := didYouMean(n.text, f.values)
-		if near := nearest(n.text, laterTaskTypes); near != "" && slices.Contains(f.values, "basic") && nearest(n.text, f.values) == "" {
+		if near := workflow.Nearest(n.text, laterTaskTypes); near != "" && slices.Contains(f.values, "basic") && workflow.Nearest(n.text, f.values) == "" {
 			hint = "did you mean " + quoted(near) + "? It is not in this release; " + hint
 		}
 		c.findings.failf(n.place, "value", hint, "%s cannot be %s", quoted(name), quoted(n.text))

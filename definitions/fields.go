@@ -1,6 +1,10 @@
 package definitions
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/signalbox/signalbox/workflow"
+)
 
 // form is a set of the ways in which a value may be written.
 type form uint8
@@ -108,7 +112,7 @@ func (s *shape) meant(key, taskType string) string {
 			known = append(known, f.aliases...)
 		}
 	}
-	return nearest(key, known)
+	return workflow.Nearest(key, known)
 }
 
 // shapeOf is the shape of this mapping under the field, nil when its inside

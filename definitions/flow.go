@@ -239,7 +239,7 @@ func (c *compiler) timeoutTarget(d *draft) *draft {
 		return c.target(n, "on_timeout")
 	}
 	hint := "add a task with that id"
-	if near := nearest(n.str(), c.ids()); near != "" {
+	if near := workflow.Nearest(n.str(), c.ids()); near != "" {
 		hint += ", or did you mean " + quoted(near) + "?"
 	}
 	if d.kind == workflow.Wait && !d.node.has("timeout") {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
+
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // TestSchemaAgrees holds the editor schema against the reader: it accepts
@@ -215,20 +217,14 @@ func fieldDoc(f *field) string {
 	return doc
 }
 
-func TestNearest(t *testing.T) {
+func TestNearestField(t *testing.T) {
 	for _, one := range []struct{ word, want string }{
 		{"tol", "tool"}, {"dependson", "depends_on"}, {"depends-on", "depends_on"}, {"Agent", "agent"},
-		{"promt", "prompt"}, {"onsuccess", "on_success"}, {"x", ""}, {"completely-different", ""}, {strings.Repeat("a", maxWord+1), ""},
+		{"promt", "prompt"}, {"onsuccess", "on_success"}, {"x", ""}, {"completely-different", ""}, {strings.Repeat("a", workflow.MaxNameBytes+1), ""},
 	} {
-		if got := nearest(one.word, language[taskShape].names("")); got != one.want {
+		if got := workflow.Nearest(one.word, language[taskShape].names("")); got != one.want {
 			t.Errorf("nearest to %q is %q, wanted %q", one.word, got, one.want)
 		}
-	}
-	if n := edits("kitten", "sitting", 10); n != 3 {
-		t.Errorf("kitten and sitting are %d edits apart, wanted 3", n)
-	}
-	if n := edits("ab", "ba", 10); n != 1 {
-		t.Errorf("a swap of neighbours is %d edits, wanted 1", n)
 	}
 }
 

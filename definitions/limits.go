@@ -58,13 +58,6 @@ const (
 	// a longer one was written by a machine and tells a person nothing.
 	maxSourceLine = 8 << 10
 
-	// maxWord bounds the words that are compared for "did you mean", because
-	// comparing costs the product of their lengths.
-	maxWord = 128
-
 	// maxQuoted is how much of a wrong value a message repeats.
 	maxQuoted = 60
-
-	// maxEdits is how many mistakes "did you mean" forgives in a long word.
-	maxEdits = 4
 )

@@ -3,6 +3,8 @@ package definitions
 import (
 	"slices"
 	"strings"
+
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // worker is who does the work of a task, and the request that an executor gets.
@@ -111,7 +113,7 @@ func (c *compiler) agent(d *draft, ref *node) (agent *node, id string) {
 		return nil, id
 	}
 	hint := "define it under `agents:`"
-	if near := nearest(id, c.known("agents")); near != "" {
+	if near := workflow.Nearest(id, c.known("agents")); near != "" {
 		hint += ", or did you mean " + quoted(near) + "?"
 	}
 	c.findings.warnf(ref.place, "undefined-agent", hint,
@@ -195,7 +197,7 @@ func (c *compiler) namedModel(ref *node) *node {
 		return mapNode(ref.place, "provider", textNode(ref.place, provider), "model", textNode(ref.place, model))
 	}
 	hint := "write it as provider:model, or define it under `models:`"
-	if near := nearest(ref.str(), c.known("models")); near != "" {
+	if near := workflow.Nearest(ref.str(), c.known("models")); near != "" {
 		hint = "did you mean " + quoted(near) + "? Otherwise " + hint
 	}
 	c.findings.failf(ref.place, "unknown-model", hint, "no model has the id %s", quoted(ref.str()))

@@ -523,7 +523,7 @@ func (m *members) scopes() ([]Scope, error) {
 func (m *members) unknown(known []string) error {
 	name := string(m.name)
 	hint := "the known fields are " + strings.Join(known, ", ")
-	if near := nearest(name, known); near != "" {
+	if near := workflow.Nearest(name, known); near != "" {
 		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
 	}
 	return &workflow.Refusal{
@@ -539,42 +539,6 @@ func truncate(name string) string {
 		return name
 	}
 	return strings.ToValidUTF8(name[:most], "") + "..."
-}
-
-// nearest is the known word that is at most two edits away, or "".
-func nearest(word string, known []string) string {
-	const maxEdits, maxLength = 2, 64
-	if len(word) > maxLength {
-		return ""
-	}
-	best, edits := "", maxEdits+1
-	for _, k := range known {
-		if e := distance(word, k); e < edits {
-			best, edits = k, e
-		}
-	}
-	return best
-}
-
-// distance is the number of edits (Levenshtein) between two short words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // ParseScopes checks names of scopes; duplicates are dropped.

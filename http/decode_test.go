@@ -100,15 +100,6 @@ func TestDurations(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"payload", "signal_name", "signal_id"}
-	for word, want := range map[string]string{"paylod": "payload", "playload": "payload", "signal_nam": "signal_name", "singal_id": "signal_id", "data": "", "": ""} {
-		if got := nearest(word, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 func TestMintedIDsAreOrderedAndUnique(t *testing.T) {
 	seen, last := make(map[string]bool), ""
 	for i := range 10_000 {

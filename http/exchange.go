@@ -186,7 +186,7 @@ func unknownParameter(name string, known []string) error {
 	if len(known) > 0 {
 		hint = "the known parameters are " + strings.Join(known, ", ")
 	}
-	if near := nearest(name, known); near != "" {
+	if near := workflow.Nearest(name, known); near != "" {
 		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
 	}
 	return refuse(workflow.CodeInvalid, fmt.Sprintf("the query has an unknown parameter %q", truncate(name)), hint)

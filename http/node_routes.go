@@ -33,7 +33,7 @@ func (x *exchange) getWorkflow() error {
 		ids = append(ids, w.ID)
 	}
 	hint := "GET /api/v0/workflows lists those that the node has loaded"
-	if near := nearest(id, ids); near != "" {
+	if near := workflow.Nearest(id, ids); near != "" {
 		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
 	}
 	return refuse(workflow.CodeNoWorkflow, fmt.Sprintf("there is no workflow %q", truncate(id)), hint)

@@ -95,7 +95,7 @@ func (x *exchange) openStream() (*streaming, error) {
 
 func unknownEventType(name string) error {
 	hint := "the types are " + strings.Join(recordTypes, ", ")
-	if near := nearest(name, recordTypes); near != "" {
+	if near := workflow.Nearest(name, recordTypes); near != "" {
 		hint = fmt.Sprintf("did you mean %q? %s", near, hint)
 	}
 	return refuse(workflow.CodeInvalid, fmt.Sprintf("unknown event type %q", truncate(name)), hint)

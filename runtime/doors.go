@@ -84,7 +84,7 @@ func (n *Node) noWorkflow(id string) *workflow.Refusal {
 	for _, w := range n.catalog.All() {
 		ids = append(ids, w.ID)
 	}
-	if near, ok := workflow.Nearest(id, ids); ok {
+	if near := workflow.Nearest(id, ids); near != "" {
 		r.Hint = fmt.Sprintf("did you mean %q? %s", near, r.Hint)
 		r.Details["did_you_mean"] = near
 	}

@@ -32,7 +32,7 @@ func neverAwaited(def *Definition, name string) *Refusal {
 		Message: fmt.Sprintf("workflow %s has no wait for a signal named %q", def.ID, name),
 		Details: map[string]any{"signal_name": name, "awaited": def.Awaits},
 	}
-	if near, ok := Nearest(name, def.Awaits); ok {
+	if near := Nearest(name, def.Awaits); near != "" {
 		r.Details["did_you_mean"] = near
 		r.Hint = fmt.Sprintf("did you mean %q? Send it with ?force=true to keep it all the same", near)
 		return r
@@ -88,43 +88,4 @@ func full(s *State, sig Signal) *Refusal {
 		Hint:       fmt.Sprintf("send it again when a wait has taken some; the bounds are %d signals and %d bytes", MaxBuffered, MaxBufferedBytes),
 		RetryAfter: bufferRetryAfter,
 	}
-}
-
-// Nearest finds the candidate that a person most likely meant: the least edit
-// distance (Levenshtein 1966, adjacent transposition counted as one), at most a
-// third of the length.
-func Nearest(name string, candidates []string) (string, bool) {
-	best, bestDistance := "", len(name)/3+1
-	for _, c := range candidates {
-		if d := distance(name, c, bestDistance); d < bestDistance || d == bestDistance && best == "" && d <= len(name)/3 {
-			best, bestDistance = c, d
-		}
-	}
-	return best, best != ""
-}
-
-// distance is the optimal string alignment distance, or more than bound when it is.
-func distance(a, b string, bound int) int {
-	if len(a)-len(b) > bound || len(b)-len(a) > bound || len(a) > MaxNameBytes || len(b) > MaxNameBytes {
-		return bound + 1
-	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := 1
-			if a[i-1] == b[j-1] {
-				change = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }

@@ -42,6 +42,9 @@ const (
 	// DefaultTaskTimeout bounds one attempt of a basic task that names none.
 	DefaultTaskTimeout = 5 * time.Minute
 
+	// MaxEdits is how many mistakes "did you mean" forgives in a long name.
+	MaxEdits = 4
+
 	// bufferRetryAfter is how long the sender to a full buffer is asked to hold.
 	bufferRetryAfter = 5 * time.Second
 

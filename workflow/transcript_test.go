@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/datadriven"
 
@@ -87,11 +86,14 @@ func (p *play) input(d *datadriven.TestData) workflow.Input {
 		d.MaybeScanArgs(p.t, key, &s)
 		return s
 	}
-	offset, err := workflow.ParseDuration(strings.ReplaceAll(arg("at"), "", ""))
-	if err != nil && arg("at") != "" {
-		p.t.Fatalf("%s: %v", d.Pos, err)
+	stamp := workflow.Stamp{At: epoch}
+	if at := arg("at"); at != "" {
+		offset, err := workflow.ParseDuration(at)
+		if err != nil {
+			p.t.Fatalf("%s: %v", d.Pos, err)
+		}
+		stamp.At = epoch.Add(offset)
 	}
-	stamp := workflow.Stamp{At: epoch.Add(offset)}
 	var body workflow.Value
 	if d.Input != "" {
 		body = workflow.ValueOf(json.RawMessage(d.Input))
@@ -109,7 +111,10 @@ func (p *play) input(d *datadriven.TestData) workflow.Input {
 	case "signal", "event":
 		sig := workflow.Signal{ID: arg("id"), Name: arg("name"), Payload: body, ReceivedAt: stamp.At, Source: "api"}
 		if ttl := arg("ttl"); ttl != "" {
-			hold, _ := time.ParseDuration(ttl)
+			hold, err := workflow.ParseDuration(ttl)
+			if err != nil {
+				p.t.Fatalf("%s: %v", d.Pos, err)
+			}
 			sig.ExpiresAt = stamp.At.Add(hold)
 		}
 		return workflow.Signalled{Stamp: stamp, Signal: sig, OnlyIfMatched: d.Cmd == "event"}

@@ -144,7 +144,7 @@ func TestNearest(t *testing.T) {
 	for name, want := range map[string]string{
 		"aproval-decision": "approval-decision", "payment_status": "payment-status", "og": "", "weather": "", "paymetn-status": "payment-status",
 	} {
-		if got, _ := workflow.Nearest(name, names); got != want {
+		if got := workflow.Nearest(name, names); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/ext"
 	"cel.dev/cel-go/interpreter"
+
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // conditionRoots are the variables of conditions. All are dyn: what they hold
@@ -247,8 +249,8 @@ func celHint(source string, at *PositionError) string {
 		switch {
 		case hyphenated.MatchString(source):
 			return `write ids with underscores, as in tasks.wait_for_decision, or tasks["wait-for-decision"]`
-		case nearest(name, conditionRoots) != "":
-			return fmt.Sprintf("did you mean %s?", nearest(name, conditionRoots))
+		case workflow.Nearest(name, conditionRoots) != "":
+			return fmt.Sprintf("did you mean %s?", workflow.Nearest(name, conditionRoots))
 		case slices.Contains([]string{"and", "or", "not"}, strings.ToLower(name)):
 			return "write && for and, || for or, ! for not"
 		}

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"text/template/parse"
+
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // command compiles one stage of a pipeline. piped is the value of the stage
@@ -228,7 +230,7 @@ func (c *compiler) unknownFunction(at place, name string) {
 		}
 	}
 	hint := ""
-	if near := nearest(name, functionNames); near != "" {
+	if near := workflow.Nearest(name, functionNames); near != "" {
 		hint = fmt.Sprintf("did you mean %s?", near)
 	} else if slices.Contains(Roots(), name) {
 		hint = fmt.Sprintf("did you mean .%s, with a dot?", name)

@@ -107,7 +107,4 @@ const (
 
 	// maxMistakes are reported for one tree of templates at once.
 	maxMistakes = 64
-
-	// maxNearestBytes of a name that is compared with others to suggest one.
-	maxNearestBytes = 64
 )

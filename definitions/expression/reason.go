@@ -11,6 +11,8 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
 	"cel.dev/cel-go/parser"
+
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // explanation says why a condition is false: it evaluates all of it once more,
@@ -172,7 +174,7 @@ func (e *explanation) missingPath(root string, names []string, v ref.Val) {
 		e.say("%s: no such key, %s is %s", end, strings.TrimPrefix(gone.name(gone.at), "."), kind)
 		return
 	}
-	if near := nearest(gone.path[gone.at], e.run.namesOf(gone.holder)); near != "" {
+	if near := workflow.Nearest(gone.path[gone.at], e.run.namesOf(gone.holder)); near != "" {
 		e.say("%s: no such key (there is %q)", end, near)
 		return
 	}

@@ -273,7 +273,7 @@ func (r *run) missing(a *absent) error {
 	hint := `use "| default ..." where it may be missing`
 	switch kind := r.kindOfFound(a.holder); kind {
 	case "object":
-		if near := nearest(key, r.namesOf(a.holder)); near != "" {
+		if near := workflow.Nearest(key, r.namesOf(a.holder)); near != "" {
 			hint = fmt.Sprintf("did you mean %s.%s?", a.name(a.at), near)
 		} else if v, ok := a.holder.value.(view); ok && v.part == partTasks {
 			hint = fmt.Sprintf("task %q has not run at this point; %s", key, hint)

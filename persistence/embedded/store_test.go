@@ -147,6 +147,9 @@ func TestFullQueue(t *testing.T) {
 
 // TestAllocations: what one commit allocates, all of it, on the way to the disk.
 func TestAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the race detector, which the short run is for, allocates too")
+	}
 	s, err := Open("data", Options{FS: vfs.NewMem(), SegmentBytes: segmentBytes})
 	if err != nil {
 		t.Fatal(err)
