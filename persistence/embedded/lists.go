@@ -80,7 +80,7 @@ func source(r reader, q workflow.Query, from *place) (*merge, error) {
 
 // listed reads an execution that an index lists.
 func listed(r reader, at place) (*workflow.State, error) {
-	snapshot, err := load(r, at.exec)
+	snapshot, err := load(r, at.exec, nil)
 	var corrupt *persistence.Corrupt
 	switch {
 	case errors.As(err, &corrupt):

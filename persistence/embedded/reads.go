@@ -21,11 +21,11 @@ func (s *Store) Load(ctx context.Context, execID string) (*persistence.Snapshot,
 	defer s.leave()
 	room := rowRooms.Get().(*[]byte)
 	defer rowRooms.Put(room)
-	row, st, known := s.recent.get((*room)[:0], execID)
+	row, st, asked, known := s.recent.get((*room)[:0], execID)
 	*room = row
 	switch {
 	case !known:
-		return load(s.db, execID)
+		return load(s.db, execID, func(st stamp, row []byte) { s.recent.remember(asked, execID, st, row) })
 	case st == stamp{}:
 		return nil, fmt.Errorf("execution %q: %w", execID, persistence.ErrNotFound)
 	}
@@ -43,7 +43,8 @@ func (s *Store) begin(ctx context.Context) error {
 	return s.enter()
 }
 
-func load(r reader, execID string) (*persistence.Snapshot, error) {
+// load reads an execution from the sorted rows; found, if any, is shown its row.
+func load(r reader, execID string, found func(stamp, []byte)) (*persistence.Snapshot, error) {
 	row, closer, err := r.Get(stateKey(nil, execID))
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
@@ -54,6 +55,9 @@ func load(r reader, execID string) (*persistence.Snapshot, error) {
 		return nil, unavailable("read execution", execID, err)
 	}
 	snapshot, err := persistence.DecodeSnapshot(execID, row)
+	if err == nil && found != nil {
+		found(snapshot.Stamp, row)
+	}
 	if closing := closer.Close(); err == nil && closing != nil {
 		return nil, unavailable("read execution", execID, closing)
 	}

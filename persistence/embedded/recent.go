@@ -8,14 +8,15 @@ import (
 
 // recent remembers the state rows that were written last, so that an execution
 // which has just been written is loaded and checked without a look at the sorted
-// rows. Only the writer puts, when a row becomes visible, so what is found here
-// is exactly what is stored; a zero stamp says that the execution is gone. It
+// rows. The writer puts a row when it becomes visible, so what is found here is
+// exactly what is stored; a zero stamp says that the execution is gone. It
 // holds bytes in two halves without pointers, which the garbage collector need
 // not walk: when the younger is full the older is dropped.
 type recent struct {
 	mu         sync.RWMutex
 	seed       maphash.Seed
 	young, old half
+	forgotten  uint64 // times that something was dropped
 }
 
 type half struct {
@@ -31,8 +32,8 @@ func newRecent() recent {
 }
 
 // get returns a copy of the row behind dst. found is false when the sorted rows
-// must be asked.
-func (c *recent) get(dst []byte, exec string) (row []byte, st stamp, found bool) {
+// must be asked; asked then says when that was, for remember.
+func (c *recent) get(dst []byte, exec string) (row []byte, st stamp, asked uint64, found bool) {
 	hash := maphash.String(c.seed, exec)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -40,7 +41,7 @@ func (c *recent) get(dst []byte, exec string) (row []byte, st stamp, found bool)
 	arena := c.young.arena
 	if !in {
 		if at, in = c.old.index[hash]; !in {
-			return dst, stamp{}, false
+			return dst, stamp{}, c.forgotten, false
 		}
 		arena = c.old.arena
 	}
@@ -49,29 +50,48 @@ func (c *recent) get(dst []byte, exec string) (row []byte, st stamp, found bool)
 	if string(id) != exec {
 		// Another id of the same hash came later. The older half may hold a row
 		// of this one, but not necessarily its last.
-		return dst, stamp{}, false
+		return dst, stamp{}, c.forgotten, false
 	}
 	st = stamp{
 		Version: binary.BigEndian.Uint64(entry[6:]), Epoch: binary.BigEndian.Uint64(entry[14:]), Commit: binary.BigEndian.Uint64(entry[22:]),
 	}
-	return append(dst, entry[entryHeader+len(id):][:binary.BigEndian.Uint32(entry)]...), st, true
+	return append(dst, entry[entryHeader+len(id):][:binary.BigEndian.Uint32(entry)]...), st, 0, true
 }
 
 // put remembers a row that has just become visible.
 func (c *recent) put(exec string, st stamp, row []byte) {
-	hash := maphash.String(c.seed, exec)
-	need := entryHeader + len(exec) + len(row)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.insert(maphash.String(c.seed, exec), exec, st, row)
+}
+
+// remember takes a row that a reader found in the sorted rows after it had asked
+// here in vain. It may be old by now: if the execution was written since, its
+// row is here, unless something was dropped since; then nothing is taken.
+func (c *recent) remember(asked uint64, exec string, st stamp, row []byte) {
+	hash := maphash.String(c.seed, exec)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, young := c.young.index[hash]
+	_, old := c.old.index[hash]
+	if !young && !old && c.forgotten == asked {
+		c.insert(hash, exec, st, row)
+	}
+}
+
+func (c *recent) insert(hash uint64, exec string, st stamp, row []byte) {
+	need := entryHeader + len(exec) + len(row)
 	if need > recentBytes/8 {
 		delete(c.young.index, hash)
 		delete(c.old.index, hash)
+		c.forgotten++
 		return
 	}
 	if len(c.young.arena)+need > recentBytes {
 		c.young, c.old = c.old, c.young
 		clear(c.young.index)
 		c.young.arena = c.young.arena[:0]
+		c.forgotten++
 	}
 	h := &c.young
 	if room := cap(h.arena); len(h.arena)+need > room {

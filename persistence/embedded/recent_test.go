@@ -22,7 +22,7 @@ func TestRecentIsExact(t *testing.T) {
 			st, size = stamp{}, 0 // swept
 		case 1:
 			c.put(exec, st, make([]byte, recentBytes)) // larger than is remembered
-			if _, _, found := c.get(nil, exec); found {
+			if _, _, _, found := c.get(nil, exec); found {
 				t.Fatalf("%s is remembered in a version before %d", exec, st.Version)
 			}
 			delete(last, exec)
@@ -30,13 +30,13 @@ func TestRecentIsExact(t *testing.T) {
 		}
 		c.put(exec, st, row[:size])
 		last[exec] = st
-		if got, was, found := c.get(nil, exec); !found || was != st || !bytes.Equal(got, row[:size]) {
+		if got, was, _, found := c.get(nil, exec); !found || was != st || !bytes.Equal(got, row[:size]) {
 			t.Fatalf("%s is %+v, put was %+v", exec, was, st)
 		}
 	}
 	known := 0
 	for exec, st := range last {
-		if _, was, found := c.get(nil, exec); found {
+		if _, was, _, found := c.get(nil, exec); found {
 			known++
 			if was != st {
 				t.Fatalf("%s is %+v, last put was %+v", exec, was, st)
@@ -45,5 +45,32 @@ func TestRecentIsExact(t *testing.T) {
 	}
 	if known == 0 || known == len(last) {
 		t.Fatalf("%d of %d are remembered: the test did not reach the bound", known, len(last))
+	}
+}
+
+// TestRecentTakesNothingOld: a reader that is slower than the writer brings an
+// old row, which is not taken.
+func TestRecentTakesNothingOld(t *testing.T) {
+	c := newRecent()
+	filler := make([]byte, recentBytes/10)
+	_, _, asked, _ := c.get(nil, "x")
+	c.remember(asked, "x", stamp{Version: 1}, []byte("one"))
+	if row, st, _, found := c.get(nil, "x"); !found || st.Version != 1 || string(row) != "one" {
+		t.Fatalf("a row that is not old: %q, %+v, %t", row, st, found)
+	}
+	_, _, asked, _ = c.get(nil, "y")
+	c.put("y", stamp{Version: 2}, []byte("two"))
+	c.remember(asked, "y", stamp{Version: 1}, []byte("one"))
+	if _, st, _, _ := c.get(nil, "y"); st.Version != 2 {
+		t.Fatalf("the older row was taken: %+v", st)
+	}
+	_, _, asked, _ = c.get(nil, "z")
+	c.put("z", stamp{Version: 2}, []byte("two"))
+	for i := range 40 {
+		c.put(fmt.Sprint("filler", i), stamp{Version: 1}, filler)
+	}
+	c.remember(asked, "z", stamp{Version: 1}, []byte("one"))
+	if _, st, _, found := c.get(nil, "z"); found {
+		t.Fatalf("it was written and dropped since, and an older row was taken: %+v", st)
 	}
 }

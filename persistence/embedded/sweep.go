@@ -72,7 +72,7 @@ func old(ctx context.Context, r reader, family byte, before workflow.Instant, ea
 
 // forgetExecution collects all rows of an execution; false when it must stay.
 func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec string) (forgotten, bool, error) {
-	snapshot, err := load(r, exec)
+	snapshot, err := load(r, exec, nil)
 	var corrupt *persistence.Corrupt
 	if errors.As(err, &corrupt) || errors.Is(err, persistence.ErrNotFound) {
 		return forgotten{}, false, nil

@@ -187,7 +187,7 @@ func (s *Store) stampNow(exec string) (stamp, error) {
 	if row, ok := g.states[exec]; ok {
 		return row.stamp, nil
 	}
-	row, st, known := s.recent.get(g.row[:0], exec)
+	row, st, _, known := s.recent.get(g.row[:0], exec)
 	g.row = row
 	if known {
 		return st, nil
