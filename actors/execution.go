@@ -130,8 +130,7 @@ func (e *execution) fold(batch []*Deliver) {
 	f := &fold{execution: e, began: time.Now(), life: e.life}
 	defer func() {
 		if cause := recover(); cause != nil {
-			e.quarantine(fmt.Sprintf("panic: %v", cause), string(debug.Stack()))
-			f.abandon(batch)
+			f.abandon(batch, e.quarantine(fmt.Sprintf("panic: %v", cause), string(debug.Stack())))
 		}
 	}()
 	if refusal := e.load(batch[0].Fresh); refusal != nil {
@@ -144,17 +143,20 @@ func (e *execution) fold(batch []*Deliver) {
 	f.was = e.state
 	for _, d := range batch {
 		if err := f.take(d); err != nil {
-			e.quarantine(err.Error(), "")
-			f.abandon(batch)
+			f.abandon(batch, e.quarantine(err.Error(), ""))
 			return
 		}
 	}
 	if f.changed() {
 		if err := workflow.Check(f.now); err != nil {
-			e.quarantine("an invariant is broken: "+err.Error(), "")
-			f.abandon(batch)
+			f.abandon(batch, e.quarantine("an invariant is broken: "+err.Error(), ""))
 			return
 		}
+	}
+	if f.unread != nil {
+		f.abandon(batch, unavailable(f.unread))
+		e.drop(f.unread)
+		return
 	}
 	f.commit()
 	if e.state == nil && !e.leaving {
@@ -212,7 +214,7 @@ func (e *execution) drop(cause error) {
 }
 
 // quarantine keeps a broken execution from doing more harm, with its cause visible.
-func (e *execution) quarantine(cause, stack string) {
+func (e *execution) quarantine(cause, stack string) *workflow.Refusal {
 	def := ""
 	if e.def != nil {
 		def = e.def.ID
@@ -222,6 +224,7 @@ func (e *execution) quarantine(cause, stack string) {
 	e.system.Observer.Quarantined(def)
 	e.drop(nil)
 	e.ctx.Send(e.ctx.Parent(), retiring{e.id})
+	return quarantined(e.id, cause)
 }
 
 // flight is one commit on its way to the disk, with those who wait for it.

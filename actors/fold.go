@@ -24,8 +24,9 @@ type fold struct {
 	effects []workflow.Effect
 	moved   []string // ids of the signals whose receipts changed
 	replies []func(error)
-	life    int  // of the execution's memory that it was made from
-	sent    bool // the commit is on its way: replies come from there
+	life    int   // of the execution's memory that it was made from
+	sent    bool  // the commit is on its way: replies come from there
+	unread  error // a receipt that must change could not be read
 }
 
 func (f *fold) changed() bool { return f.now != nil }
@@ -157,10 +158,15 @@ func (f *fold) receipt(sig workflow.Signal) (*workflow.Receipt, error) {
 	return r, err
 }
 
-// known finds the receipt of a signal that came in an earlier turn.
+// known finds the receipt of a signal that came in an earlier turn. One that
+// cannot be read stops the turn: otherwise it would say for ever what was true
+// before.
 func (f *fold) known(signalID string) *workflow.Receipt {
 	r, err := f.receipt(workflow.Signal{ID: signalID})
-	if err != nil || r == nil {
+	if err != nil {
+		f.unread = err
+	}
+	if r == nil {
 		return nil
 	}
 	again := *r
@@ -212,13 +218,12 @@ func (f *fold) reply(d *Deliver, r Reply) {
 }
 
 // abandon answers everybody of a turn that broke before its commit.
-func (f *fold) abandon(batch []*Deliver) {
+func (f *fold) abandon(batch []*Deliver, why *workflow.Refusal) {
 	if f.sent {
 		return
 	}
-	cause, _ := f.system.ill.cause(f.id)
 	for _, d := range batch {
-		d.answer(Reply{Err: quarantined(f.id, cause)})
+		d.answer(Reply{Err: why})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -203,6 +204,61 @@ func TestNothingIsAcknowledgedThatTheStoreDidNotTake(t *testing.T) {
 	stop()
 	if got := w.consumed("x"); got["s1"] != 1 || got["s2"] != 1 {
 		t.Fatalf("consumed %v", got)
+	}
+}
+
+// blind is a store whose receipts cannot be read for a while.
+type blind struct {
+	persistence.Store
+	closed atomic.Bool
+}
+
+func (b *blind) Receipt(ctx context.Context, signalID, execID string) (*workflow.Receipt, error) {
+	if b.closed.Load() {
+		return nil, persistence.ErrUnavailable
+	}
+	return b.Store.Receipt(ctx, signalID, execID)
+}
+
+// A kept signal is consumed by a turn that some other signal began. When its
+// receipt cannot be read then, the turn is not committed: the receipt would say
+// "buffered" for ever.
+func TestAReceiptThatCannotBeReadStopsTheTurn(t *testing.T) {
+	def := waiting("two", func(d *workflow.Definition) {
+		d.Awaits = append(d.Awaits, "later")
+		d.Tasks = append(d.Tasks, &workflow.Task{ID: "second", Kind: workflow.Wait, After: []string{"hold"}, Wait: &workflow.WaitSpec{Name: literal("later")}})
+	})
+	w := newWorld(t, def)
+	first, stop := w.start(w.store)
+	if err := w.begin(first, def, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := w.signal(first, "x", "kept", "later"); err != nil || r.Answer.Outcome != workflow.KeptForWait {
+		t.Fatalf("the early signal: %+v, %v", r.Answer, err)
+	}
+	stop()
+	store := &blind{Store: w.store}
+	s, stop := w.start(store)
+	defer stop()
+	minted := func() error {
+		at := stamp()
+		_, err := s.Ask(t.Context(), &actors.Deliver{ExecID: "x", Input: workflow.Signalled{Stamp: at,
+			Signal: workflow.Signal{ID: "m", ExecID: "x", Name: "go", ReceivedAt: at.At, Source: "api", Minted: true}}})
+		return err
+	}
+	store.closed.Store(true)
+	if err := minted(); code(err) != workflow.CodeStoreUnavailable {
+		t.Fatalf("the receipt of the kept signal cannot be read, and the sender was told %v", err)
+	}
+	if w.status("x") != workflow.Waiting || len(w.consumed("x")) != 0 {
+		t.Fatal("the turn was committed")
+	}
+	store.closed.Store(false)
+	if err := minted(); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := w.store.Receipt(t.Context(), "kept", "x"); err != nil || r.Fate != workflow.FateConsumed || w.status("x") != workflow.Success {
+		t.Fatalf("the kept signal is %+v, %v", r, err)
 	}
 }
 
