@@ -61,8 +61,15 @@ func newFakeNode(d defect, requests int) *fakeNode {
 	}
 }
 
-// wrong reports whether to do the defect now; it is done seldom.
-func (f *fakeNode) wrong(d defect) bool { return f.defect == d && f.dice.IntN(40) == 0 }
+// wrong reports whether to do the defect now; it is done seldom, but for those
+// that only a repeat can show, because repeats are seldom themselves.
+func (f *fakeNode) wrong(d defect) bool {
+	odds := 40
+	if d == unmarked || d == contradicts {
+		odds = 3
+	}
+	return f.defect == d && f.dice.IntN(odds) == 0
+}
 
 func (f *fakeNode) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
@@ -206,9 +213,20 @@ func (f *fakeNode) receipt(id string) (int, any) {
 	return http.StatusOK, map[string]any{"state": state}
 }
 
+// forgotten is the first execution that a client started: what an event started
+// is looked for by its event, and nobody asks for its history.
+func (f *fakeNode) forgotten() string {
+	for _, exec := range f.order {
+		if f.execs[exec].event == "" {
+			return exec
+		}
+	}
+	return ""
+}
+
 func (f *fakeNode) history(exec, after string) (int, any) {
 	e := f.execs[exec]
-	if e == nil || f.defect == amnesia && exec == f.order[0] {
+	if e == nil || f.defect == amnesia && exec == f.forgotten() {
 		return http.StatusNotFound, nil
 	}
 	var seq int
