@@ -23,6 +23,10 @@ type Changes struct {
 	Disarmed []workflow.Timer // timers to drop
 	Armed    []workflow.Timer // timers to write
 
+	Unkeyed, Keyed     string           // business keys to list the execution under no longer, and from now on; "" for none
+	Unlabeled, Labeled []workflow.Label // the same for labels
+	Released, Claimed  string           // unique keys of its workflow that it gives back, and that it must get; "" for none
+
 	Finished   workflow.Instant // the moment to add to the index of finished ones; zero for none
 	Unfinished workflow.Instant // the moment to drop from it; zero for none
 }
@@ -41,6 +45,10 @@ func (c *Changes) Derive(was, now *workflow.State) {
 	c.Waits = len(after.waits) - len(before.waits)
 	c.Disarmed = without(c.Disarmed[:0], before.alarms, after.alarms, sameTimer)
 	c.Armed = without(c.Armed[:0], after.alarms, before.alarms, sameTimer)
+	c.Unkeyed, c.Keyed = moved(before.key, after.key)
+	c.Released, c.Claimed = moved(before.claim, after.claim)
+	c.Unlabeled = without(c.Unlabeled[:0], before.labels, after.labels, equalLabel)
+	c.Labeled = without(c.Labeled[:0], after.labels, before.labels, equalLabel)
 	c.Finished, c.Unfinished = 0, 0
 	if before.finished != after.finished {
 		c.Finished, c.Unfinished = after.finished, before.finished
@@ -52,6 +60,9 @@ type indexed struct {
 	listing  Listing
 	waits    []workflow.OpenWait
 	alarms   []workflow.Timer
+	key      string
+	claim    string // its key while nobody else may have it
+	labels   []workflow.Label
 	finished workflow.Instant
 }
 
@@ -62,15 +73,28 @@ func (x *indexed) of(s *workflow.State) {
 	x.listing = Listing{WorkflowID: s.WorkflowID, Status: s.Status, CreatedAt: s.CreatedAt}
 	x.waits = s.Waits
 	x.alarms = s.Alarms()
+	x.key, x.labels = s.Key, s.Labels
 	if s.Status.Finished() {
 		x.finished = s.FinishedAt
+	} else if s.Unique {
+		x.claim = s.Key
 	}
+}
+
+// moved returns what a text was and what it becomes; nothing when it stays.
+func moved(was, now string) (string, string) {
+	if was == now {
+		return "", ""
+	}
+	return was, now
 }
 
 // sameWait reports whether two waits have the same row; equalWait whether the
 // row says the same.
 func sameWait(a, b *workflow.OpenWait) bool  { return a.ID == b.ID && a.Name == b.Name }
 func equalWait(a, b *workflow.OpenWait) bool { return *a == *b }
+
+func equalLabel(a, b *workflow.Label) bool { return *a == *b }
 
 func sameTimer(a, b *workflow.Timer) bool { return a.ID == b.ID && a.Due == b.Due }
 

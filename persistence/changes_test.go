@@ -26,6 +26,15 @@ func rowsOf(s *workflow.State) rows {
 	for _, a := range s.Alarms() {
 		r[fmt.Sprintf("timer %s %d", a.ID, a.Due)] = true
 	}
+	if s.Key != "" {
+		r["key "+s.Key] = true
+	}
+	if s.Unique && !s.Status.Finished() {
+		r["claim "+s.Key] = true
+	}
+	for _, l := range s.Labels {
+		r[fmt.Sprintf("label %v", l)] = true
+	}
 	if s.Status.Finished() {
 		r[fmt.Sprintf("finished %d", s.FinishedAt)] = true
 	}
@@ -73,6 +82,20 @@ func (r rows) apply(t *testing.T, c *Changes) {
 	for _, a := range c.Armed {
 		r[fmt.Sprintf("timer %s %d", a.ID, a.Due)] = true
 	}
+	for prefix, text := range map[string][2]string{"key ": {c.Unkeyed, c.Keyed}, "claim ": {c.Released, c.Claimed}} {
+		if text[0] != "" {
+			drop(prefix + text[0])
+		}
+		if text[1] != "" {
+			r[prefix+text[1]] = true
+		}
+	}
+	for _, l := range c.Unlabeled {
+		drop(fmt.Sprintf("label %v", l))
+	}
+	for _, l := range c.Labeled {
+		r[fmt.Sprintf("label %v", l)] = true
+	}
 	if c.Unfinished != 0 {
 		drop(fmt.Sprintf("finished %d", c.Unfinished))
 	}
@@ -86,6 +109,12 @@ func randomState(rng *rand.Rand) *workflow.State {
 		return nil
 	}
 	s := &workflow.State{ExecID: "e", WorkflowID: "w", CreatedAt: 7, Status: workflow.Statuses[rng.IntN(len(workflow.Statuses))]}
+	if s.Key = []string{"", "", "a", "b"}[rng.IntN(4)]; s.Key != "" {
+		s.Unique = rng.IntN(2) == 0
+	}
+	for i := range rng.IntN(3) {
+		s.Labels = append(s.Labels, workflow.Label{Name: fmt.Sprint(i), Value: fmt.Sprint(rng.IntN(2))})
+	}
 	if s.Status.Finished() {
 		s.FinishedAt = workflow.Instant(1 + rng.IntN(3))
 		return s

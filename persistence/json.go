@@ -32,6 +32,9 @@ func AppendState(dst []byte, s *workflow.State) []byte {
 	}
 	o.value(`"output":`, s.Output)
 	o.failure(s.Error)
+	o.someText(`"key":`, s.Key)
+	o.flag(`"unique":`, s.Unique)
+	list(&o, `"labels":`, s.Labels, appendLabel)
 	o.number(`"created":`, int64(s.CreatedAt))
 	o.number(`"updated":`, int64(s.UpdatedAt))
 	o.someNumber(`"finished":`, int64(s.FinishedAt))
@@ -43,6 +46,13 @@ func AppendState(dst []byte, s *workflow.State) []byte {
 	o.someText(`"last":`, s.Last)
 	o.someUnsigned(`"context":`, s.Context)
 	list(&o, `"recent":`, s.Recent, appendItem)
+	return append(o.dst, '}')
+}
+
+func appendLabel(dst []byte, l *workflow.Label) []byte {
+	o := object{dst: append(dst, '{')}
+	o.text(`"name":`, l.Name)
+	o.text(`"value":`, l.Value)
 	return append(o.dst, '}')
 }
 

@@ -29,7 +29,7 @@ type Commit struct {
 	Working  bool               // Now has work in progress that must be issued again after a crash
 
 	// Done is called exactly once, when the write is durable (nil) or certainly
-	// refused (ErrConflict), or when its fate is failure or unknown (ErrUnavailable
+	// refused (ErrConflict, *KeyTaken), or when its fate is failure or unknown (ErrUnavailable
 	// and others). It runs on the store's own goroutine, or on the caller's when
 	// the commit is refused at once, and must not block.
 	Done func(error)
@@ -53,6 +53,18 @@ func (c *Corrupt) Error() string {
 	return fmt.Sprintf("the stored bytes of execution %q are damaged: %s", c.ExecID, c.Cause)
 }
 
+// KeyTaken says that a commit was refused, whole, because another live execution
+// of the workflow has the unique key that it must get.
+type KeyTaken struct {
+	WorkflowID string
+	Key        string
+	Holder     string // id of that execution, as of the refusal
+}
+
+func (k *KeyTaken) Error() string {
+	return fmt.Sprintf("the key %q of workflow %q is taken by execution %q", k.Key, k.WorkflowID, k.Holder)
+}
+
 // Snapshot is a stored execution.
 type Snapshot struct {
 	State *workflow.State
@@ -71,6 +83,25 @@ type Due struct {
 // goroutines. Commits of one execution that are submitted in order are applied
 // in order, so an owner may submit version n+1 before n is durable; when n fails,
 // n+1 fails with ErrConflict.
+//
+// A unique key belongs to at most one live execution of a workflow. The commit
+// that brings an execution with State.Unique to life claims State.Key in the same
+// atomic write, or is refused with *KeyTaken; the commit that finishes it gives
+// the key back in the same write. Which commits do that follows from Changes.
+// Version and parent are checked first: a commit that is refused for both
+// reasons gets ErrConflict.
+//
+// A store in which the row of a key and the row of an execution cannot be written
+// together - in a Redis cluster they may lie in different slots - reaches the same in
+// steps. It takes the key first, if it is free (SET NX, the holder and the id of
+// its commit), then writes the commit, and drops the key again when that is
+// refused. After the commit that finishes the execution it drops the key, if the
+// execution still has it. A crash between the steps leaves a row whose holder
+// never came to life or has finished, so a row counts only while its holder
+// lives: who finds a row loads the holder and, when it is finished or is not
+// there, takes the key over by compare-and-set. Before that it must make sure
+// that a holder that is not there never comes: it leaves a mark under the holder's
+// id by which a first commit is refused with ErrConflict. Holder looks in the same way.
 type Store interface {
 	// Submit queues a commit and returns at once. After Close it calls Done with ErrClosed.
 	Submit(*Commit)
@@ -85,6 +116,10 @@ type Store interface {
 	Records(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error)
 	// Waits lists open waits.
 	Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error)
+
+	// Holder returns the id of the live execution that has a unique key of a
+	// workflow, or ErrNotFound.
+	Holder(ctx context.Context, workflowID, key string) (execID string, err error)
 
 	// Due returns up to limit timers due at or before until, earliest first,
 	// that are after the given one (nil: from the first).

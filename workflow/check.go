@@ -27,6 +27,8 @@ func checkIdentity(s *State) error {
 		return fmt.Errorf("status %q is no status of an execution", s.Status)
 	case s.Paused != (s.Status == Paused):
 		return fmt.Errorf("status %s and paused=%t contradict each other", s.Status, s.Paused)
+	case s.Unique && s.Key == "":
+		return fmt.Errorf("its key is unique and it has none")
 	case s.UpdatedAt < s.CreatedAt:
 		return fmt.Errorf("it was updated before it was created")
 	}

@@ -48,6 +48,15 @@ const (
 	// bufferRetryAfter is how long the sender to a full buffer is asked to hold.
 	bufferRetryAfter = 5 * time.Second
 
-	// MaxNameBytes of a signal's or event's name, an execution's or a signal's id.
+	// MaxLabels of one execution: each is a row of an index.
+	MaxLabels = 16
+
+	// MaxLabelNameBytes and MaxLabelValueBytes of one label: it is a word to
+	// filter by and not a place for data.
+	MaxLabelNameBytes  = 63
+	MaxLabelValueBytes = 128
+
+	// MaxNameBytes of a signal's or event's name, an execution's or a signal's
+	// id, a business key.
 	MaxNameBytes = 256
 )

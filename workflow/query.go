@@ -4,6 +4,8 @@ package workflow
 type Query struct {
 	WorkflowID string
 	Status     Status
+	Key        string  // business key; it needs the WorkflowID, too
+	Labels     []Label // it has all of them
 	WaitingFor string  // name of a signal that a wait of it is open for
 	Since      Instant // created at or after
 	Limit      int

@@ -22,6 +22,10 @@ type State struct {
 	Output  Value    `json:"output,omitempty"`
 	Error   *Failure `json:"error,omitempty"`
 
+	Key    string  `json:"key,omitempty"`    // business key: what it is about, in the words of whoever started it
+	Unique bool    `json:"unique,omitempty"` // no other live execution of its workflow may have its key
+	Labels []Label `json:"labels,omitempty"` // by name, which never change
+
 	CreatedAt  Instant `json:"created"`
 	UpdatedAt  Instant `json:"updated"`
 	FinishedAt Instant `json:"finished,omitempty"`

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -58,6 +59,7 @@ func life(exec string, version uint64) *workflow.State {
 	s.Timers[0].Due = s.CreatedAt + workflow.Instant(version)
 	s.Waits[0].Name = fmt.Sprintf("decision-%d", version%3)
 	s.Last = fmt.Sprintf("version %d", version)
+	s.Key, s.Unique = "of "+exec, version%4 != 0 // given back and claimed again now and then
 	return s
 }
 
@@ -111,7 +113,11 @@ func checkIndexes(t testing.TB, s *Store, versions map[string]uint64) {
 	t.Helper()
 	ctx := t.Context()
 	var waits, timers, working int
-	for _, v := range versions {
+	for exec, v := range versions {
+		holder, err := s.Holder(ctx, life(exec, 1).WorkflowID, "of "+exec)
+		if held := v%4 != 0; held != (holder == exec) || !held && !errors.Is(err, persistence.ErrNotFound) {
+			t.Fatalf("the key of execution %s at version %d is held by %q, %v", exec, v, holder, err)
+		}
 		if v > 0 {
 			waits, timers = waits+1, timers+1
 		}

@@ -66,6 +66,18 @@ const (
 	// famDocument: kind, id -> body.
 	famDocument = 'd'
 
+	// famKey: workflow, business key, past instant of creation, execution ->
+	// nothing. The executions of a key, newest first, finished ones too.
+	famKey = 'b'
+
+	// famLabel: label's name, its value, past instant of creation, execution ->
+	// nothing. The same for the executions with a label.
+	famLabel = 'l'
+
+	// famUnique: workflow, business key -> execution, while it lives and nobody
+	// else may have its key.
+	famUnique = 'u'
+
 	// famFinished: instant of the end, execution -> nothing: what Sweep forgets.
 	famFinished = 'f'
 )
@@ -128,6 +140,10 @@ func statusKey(key []byte, s workflow.Status, created workflow.Instant, exec str
 
 func workflowKey(key []byte, id string, s workflow.Status, created workflow.Instant, exec string) []byte {
 	return appendID(appendPast(key2(key, famWorkflow, id, string(s)), created), exec)
+}
+
+func listKey(key []byte, family byte, a, b string, created workflow.Instant, exec string) []byte {
+	return appendID(appendPast(key2(key, family, a, b), created), exec)
 }
 
 func waitKey(key []byte, name string, created workflow.Instant, exec, wait string) []byte {

@@ -20,6 +20,9 @@ func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page
 	if err != nil {
 		return page, err
 	}
+	if q.Key != "" && q.WorkflowID == "" {
+		return page, keyAlone(q.Key)
+	}
 	if err := s.begin(ctx); err != nil {
 		return page, err
 	}
@@ -57,11 +60,17 @@ func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page
 	return page, rows.close(errors.Join(err, src.close()))
 }
 
-// source chooses the index that a query is answered from: who waits for a name,
-// or the listing of one workflow or of all, of one status or of all merged.
+// source chooses the index that a query is answered from, the narrowest first:
+// who has a key, who waits for a name, who has a label, or the listing of one workflow or of all, of one status or of all merged.
 func source(r reader, q workflow.Query, from *place) (*merge, error) {
+	if q.Key != "" {
+		return merged(r, q, from, [][]byte{key2(nil, famKey, q.WorkflowID, q.Key)}, listOrder)
+	}
 	if q.WaitingFor != "" {
 		return merged(r, q, from, [][]byte{key1(nil, famWait, q.WaitingFor)}, waitOrder)
+	}
+	if len(q.Labels) > 0 {
+		return merged(r, q, from, [][]byte{key2(nil, famLabel, q.Labels[0].Name, q.Labels[0].Value)}, listOrder)
 	}
 	statuses := workflow.Statuses
 	if q.Status != "" {
@@ -100,8 +109,7 @@ func selected(state *workflow.State, q workflow.Query) bool {
 	if state.Error != nil && state.Error.Code == persistence.CodeCorrupt {
 		return true
 	}
-	return (q.WorkflowID == "" || state.WorkflowID == q.WorkflowID) &&
-		(q.Status == "" || state.Status == q.Status)
+	return q.Selects(state)
 }
 
 // place is where an execution stands in a listing.
@@ -145,6 +153,15 @@ func badCursor(cursor string) error {
 	}
 }
 
+// keyAlone refuses to look for a key in all workflows.
+func keyAlone(key string) error {
+	return &workflow.Refusal{
+		Code:    workflow.CodeInvalid,
+		Message: fmt.Sprintf("the key %q is looked for without a workflow", key),
+		Hint:    "name the workflow, too: each has keys of its own",
+	}
+}
+
 // order is how the keys of an index name places.
 type order struct {
 	place   func(rest []byte) (place, error)
@@ -152,7 +169,7 @@ type order struct {
 	reverse bool // the last key is the newest
 }
 
-// listOrder is that of famStatus and famWorkflow. The place of the cursor comes
+// listOrder is that of famStatus, famWorkflow, famKey and famLabel. The place of the cursor comes
 // back as the first one when it is still there, and merge skips it.
 var listOrder = order{
 	place: func(rest []byte) (place, error) {

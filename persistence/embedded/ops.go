@@ -93,6 +93,25 @@ func (o *ops) changes(exec string, c *persistence.Changes) {
 	for i := range c.Armed {
 		o.set(timerKey(o.key[:0], c.Armed[i].Due, exec, c.Armed[i].ID), nil)
 	}
+	if c.Unkeyed != "" {
+		o.delete(listKey(o.key[:0], famKey, c.Was.WorkflowID, c.Unkeyed, c.Was.CreatedAt, exec))
+	}
+	if c.Keyed != "" {
+		o.set(listKey(o.key[:0], famKey, c.Now.WorkflowID, c.Keyed, c.Now.CreatedAt, exec), nil)
+	}
+	for _, l := range c.Unlabeled {
+		o.delete(listKey(o.key[:0], famLabel, l.Name, l.Value, c.Was.CreatedAt, exec))
+	}
+	for _, l := range c.Labeled {
+		o.set(listKey(o.key[:0], famLabel, l.Name, l.Value, c.Now.CreatedAt, exec), nil)
+	}
+	if c.Released != "" {
+		o.delete(key2(o.key[:0], famUnique, c.Was.WorkflowID, c.Released))
+	}
+	if c.Claimed != "" {
+		o.val = append(o.val[:0], exec...)
+		o.set(key2(o.key[:0], famUnique, c.Now.WorkflowID, c.Claimed), o.val)
+	}
 	if c.Unfinished != 0 {
 		o.delete(finishedKey(o.key[:0], c.Unfinished, exec))
 	}

@@ -121,6 +121,22 @@ func folded(first workflow.Record) workflow.Record {
 	}
 }
 
+// Holder returns the live execution that has a unique key, or persistence.ErrNotFound.
+func (s *Store) Holder(ctx context.Context, workflowID, key string) (string, error) {
+	if err := s.begin(ctx); err != nil {
+		return "", err
+	}
+	defer s.leave()
+	row, found, err := get(s.db, key2(nil, famUnique, workflowID, key), nil)
+	if err != nil {
+		return "", unavailable("read the holder of key", key, err)
+	}
+	if !found {
+		return "", fmt.Errorf("key %q of workflow %q: %w", key, workflowID, persistence.ErrNotFound)
+	}
+	return string(row), nil
+}
+
 // Receipt returns the receipt of one signal to one execution, or persistence.ErrNotFound.
 func (s *Store) Receipt(ctx context.Context, signalID, execID string) (*workflow.Receipt, error) {
 	if err := s.begin(ctx); err != nil {

@@ -78,6 +78,8 @@ func checkCommit(c *persistence.Commit) error {
 		return fmt.Errorf("the commit of execution %q has no state of it", c.ExecID)
 	case c.ExecID == "" || len(c.ExecID) > workflow.MaxNameBytes:
 		return fmt.Errorf("an execution's id has 1 to %d bytes and not %d", workflow.MaxNameBytes, len(c.ExecID))
+	case len(c.Now.Key) > workflow.MaxNameBytes:
+		return fmt.Errorf("the key of execution %q has %d bytes, at most %d are possible", c.ExecID, len(c.Now.Key), workflow.MaxNameBytes)
 	case c.Now.Version <= c.Expect:
 		return fmt.Errorf("the commit of execution %q goes from version %d to %d, which is no later one", c.ExecID, c.Expect, c.Now.Version)
 	case (c.Was == nil) != (c.Expect == 0) || c.Was != nil && c.Was.Version != c.Expect:

@@ -21,6 +21,7 @@ type group struct {
 	grew   int64                             // open waits more than before
 	due    workflow.Instant                  // the earliest timer armed, zero for none
 	states map[string]stateRow               // of executions that the group writes; zero for one it forgets
+	claims map[string]string                 // holders of unique keys that the group gives or, "", takes away; by the row's key
 	events map[string]*workflow.EventReceipt // that the group writes; nil for one it forgets
 	ops    ops                               // room for operations that the writer makes
 	row    []byte                            // room for a row that is read
@@ -33,7 +34,7 @@ type stateRow struct {
 }
 
 func newGroup() group {
-	return group{states: map[string]stateRow{}, events: map[string]*workflow.EventReceipt{}}
+	return group{states: map[string]stateRow{}, claims: map[string]string{}, events: map[string]*workflow.EventReceipt{}}
 }
 
 func (g *group) reset() {
@@ -43,6 +44,7 @@ func (g *group) reset() {
 	g.frame = append(g.frame[:0], make([]byte, frameHeader+batchHeader)...)
 	g.count, g.writes, g.grew, g.due = 0, 0, 0, 0
 	clear(g.states)
+	clear(g.claims)
 	clear(g.events)
 	g.ops.reset()
 }
@@ -154,6 +156,9 @@ func (s *Store) judgeCommit(w *write) error {
 		return fmt.Errorf("execution %q is at version %d by commit %x of epoch %d, the commit expects version %d by commit %x and is of epoch %d: %w",
 			w.exec, now.Version, now.Commit, now.Epoch, w.expect, w.parent, w.stamp.Epoch, persistence.ErrConflict)
 	}
+	if err := s.judgeClaim(w); err != nil {
+		return err
+	}
 	g.ops.reset()
 	fresh := make([]*workflow.EventReceipt, 0, len(w.events))
 	for i := range w.events {
@@ -174,11 +179,39 @@ func (s *Store) judgeCommit(w *write) error {
 	g.add(&g.ops)
 	g.writes++
 	g.states[w.exec] = stateRow{w.stamp, w.buf[w.row[0]:w.row[1]]}
+	if c := &w.changes; c.Released != "" {
+		g.claims[string(key2(nil, famUnique, c.Was.WorkflowID, c.Released))] = ""
+	}
+	if c := &w.changes; c.Claimed != "" {
+		g.claims[string(key2(nil, famUnique, c.Now.WorkflowID, c.Claimed))] = w.exec
+	}
 	g.grew += int64(w.waits)
 	if w.earliest != 0 && (g.due == 0 || w.earliest < g.due) {
 		g.due = w.earliest
 	}
 	return nil
+}
+
+// judgeClaim refuses a commit whose unique key another execution has, as of the
+// group so far.
+func (s *Store) judgeClaim(w *write) error {
+	c := &w.changes
+	if c.Claimed == "" {
+		return nil
+	}
+	key := key2(nil, famUnique, c.Now.WorkflowID, c.Claimed)
+	holder, decided := s.group.claims[string(key)]
+	if !decided {
+		row, _, err := get(s.db, key, nil)
+		if err != nil {
+			return unavailable("read the holder of key", c.Claimed, err)
+		}
+		holder = string(row)
+	}
+	if holder == "" || holder == w.exec {
+		return nil
+	}
+	return &persistence.KeyTaken{WorkflowID: c.Now.WorkflowID, Key: c.Claimed, Holder: holder}
 }
 
 // stampNow is the stamp of an execution as of the group so far.

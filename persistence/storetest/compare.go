@@ -3,6 +3,7 @@ package storetest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 
@@ -67,6 +68,12 @@ func (m *model) compareLists(rt *rapid.T) {
 	if rapid.Bool().Draw(rt, "by wait") {
 		q.WaitingFor = someNames.Draw(rt, "name")
 	}
+	if rapid.Bool().Draw(rt, "by key") {
+		q.WorkflowID, q.Key = "orders", someKeys.Draw(rt, "key")
+	}
+	for _, value := range rapid.SliceOfN(someIDs, 0, 1).Draw(rt, "by label") {
+		q.Labels = []workflow.Label{{Name: "l", Value: value}}
+	}
 	q.Since = begin + workflow.Instant(moments.Draw(rt, "since"))
 	var want []*workflow.State
 	for _, e := range m.execs {
@@ -87,8 +94,18 @@ func (m *model) compareLists(rt *rapid.T) {
 		q.Cursor = page.Next
 	}
 	same(rt, "executions", got, want)
+	m.compareHolders(ctx, rt)
 	m.compareWaits(ctx, rt)
 	m.compareTimers(ctx, rt)
+}
+
+func (m *model) compareHolders(ctx context.Context, rt *rapid.T) {
+	for _, key := range []string{"k", "k\x00", "key"} {
+		got, err := m.store.Holder(ctx, "orders", key)
+		if want := m.holder(key); got != want || want == "" && !errors.Is(err, persistence.ErrNotFound) {
+			rt.Fatalf("holder of %q is %q, %v, want %q", key, got, err, want)
+		}
+	}
 }
 
 func (m *model) compareWaits(ctx context.Context, rt *rapid.T) {

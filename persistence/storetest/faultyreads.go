@@ -23,6 +23,14 @@ func (f *Faulty) Executions(ctx context.Context, q workflow.Query) (workflow.Pag
 	return f.Store.Executions(ctx, q)
 }
 
+// Holder may fail.
+func (f *Faulty) Holder(ctx context.Context, workflowID, key string) (string, error) {
+	if err := f.read(); err != nil {
+		return "", err
+	}
+	return f.Store.Holder(ctx, workflowID, key)
+}
+
 // Records may fail.
 func (f *Faulty) Records(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error) {
 	if err := f.read(); err != nil {

@@ -82,13 +82,20 @@ var (
 	someNames  = rapid.SampledFrom([]string{"approve", "approve2", "pay"})
 	someIDs    = rapid.SampledFrom([]string{"x", "x\x00y", "z"})
 	someStatus = rapid.SampledFrom([]workflow.Status{workflow.Running, workflow.Waiting, workflow.Paused, workflow.Success, workflow.Failed})
+	someKeys   = rapid.SampledFrom([]string{"", "k", "k\x00", "key"})
 	moments    = rapid.Int64Range(0, 20)
 )
 
 // state draws what follows a state, or a first one.
 func (m *model) state(rt *rapid.T, id string, was *workflow.State) *workflow.State {
 	now := created(id, int(moments.Draw(rt, "created")))
-	if was != nil {
+	if was == nil {
+		now.Key = someKeys.Draw(rt, "key")
+		now.Unique = now.Key != "" && rapid.Bool().Draw(rt, "unique")
+		for _, value := range rapid.SliceOfN(someIDs, 0, 1).Draw(rt, "labels") {
+			now.Labels = []workflow.Label{{Name: "l", Value: value}}
+		}
+	} else {
 		copied := *was
 		now = &copied
 		now.Version += rapid.Uint64Range(1, 3).Draw(rt, "versions")
@@ -134,7 +141,16 @@ func (m *model) commit(rt *rapid.T) {
 	for _, ev := range rapid.SliceOfN(someIDs, 0, 2).Draw(rt, "events") {
 		c.Events = append(c.Events, eventOf(ev))
 	}
-	if err := wait(rt, submitTo(rt, m.store, c)); err != nil {
+	err := wait(rt, submitTo(rt, m.store, c))
+	claims := c.Now.Unique && !c.Now.Status.Finished() && (known.state == nil || known.state.Status.Finished())
+	if holder := m.holder(c.Now.Key); holder != "" && claims {
+		var taken *persistence.KeyTaken
+		if !errors.As(err, &taken) || taken.Holder != holder {
+			rt.Fatalf("commit with the key of %q: got error %v, want that it is taken", holder, err)
+		}
+		return
+	}
+	if err != nil {
 		rt.Fatalf("commit: %v", err)
 	}
 	known.state, known.epoch, known.working = c.Now, c.Epoch, c.Working
@@ -148,6 +164,16 @@ func (m *model) commit(rt *rapid.T) {
 			m.events[ev.ID] = persistence.Accepted(ev)
 		}
 	}
+}
+
+// holder is the live execution that has a unique key, "" for none.
+func (m *model) holder(key string) string {
+	for id, e := range m.execs {
+		if e.state.Key == key && e.state.Unique && !e.state.Status.Finished() {
+			return id
+		}
+	}
+	return ""
 }
 
 // stale submits what must be refused.
