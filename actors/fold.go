@@ -258,7 +258,7 @@ func (f *fold) commit() {
 	f.system.Store.Submit(&persistence.Commit{
 		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.system.Store.Epoch(),
 		Was: f.was, Now: f.now, Records: f.records, Receipts: receipts, Events: events,
-		Working: len(workflow.Outstanding(f.def, f.now)) > 0,
+		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
 		Done: func(err error) {
 			f.landed(err)
 			landing.land(err)

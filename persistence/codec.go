@@ -20,20 +20,22 @@ import (
 // encoded: a release that encodes it otherwise adds a format and keeps the
 // decoders of all older ones, for ever.
 const (
-	formatJSON1 = 1 // the state as JSON, field names of workflow.State
+	formatJSON1   = 1 // the state as JSON, field names of workflow.State
+	formatBinary2 = formatBinary
 
 	sumAt      = 1
 	epochAt    = sumAt + 4
 	versionAt  = epochAt + 8
 	commitAt   = versionAt + 8
 	stateAt    = commitAt + 8
-	formatNow  = formatJSON1
-	minimumRow = stateAt + len(`{}`)
+	formatNow  = formatBinary2
+	minimumRow = stateAt + 2
 )
 
 // decoders of states by format. Formats are never removed.
 var decoders = map[byte]func([]byte) (*workflow.State, error){
-	formatJSON1: decodeJSON1,
+	formatJSON1:   decodeJSON1,
+	formatBinary2: decodeBinary2,
 }
 
 func decodeJSON1(b []byte) (*workflow.State, error) {
@@ -44,12 +46,21 @@ func decodeJSON1(b []byte) (*workflow.State, error) {
 	return s, nil
 }
 
+func decodeBinary2(b []byte) (*workflow.State, error) {
+	s := new(workflow.State)
+	return s, decodeFields(b, s, stateFields)
+}
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
+// sumOf sums up the id and the row behind its checksum. The id is done by hand,
+// because package crc32 wants bytes, and making them allocates.
 func sumOf(execID string, row []byte) uint32 {
-	var room [workflow.MaxNameBytes]byte
-	id := append(room[:0], execID...)
-	return crc32.Update(crc32.Checksum(id, castagnoli), castagnoli, row[epochAt:])
+	sum := ^uint32(0)
+	for i := range len(execID) {
+		sum = castagnoli[byte(sum)^execID[i]] ^ sum>>8
+	}
+	return crc32.Update(^sum, castagnoli, row[epochAt:])
 }
 
 // Stamp says which commit a row is from: what the next commit must be made on.
@@ -67,7 +78,7 @@ func AppendSnapshot(dst []byte, s *workflow.State, epoch, commit uint64) []byte 
 	dst = binary.BigEndian.AppendUint64(dst, epoch)
 	dst = binary.BigEndian.AppendUint64(dst, s.Version)
 	dst = binary.BigEndian.AppendUint64(dst, commit)
-	dst = AppendState(dst, s)
+	dst = encodeFields(dst, s, stateFields)
 	row := dst[begin:]
 	binary.BigEndian.PutUint32(row[sumAt:], sumOf(s.ExecID, row))
 	return dst

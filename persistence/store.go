@@ -27,6 +27,7 @@ type Commit struct {
 	Receipts []workflow.Receipt // of the signals that this commit moved, whole
 	Events   []workflow.Event   // emitted by this commit: accepted with it, known ids skipped
 	Working  bool               // Now has work in progress that must be issued again after a crash
+	Worked   bool               // the commit that it was made on said Working; stores write only what changes
 
 	// Done is called exactly once, when the write is durable (nil) or certainly
 	// refused (ErrConflict, *KeyTaken), or when its fate is failure or unknown (ErrUnavailable

@@ -290,7 +290,7 @@ func (t *transition) output() {
 func (t *transition) stop(ts *TaskState) {
 	switch ts.Status {
 	case Running:
-		if !t.held(ts) {
+		if !held(&t.s, ts.ID) {
 			t.effects = append(t.effects, CancelTask{ExecID: t.s.ExecID, Task: ts.ID, Run: ts.Run, Attempt: ts.Attempt})
 		}
 	case Pending, Waiting:
@@ -299,11 +299,6 @@ func (t *transition) stop(ts *TaskState) {
 	}
 	ts.Status, ts.Request, ts.TimeoutMS, ts.UpdatedAt = Canceled, nil, 0, t.at
 	t.record(Record{Type: TaskEnded, Task: ts.ID, Reason: "canceled with the execution"})
-}
-
-// held reports whether the result of the task's attempt has come while paused.
-func (t *transition) held(ts *TaskState) bool {
-	return slices.ContainsFunc(t.s.Held, func(h HeldInput) bool { return h.task() == ts.ID })
 }
 
 func (h HeldInput) when() Instant {

@@ -152,13 +152,28 @@ func checkBuffer(s *State) error {
 	return nil
 }
 
+// Working reports whether Outstanding has anything to return.
+func Working(s *State) bool {
+	for i := range s.Tasks {
+		if s.Tasks[i].Status == Running && !held(s, s.Tasks[i].ID) {
+			return true
+		}
+	}
+	return false
+}
+
+// held reports whether the result of the task's attempt has come while paused.
+func held(s *State, task string) bool {
+	return slices.ContainsFunc(s.Held, func(h HeldInput) bool { return h.task() == task })
+}
+
 // Outstanding returns the effects that the state still waits for: after a load, the
 // driver performs them again, under the same keys.
 func Outstanding(def *Definition, s *State) []Effect {
 	var effects []Effect
 	for i := range s.Tasks {
 		ts := &s.Tasks[i]
-		if ts.Status != Running || slices.ContainsFunc(s.Held, func(h HeldInput) bool { return h.task() == ts.ID }) {
+		if ts.Status != Running || held(s, ts.ID) {
 			continue
 		}
 		if task := def.Task(ts.ID); task != nil && task.Work != nil {

@@ -23,8 +23,10 @@ const (
 	MaxSteps = 1_000
 
 	// MaxRecent ids of applied signals are remembered in the state itself, so
-	// that a duplicate is a no-op even before the store is asked.
-	MaxRecent = 64
+	// that a duplicate which follows at once is a no-op even before the store is
+	// asked. Older ones are found by their receipts; each id here is written with
+	// every transition.
+	MaxRecent = 16
 
 	// MaxReceiptSteps are kept in a signal's receipt; between the first and the
 	// latest ones the middle is dropped, the history has them all.

@@ -182,7 +182,7 @@ func (t *transition) taskFailed(in TaskFailed) bool {
 // inFlight reports whether this attempt is the one whose result is awaited.
 func (t *transition) inFlight(id string, run, attempt int) bool {
 	ts := t.s.Task(id)
-	return ts != nil && ts.Status == Running && ts.Run == run && ts.Attempt == attempt && !t.held(ts)
+	return ts != nil && ts.Status == Running && ts.Run == run && ts.Attempt == attempt && !held(&t.s, ts.ID)
 }
 
 func (t *transition) succeed(in TaskDone) {

@@ -101,7 +101,7 @@ func TestFlippedJournal(t *testing.T) {
 	found, gone := 0, 0
 	for i, file := range files {
 		for range 60 {
-			at := rng.IntN(ends[i] + 256)
+			at := rng.IntN(min(ends[i]+256, smallSegment))
 			fs := copyOf(disk)
 			change(t, fs, file, func(b []byte) { b[at] ^= 1 << rng.IntN(8) })
 			s, err := Open("data", Options{FS: fs, SegmentBytes: smallSegment})

@@ -65,7 +65,7 @@ func life(exec string, version uint64) *workflow.State {
 
 // lived is the commit that leads to a version of a life.
 func lived(exec string, version uint64) *persistence.Commit {
-	c := &persistence.Commit{ExecID: exec, Expect: version - 1, Epoch: 1, Now: life(exec, version), Working: version%2 == 0}
+	c := &persistence.Commit{ExecID: exec, Expect: version - 1, Epoch: 1, Now: life(exec, version), Working: version%2 == 0, Worked: version > 1 && version%2 == 1}
 	if version > 1 {
 		c.Was = life(exec, version-1)
 	}

@@ -23,8 +23,8 @@ const (
 	// famState: execution -> snapshot row, see persistence.AppendSnapshot.
 	famState = 's'
 
-	// famRecord: execution, number of the first -> the records of one commit as
-	// a JSON array. One row for each commit and not for each record: fewer keys.
+	// famRecord: execution, number of the first -> persistence.AppendRecords of
+	// the records of one commit. One row for each commit and not for each record: fewer keys.
 	famRecord = 'r'
 
 	// famStatus: status, past instant of creation, execution -> nothing. Lists
@@ -47,13 +47,13 @@ const (
 	// famWorking: execution -> nothing, while its last commit said Working.
 	famWorking = 'k'
 
-	// famReceipt: execution, signal -> receipt as JSON.
+	// famReceipt: execution, signal -> persistence.AppendReceipt.
 	famReceipt = 'p'
 
 	// famSignal: signal, execution -> nothing. Finds the receipts of a signal.
 	famSignal = 'q'
 
-	// famEvent: event -> receipt as JSON.
+	// famEvent: event -> persistence.AppendEventReceipt.
 	famEvent = 'e'
 
 	// famOpen: event -> nothing, while its fan-out is not finished.

@@ -31,7 +31,7 @@ const (
 	// segmentBytes is the room of one piece of the journal. What the rows have
 	// not synced yet lies in memory and is replayed at the next opening, so it is
 	// small; rotating costs a few syncs, so it is not smaller.
-	segmentBytes = 16 << 20
+	segmentBytes = 32 << 20
 
 	// firstSegmentBytes is the room of the first segment after an opening and of
 	// all in memory: its zeros are written before anything else, and an empty
@@ -41,7 +41,7 @@ const (
 	// maxBacklog full segments may wait until the rows have synced them: it
 	// bounds the memory, the replay at the next opening and the disk. Writes
 	// wait when it is reached.
-	maxBacklog = 6
+	maxBacklog = 4
 
 	// maxLayers unsorted layers of rows may wait for compaction before writes
 	// wait too: each costs every read a look.
@@ -65,7 +65,7 @@ const (
 
 	// memTableBytes is how much of the newest rows lies in memory until it is
 	// written as a sorted file.
-	memTableBytes = 32 << 20
+	memTableBytes = 64 << 20
 
 	// cacheBytes of decompressed rows are kept for reading. The memory of the
 	// newest rows is taken out of it.

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -96,8 +95,8 @@ func readRecords(ctx context.Context, it *pebble.Iterator, execID string, after 
 		if n%contextEvery == contextEvery-1 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		var row []workflow.Record
-		if err := json.Unmarshal(it.Value(), &row); err != nil {
+		row, err := persistence.DecodeRecords(it.Value())
+		if err != nil {
 			return nil, &persistence.Corrupt{ExecID: execID, Cause: "a row of its records: " + err.Error()}
 		}
 		if n == 0 && len(row) > 0 && row[0].Seq > after+1 {
@@ -154,8 +153,8 @@ func receipt(r reader, signalID, execID string) (*workflow.Receipt, error) {
 	if !found {
 		return nil, fmt.Errorf("signal %q to execution %q: %w", signalID, execID, persistence.ErrNotFound)
 	}
-	rec := new(workflow.Receipt)
-	if err := json.Unmarshal(row, rec); err != nil {
+	rec, err := persistence.DecodeReceipt(row)
+	if err != nil {
 		return nil, unavailable("decode the receipt of signal", signalID, err)
 	}
 	rec.SignalID, rec.ExecID = signalID, execID

@@ -57,9 +57,10 @@ func (s *Store) Submit(c *persistence.Commit) {
 	for i := range c.Receipts {
 		w.ops.receipt(&c.Receipts[i])
 	}
-	if c.Working {
+	switch {
+	case c.Working && !c.Worked:
 		w.set(key1(w.key[:0], famWorking, c.ExecID), nil)
-	} else {
+	case c.Worked && !c.Working:
 		w.delete(key1(w.key[:0], famWorking, c.ExecID))
 	}
 	s.push(w)

@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
@@ -256,8 +255,8 @@ func (s *Store) eventNow(id string) (*workflow.EventReceipt, error) {
 }
 
 func decodeEvent(id string, row []byte) (*workflow.EventReceipt, error) {
-	r := new(workflow.EventReceipt)
-	if err := json.Unmarshal(row, r); err != nil {
+	r, err := persistence.DecodeEventReceipt(row)
+	if err != nil {
 		return nil, unavailable("decode event", id, err)
 	}
 	r.Event.ID = id

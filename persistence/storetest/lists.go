@@ -346,9 +346,11 @@ func working(f *fixture) {
 	same(f, "working, one", list("", 1), []string{"e1"})
 	same(f, "working after one", list("e1", 10), []string{"e2", "e3"})
 	same(f, "working after one that is none", list("e15", 10), []string{"e2", "e3"})
-	f.must(next(states["e2"], 1, nil))
+	rests := next(states["e2"], 1, nil)
+	rests.Worked = true
+	f.must(rests)
 	again := next(states["e3"], 1, nil)
-	again.Working = true
+	again.Working, again.Worked = true, true
 	f.must(again)
 	f.reopen()
 	same(f, "working", list("", 10), []string{"e1", "e3"})

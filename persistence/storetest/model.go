@@ -125,7 +125,7 @@ func (m *model) commit(rt *rapid.T) {
 	}
 	c := &persistence.Commit{
 		ExecID: id, Was: known.state, Now: m.state(rt, id, known.state),
-		Epoch: known.epoch + rapid.Uint64Range(0, 1).Draw(rt, "epoch"), Working: rapid.Bool().Draw(rt, "working"),
+		Epoch: known.epoch + rapid.Uint64Range(0, 1).Draw(rt, "epoch"), Working: rapid.Bool().Draw(rt, "working"), Worked: known.working,
 	}
 	if known.state != nil {
 		c.Expect = known.state.Version

@@ -1,0 +1,346 @@
+package persistence
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// What is written with every transition is kept in a binary form, because its
+// size decides how much the disk has to take, and reading it back how quickly an
+// execution comes to memory again. Payloads and outputs stay the JSON they are.
+//
+// A coder goes over a value in one of two directions: the functions below say
+// once which fields there are, and in which order, and both ways follow. Each
+// structure begins with the number of its fields, so a field that a release adds
+// at the end is absent in older rows, and an older release refuses what it would
+// lose. Fields are never removed, moved or given another kind.
+type coder struct {
+	writing bool
+	left    int    // reading: fields of the structure that are still to come
+	buf     []byte // writing: what was written
+	text    string // reading: what is still to be read
+	err     error  // reading: the first thing that is wrong
+}
+
+// formatBinary is the first byte of every row in this form. JSON, which the
+// first release wrote, begins with a bracket.
+const formatBinary = 2
+
+var (
+	errShort = errors.New("it ends in the middle of a field")
+	errNewer = errors.New("it has fields that this release does not know; a newer one wrote it")
+)
+
+// fail notes the first error; whatever is read after it is empty.
+func (c *coder) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+	c.text, c.left = "", 0
+}
+
+// open begins a structure of that many fields; close gets what it returns.
+func (c *coder) open(fields int) (outer int) {
+	outer = c.left
+	if c.writing {
+		c.buf = append(c.buf, byte(fields))
+		return outer
+	}
+	c.left = int(c.number())
+	if c.left > fields {
+		c.fail(errNewer)
+	}
+	return outer
+}
+
+func (c *coder) close(outer int) { c.left = outer }
+
+// absent reports whether the next field is one that the row does not have.
+func (c *coder) absent() bool {
+	if c.left == 0 {
+		return true
+	}
+	c.left--
+	return false
+}
+
+func (c *coder) number() uint64 {
+	var n uint64
+	for i := 0; i < len(c.text) && i < binary.MaxVarintLen64; i++ {
+		b := c.text[i]
+		n |= uint64(b&0x7f) << (7 * i)
+		if b < 0x80 {
+			c.text = c.text[i+1:]
+			return n
+		}
+	}
+	c.fail(errShort)
+	return 0
+}
+
+func (c *coder) take(n uint64) string {
+	if n > uint64(len(c.text)) {
+		c.fail(errShort)
+		return ""
+	}
+	taken := c.text[:n]
+	c.text = c.text[n:]
+	return taken
+}
+
+func (c *coder) unsigned(n *uint64) {
+	if c.writing {
+		c.buf = binary.AppendUvarint(c.buf, *n)
+	} else if !c.absent() {
+		*n = c.number()
+	}
+}
+
+// signed codes small numbers of either sign in few bytes, as varints do.
+func signed[T ~int | ~int64](c *coder, n *T) {
+	if c.writing {
+		c.buf = binary.AppendVarint(c.buf, int64(*n))
+	} else if !c.absent() {
+		u := c.number()
+		*n = T(int64(u>>1) ^ -int64(u&1))
+	}
+}
+
+func (c *coder) flag(f *bool) {
+	var n uint64
+	if *f {
+		n = 1
+	}
+	c.unsigned(&n)
+	*f = n == 1
+}
+
+func (c *coder) value(v *workflow.Value) {
+	if c.writing {
+		c.buf = binary.AppendUvarint(c.buf, uint64(len(*v)))
+		c.buf = append(c.buf, *v...)
+	} else if !c.absent() {
+		if n := c.number(); n > 0 {
+			*v = workflow.Value(c.take(n))
+		}
+	}
+}
+
+// text of a string, in the shortest of the forms below.
+func text[T ~string](c *coder, s *T) {
+	if c.writing {
+		c.buf = appendText(c.buf, string(*s))
+	} else if !c.absent() {
+		*s = T(c.readText())
+	}
+}
+
+// Strings are written as [length << 2 | form][bytes].
+const (
+	formPlain = iota
+	formHex   // the bytes that the hexadecimal digits stand for: hashes
+	formUUID  // 16 bytes: ids that we make
+	formWord  // nothing: the length is the number of one of the words
+)
+
+func appendText(dst []byte, s string) []byte {
+	if n, known := wordNumbers[s]; known {
+		return binary.AppendUvarint(dst, n<<2|formWord)
+	}
+	switch len(s) {
+	case 36:
+		if id, ok := appendUUID(append(dst, formUUID), s); ok {
+			return id
+		}
+	case 32, 64:
+		if hash, ok := appendHex(binary.AppendUvarint(dst, uint64(len(s)/2)<<2|formHex), s); ok {
+			return hash
+		}
+	}
+	return append(binary.AppendUvarint(dst, uint64(len(s))<<2), s...)
+}
+
+// appendHex appends what lower case hexadecimal digits stand for; false when s has others.
+func appendHex(dst []byte, s string) ([]byte, bool) {
+	for i := 0; i+1 < len(s); i += 2 {
+		high, low := digitOf[s[i]], digitOf[s[i+1]]
+		if high|low > 0xf {
+			return dst, false
+		}
+		dst = append(dst, high<<4|low)
+	}
+	return dst, true
+}
+
+// groups are how many digits stand between the dashes of a UUID (RFC 9562).
+var groups = [...]int{8, 4, 4, 4, 12}
+
+func appendUUID(dst []byte, s string) ([]byte, bool) {
+	ok := true
+	for i, n := range groups {
+		if i > 0 {
+			if s[0] != '-' {
+				return dst, false
+			}
+			s = s[1:]
+		}
+		if dst, ok = appendHex(dst, s[:n]); !ok {
+			return dst, false
+		}
+		s = s[n:]
+	}
+	return dst, true
+}
+
+func (c *coder) readText() string {
+	n := c.number()
+	form := n & 3
+	n >>= 2
+	switch form {
+	case formHex:
+		return string(appendDigits(make([]byte, 0, 64), c.take(n)))
+	case formUUID:
+		raw, at := c.take(16), 0
+		if raw == "" {
+			return ""
+		}
+		id := make([]byte, 0, 36)
+		for i, digits := range groups {
+			if i > 0 {
+				id = append(id, '-')
+			}
+			id = appendDigits(id, raw[at:at+digits/2])
+			at += digits / 2
+		}
+		return string(id)
+	case formWord:
+		if n >= uint64(len(words)) {
+			c.fail(errNewer)
+			return ""
+		}
+		return words[n]
+	}
+	return c.take(n)
+}
+
+func appendDigits(dst []byte, raw string) []byte {
+	const digits = "0123456789abcdef"
+	for i := range len(raw) {
+		dst = append(dst, digits[raw[i]>>4], digits[raw[i]&0xf])
+	}
+	return dst
+}
+
+// digitOf is what a hexadecimal digit stands for, 0xff for every other byte.
+var digitOf = func() (table [256]byte) {
+	for i := range table {
+		table[i] = 0xff
+	}
+	for i := range byte(10) {
+		table['0'+i] = i
+	}
+	for i := range byte(6) {
+		table['a'+i] = 10 + i
+	}
+	return table
+}()
+
+// list codes the items of a slice; one codes one of them. An empty slice is nil.
+func list[T any](c *coder, items *[]T, one func(*coder, *T)) {
+	if c.writing {
+		c.buf = binary.AppendUvarint(c.buf, uint64(len(*items)))
+		for i := range *items {
+			one(c, &(*items)[i])
+		}
+		return
+	}
+	if c.absent() {
+		return
+	}
+	n, outer := c.number(), c.left
+	if n > uint64(len(c.text)) { // every item has at least a byte
+		c.fail(errShort)
+		return
+	}
+	if n == 0 {
+		return
+	}
+	*items = make([]T, n)
+	for i := range *items {
+		c.left = 1 // an item that is no structure is one field
+		one(c, &(*items)[i])
+	}
+	c.left = outer
+}
+
+// optional codes what a pointer points to, if it does.
+func optional[T any](c *coder, p **T, one func(*coder, *T)) {
+	some := *p != nil
+	c.flag(&some)
+	if !some {
+		return
+	}
+	if !c.writing {
+		*p = new(T)
+	}
+	one(c, *p)
+}
+
+// nested codes a structure that is a field of another one.
+func nested[T any](c *coder, v *T, one func(*coder, *T)) {
+	if c.writing || !c.absent() {
+		one(c, v)
+	}
+}
+
+// encode appends a row of one value in the binary form.
+func encode[T any](dst []byte, v *T, one func(*coder, *T)) []byte {
+	return encodeFields(append(dst, formatBinary), v, one)
+}
+
+// coders are lent, because one that functions are called with cannot stay on the stack.
+var coders = sync.Pool{New: func() any { return new(coder) }}
+
+// encodeFields appends what one says that v has.
+func encodeFields[T any](dst []byte, v *T, one func(*coder, *T)) []byte {
+	c := coders.Get().(*coder)
+	*c = coder{writing: true, buf: dst}
+	one(c, v)
+	dst, *c = c.buf, coder{}
+	coders.Put(c)
+	return dst
+}
+
+// decode reads a row into v: one in the binary form, or the JSON of the first release.
+func decode[T any](row []byte, v *T, one func(*coder, *T)) error {
+	if len(row) == 0 {
+		return errShort
+	}
+	if row[0] == '{' || row[0] == '[' {
+		return json.Unmarshal(row, v)
+	}
+	if row[0] != formatBinary {
+		return fmt.Errorf("it is of format %d, which this release does not know", row[0])
+	}
+	return decodeFields(row[1:], v, one)
+}
+
+// decodeFields reads what one says that v has. One copy of the bytes backs every
+// string of it.
+func decodeFields[T any](b []byte, v *T, one func(*coder, *T)) error {
+	c := coders.Get().(*coder)
+	*c = coder{text: string(b), left: 1}
+	one(c, v)
+	err := c.err
+	if err == nil && c.text != "" {
+		err = errNewer
+	}
+	*c = coder{}
+	coders.Put(c)
+	return err
+}

@@ -1,0 +1,261 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// texts are strings that an encoder gets wrong first.
+var texts = []string{
+	"", "plain", `"quoted" \ back`, "line\nline\r\ttab\b\f", "\x00\x01\x1f\x7f", "<a href='x'>&</a>", "é 漢字 🙂",
+	"\u2028\u2029", "bad \xff utf8 \xc3", "\ufffd", strings.Repeat("long ", 50),
+}
+
+var values = []workflow.Value{nil, workflow.Value(`null`), workflow.Value(`{"a":[1,2.5,"<x>"]}`), workflow.Value(`"text"`), workflow.Value(`[]`)}
+
+// fill sets every field of a value by reflection, so that a field that somebody
+// adds is filled too.
+func fill(rng *rand.Rand, v reflect.Value, depth int) {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(texts[rng.IntN(len(texts))])
+	case reflect.Bool:
+		v.SetBool(rng.IntN(2) == 0)
+	case reflect.Int, reflect.Int64:
+		v.SetInt([]int64{0, 1, -1, 1 << 62}[rng.IntN(4)])
+	case reflect.Uint64:
+		v.SetUint([]uint64{0, 1, 1 << 63}[rng.IntN(3)])
+	case reflect.Slice:
+		if v.Type() == reflect.TypeFor[workflow.Value]() {
+			v.SetBytes(values[rng.IntN(len(values))])
+			return
+		}
+		n := rng.IntN(4)
+		if n == 0 {
+			return
+		}
+		v.Set(reflect.MakeSlice(v.Type(), n, n))
+		for i := range n {
+			fill(rng, v.Index(i), depth+1)
+		}
+	case reflect.Pointer:
+		if rng.IntN(3) > 0 {
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(rng, v.Elem(), depth+1)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).Tag.Get("json") != "-" {
+				fill(rng, v.Field(i), depth+1)
+			}
+		}
+	default:
+		panic(fmt.Sprintf("fill does not know %v; teach it", v.Type()))
+	}
+}
+
+// coded is a kind of row, with both directions of its coder.
+type coded struct {
+	make   func() any
+	encode func(any) []byte
+	decode func([]byte) (any, error)
+}
+
+func kindOf[T any](rng *rand.Rand, fields func(*coder, *T)) coded {
+	return coded{
+		make:   func() any { return random[T](rng) },
+		encode: func(v any) []byte { return encode(nil, v.(*T), fields) },
+		decode: func(row []byte) (any, error) {
+			v := new(T)
+			return v, decode(row, v, fields)
+		},
+	}
+}
+
+func everyKind() map[string]coded {
+	rng := rand.New(rand.NewPCG(1, 2))
+	return map[string]coded{
+		"state": kindOf(rng, stateFields), "records": kindOf(rng, recordsFields), "receipt": kindOf(rng, receiptFields),
+		"event receipt": kindOf(rng, eventReceiptFields), "wait row": kindOf(rng, waitRowFields),
+	}
+}
+
+// TestRoundTrip: random values of which every field is filled come back whole,
+// and from the JSON of the first release.
+func TestRoundTrip(t *testing.T) {
+	for name, kind := range everyKind() {
+		t.Run(name, func(t *testing.T) {
+			for range 2000 {
+				want := kind.make()
+				got, err := kind.decode(kind.encode(want))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(want, got); d != "" {
+					t.Fatalf("it comes back changed; is there a new field? (-want +got)\n%s", d)
+				}
+				old, err := json.Marshal(want)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if string(old) == "null" {
+					old = []byte("[]")
+				}
+				if _, err := kind.decode(old); err != nil {
+					t.Fatalf("a row of the first release does not decode: %v\n%s", err, old)
+				}
+			}
+		})
+	}
+}
+
+// TestBrokenRows: a row that is cut, longer or of a newer release is refused,
+// whatever kind it is, and no byte of it makes decoding panic or allocate without bound.
+func TestBrokenRows(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 5))
+	for name, kind := range everyKind() {
+		for range 50 {
+			row := kind.encode(kind.make())
+			for i := range row {
+				if _, err := kind.decode(row[:i]); err == nil {
+					t.Fatalf("%s: %d of %d bytes decode", name, i, len(row))
+				}
+				flipped := bytes.Clone(row)
+				flipped[i] ^= 1 << rng.IntN(8)
+				_, _ = kind.decode(flipped) // it may be another row; it must end
+			}
+			if _, err := kind.decode(append(row, 0)); err == nil {
+				t.Fatalf("%s: a row with a byte more decodes", name)
+			}
+		}
+	}
+	if _, err := DecodeReceipt([]byte{9, 1}); err == nil || !strings.Contains(err.Error(), "format 9") {
+		t.Fatalf("a row of an unknown format: %v", err)
+	}
+	if _, err := DecodeReceipt([]byte{formatBinary, 200, 0}); !errors.Is(err, errNewer) {
+		t.Fatalf("a structure with more fields than this release knows: %v", err)
+	}
+}
+
+// TestFewerFields: a row of a release that knew fewer fields decodes, and what it
+// does not have is empty.
+func TestFewerFields(t *testing.T) {
+	row := encode(nil, &workflow.Step{At: 7, What: "judged", Wait: "w/1", Record: 3, Reason: "gone"}, func(c *coder, s *workflow.Step) {
+		c.open(2)
+		signed(c, &s.At)
+		text(c, &s.What)
+	})
+	got := workflow.Step{}
+	if err := decode(row, &got, stepFields); err != nil {
+		t.Fatal(err)
+	}
+	if want := (workflow.Step{At: 7, What: "judged"}); got != want {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
+}
+
+// TestTexts: what looks like a hash or an id is packed, and comes back as it was.
+func TestTexts(t *testing.T) {
+	for s, most := range map[string]int{
+		"": 1, "WAITING": 2, "order-17": 9, "6f1ed002ab5595859014ebf0951522d9": 17, "6F1ed002ab5595859014ebf0951522d9": 34,
+		"0199f3a0-1234-7abc-8def-0123456789ab": 17, "0199f3a0-1234-7abc-8def_0123456789ab": 38, "0199f3a0-1234-7abc-8def-0123456789aB": 38,
+		strings.Repeat("0f", 32): 34, strings.Repeat("x", 64): 66, "bad \xff utf8": 14,
+	} {
+		row := appendText(nil, s)
+		if len(row) > most {
+			t.Errorf("%q takes %d bytes, want at most %d", s, len(row), most)
+		}
+		c := coder{text: string(row)}
+		if got := c.readText(); got != s || c.err != nil || c.text != "" {
+			t.Errorf("%q comes back as %q, %v", s, got, c.err)
+		}
+	}
+}
+
+func random[T any](rng *rand.Rand) *T {
+	v := new(T)
+	fill(rng, reflect.ValueOf(v).Elem(), 0)
+	return v
+}
+
+// TestSnapshotRoundTrip: what is decoded encodes to the same bytes again.
+func TestSnapshotRoundTrip(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 2000 {
+		s := random[workflow.State](rng)
+		row := AppendSnapshot([]byte("before"), s, 7, 9)[len("before"):]
+		got, err := DecodeSnapshot(s.ExecID, row)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, row)
+		}
+		if got.Epoch != 7 || got.Commit != 9 || got.State.ExecID != s.ExecID {
+			t.Fatalf("decoded epoch %d, commit %d of execution %q, want 7 and 9 of %q", got.Epoch, got.Commit, got.State.ExecID, s.ExecID)
+		}
+		again, err := DecodeSnapshot(s.ExecID, AppendSnapshot(nil, got.State, 7, 9))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(got, again); d != "" {
+			t.Fatalf("a decoded state encodes to another one (-first +second):\n%s", d)
+		}
+	}
+}
+
+func TestWaitRow(t *testing.T) {
+	want := workflow.WaitRow{ExecID: "e\x00", WorkflowID: "orders", OpenWait: workflow.OpenWait{ID: "hold/1", Task: "hold", Name: "approve", Condition: "a < b", OpenedAt: 1, Deadline: 2}}
+	got, err := DecodeWaitRow("e\x00", AppendWaitRow(nil, "orders", &want.OpenWait))
+	if err != nil || got != want {
+		t.Fatalf("got %+v, %v, want %+v", got, err, want)
+	}
+	if _, err := DecodeWaitRow("e", []byte(`{"workflow":`)); err == nil {
+		t.Fatal("half a row decodes")
+	}
+}
+
+func benchState() *workflow.State {
+	s := random[workflow.State](rand.New(rand.NewPCG(5, 6)))
+	s.Held = nil
+	return s
+}
+
+// The benchmarks are why the form is binary and its coder written by hand.
+func BenchmarkAppendSnapshot(b *testing.B) {
+	s := benchState()
+	buf := AppendSnapshot(nil, s, 1, 1)
+	b.SetBytes(int64(len(buf)))
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = AppendSnapshot(buf[:0], s, 1, 1)
+	}
+}
+
+func BenchmarkMarshalState(b *testing.B) {
+	s := benchState()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := json.Marshal(s); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecodeSnapshot(b *testing.B) {
+	s := benchState()
+	row := AppendSnapshot(nil, s, 1, 1)
+	b.SetBytes(int64(len(row)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := DecodeSnapshot(s.ExecID, row); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
