@@ -160,7 +160,7 @@ func TestTornTail(t *testing.T) {
 
 // TestMissingSegment: a segment that is gone is damage, not an older state.
 func TestMissingSegment(t *testing.T) {
-	disk := crashed(t, 30)
+	disk := crashed(t, 24)
 	files, _ := journalOf(t, disk)
 	if len(files) < 3 {
 		t.Fatalf("%d segments, want at least 3", len(files))
