@@ -16,6 +16,13 @@ const (
 	// disk; beyond that its inputs gather into the next turn.
 	MaxFlights = 2
 
+	// MaxIdle goroutines wait for the next execution that gets a message: more
+	// than there are ever busy at once on a few cores, and their stacks are small.
+	MaxIdle = 64
+
+	// throughput messages of one actor are handled in a row, as the library does.
+	throughput = 300
+
 	// MaxReroutes is how often an input is routed again after its execution
 	// turned out to be owned elsewhere, before the sender is told.
 	MaxReroutes = 5

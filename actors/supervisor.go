@@ -36,7 +36,7 @@ func newSupervisor(system *System) *supervisor {
 	// One set of properties serves every execution: they are large, and an actor
 	// is produced while it is spawned, never again, because a failure stops it.
 	s.props = actor.PropsFromProducer(func() actor.Actor { return newExecution(system, s.spawning) },
-		actor.WithMailbox(actor.UnboundedLockfree()))
+		actor.WithMailbox(actor.UnboundedLockfree()), actor.WithDispatcher(system.crew))
 	return s
 }
 
