@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -366,7 +367,9 @@ func text(source Template, scope *Scope) (string, error) {
 		return "", err
 	}
 	var s string
-	if json.Unmarshal(v, &s) != nil {
+	if n := len(v) - 1; n > 0 && v[0] == '"' && bytes.IndexByte(v, '\\') < 0 {
+		s = string(v[1:n]) // nearly every name
+	} else if json.Unmarshal(v, &s) != nil {
 		// A lone reference to a number keeps its type; its text will do.
 		s = string(v)
 	}

@@ -14,6 +14,9 @@ type Value = json.RawMessage
 // ValueOf encodes v as a Value. It is for values that the core itself makes
 // from strings, numbers, maps and slices, which always encode.
 func ValueOf(v any) Value {
+	if e, ok := v.(encoder); ok {
+		return e.appendJSON(make([]byte, 0, 256))
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

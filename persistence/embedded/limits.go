@@ -24,6 +24,10 @@ const (
 	// maxGroupBytes share a sync: the disk writes as much in a few milliseconds.
 	maxGroupBytes = 4 << 20
 
+	// maxYields is how often the writer lets others go first before a group:
+	// more only makes the first of them wait.
+	maxYields = 16
+
 	// maxFrame bytes may one frame have: a group, or one commit that is larger
 	// than a group. A length beyond it in a segment is no length.
 	maxFrame = 256 << 20

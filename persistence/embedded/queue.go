@@ -103,6 +103,13 @@ func (q *queue) push(w *write) error {
 	return nil
 }
 
+// waiting is how many writes are queued.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items)
+}
+
 // take returns everything that is queued, giving into as room for what comes
 // next; closed once nothing will come any more.
 func (q *queue) take(into []*write) (items []*write, closed bool) {

@@ -60,9 +60,7 @@ func (s *Store) run() {
 	var items []*write
 	for {
 		var closed bool
-		// Whoever is ready to submit goes first: under load the group grows and
-		// the syncs become fewer, and an idle node loses nothing.
-		runtime.Gosched()
+		s.yield()
 		items, closed = s.queue.take(items)
 		if len(items) > 0 {
 			s.writeAll(items)
@@ -77,6 +75,20 @@ func (s *Store) run() {
 		case <-s.probeAt.C:
 			s.probe()
 		}
+	}
+}
+
+// yield lets whoever is ready to submit go first, for as long as that makes the
+// queue grow: under load groups become larger and syncs fewer, and an idle node
+// loses nothing, because nobody is there to go first.
+func (s *Store) yield() {
+	for before, yields := -1, 0; yields < maxYields; yields++ {
+		now := s.queue.waiting()
+		if now == 0 || now == before {
+			return
+		}
+		before = now
+		runtime.Gosched()
 	}
 }
 
