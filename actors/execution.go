@@ -159,7 +159,8 @@ func (e *execution) fold(batch []*Deliver) {
 		return
 	}
 	f.commit()
-	if e.state == nil && !e.leaving {
+	if !e.leaving && (e.state == nil || e.state.Status.Finished()) {
+		// Nothing more will happen to it: the room is for those that live.
 		e.ctx.Send(e.ctx.Parent(), retiring{e.id})
 	}
 }
