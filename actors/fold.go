@@ -133,7 +133,7 @@ func repeated(first *workflow.Receipt, sig workflow.Signal, s *workflow.State) R
 			Code:    workflow.CodeIDReused,
 			Message: fmt.Sprintf("signal_id %q was used before with another name or payload", sig.ID),
 			Hint:    "use a new signal_id for a new signal; this one was not kept",
-			Details: map[string]any{"signal_id": sig.ID, "first_digest": first.Digest, "this_digest": digest},
+			Details: map[string]any{"signal_id": sig.ID, "first_digest": first.Digest, "digest": digest},
 		}}
 	}
 	answer := first.Answer
