@@ -202,7 +202,7 @@ func (f *fanout) deliver(ctx actor.Context, row workflow.WaitRow) {
 		Input: workflow.Signalled{
 			Stamp: workflow.Stamp{At: now()}, OnlyIfMatched: true,
 			Signal: workflow.Signal{ID: ev.ID, ExecID: row.ExecID, Name: ev.Name, Payload: ev.Payload,
-				CorrelationID: ev.CorrelationID, Source: "event", By: ev.By, ReceivedAt: ev.ReceivedAt},
+				CorrelationID: ev.CorrelationID, Source: workflow.FromEvent, By: ev.By, ReceivedAt: ev.ReceivedAt},
 		},
 		Reply: func(r Reply) {
 			if r.Err == nil && !r.Matched {

@@ -137,6 +137,24 @@ func (c *compiler) condition(n *node, env expression.Env, from sight) workflow.C
 	return condition
 }
 
+// scalar compiles a template, or a CEL expression that gives one value; nil for
+// an absent or wrong one, which is reported.
+func (c *compiler) scalar(n *node, env expression.Env, from sight) workflow.Template {
+	if n == nil || n.kind == broken {
+		return nil
+	}
+	if isTemplate(n.str()) {
+		return c.template(textNode(n.place, n.str()).spelled(n), env, plainTemplate, from)
+	}
+	compiled, err := expression.NewScalar(n.str(), env)
+	if err != nil {
+		c.expressionError(n, "expression", err)
+		return nil
+	}
+	c.noteUses(n, compiled.References(), from)
+	return compiled
+}
+
 // duration compiles a length of time. One without actions is checked now, by
 // the reading that the core will use.
 func (c *compiler) duration(n *node, env expression.Env, from sight) workflow.Template {

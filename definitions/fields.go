@@ -27,6 +27,7 @@ const (
 	template  meaning = "template"  // may hold {{ }} actions
 	duration  meaning = "duration"  // 30s, 5 minutes, PT5M
 	condition meaning = "condition" // CEL
+	scalar    meaning = "scalar"    // a template, or CEL that gives a text or a number
 	schemaRef meaning = "schema"    // a JSON Schema, or the id of one
 	taskRef   meaning = "task id"
 )

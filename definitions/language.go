@@ -175,6 +175,7 @@ func taskLanguage() *shape {
 	fields = append(fields, workFields(basic)...)
 	fields = append(fields, []*field{
 		{name: "wait_for", forms: asText, meaning: template, kinds: wait, mistaken: []string{"signal_name", "waits_for"}, doc: "Name of the signal or event to wait for.", example: "approval-{{ .workflow.input.request_id }}"},
+		{name: "correlate", forms: asText, meaning: scalar, kinds: wait, mistaken: []string{"correlation", "correlation_id", "correlation_key"}, doc: "Which one it waits for, among others of that name: the `correlation_id` that the message must have. A template, or CEL without `signal`.", example: "workflow.input.order_id"},
 		{name: "processor", forms: asMap, shape: processorShape, kinds: wait, doc: "Work that looks at each signal before the condition is judged; its result is `processor.output`."},
 		{name: "schema", forms: asText | asMap, meaning: schemaRef, kinds: wait, doc: "What the payload of the signal must look like; the sender of another one gets a 422."},
 		{name: "signal", forms: asText | asMap, shape: signalShape, kinds: signal, doc: "The event to send."},

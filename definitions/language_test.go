@@ -194,6 +194,8 @@ func fieldForm(f *field) string {
 		form = "JSON Schema, or the id of one"
 	case f.meaning == condition:
 		form = "CEL"
+	case f.meaning == scalar:
+		form = "a template or CEL"
 	case f.meaning == duration:
 		form = "duration"
 	case f.meaning == taskRef && f.forms&asMap != 0 && f.altKey != "":

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/signalbox/signalbox/definitions/expression"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -127,6 +128,12 @@ func (c *compiler) wait(d *draft, t *workflow.Task) {
 		judge, end = without(judge, "processor"), without(end, "processor")
 	}
 	t.Wait.Condition = c.condition(n.get("condition"), d.env, sight{owner: d, sees: judge})
+	t.Wait.Correlate = c.scalar(n.get("correlate"), d.env, at)
+	if condition, ok := t.Wait.Condition.(*expression.Condition); ok {
+		if index := condition.Correlation(); index != nil {
+			t.Wait.Index = index
+		}
+	}
 	t.Outputs = c.template(n.get("outputs"), d.env, plainTemplate, sight{owner: d, sees: end, itself: true})
 	if d.processor != nil {
 		t.Wait.Processor = c.processor(d.processor)

@@ -102,6 +102,8 @@ type WaitingTask struct {
 	TaskID     string `json:"task_id"`
 	SignalName string `json:"signal_name"`
 	Condition  string `json:"condition,omitempty"`
+	Key        string `json:"key,omitempty"`      // what a message must have at KeyPath to reach it
+	KeyPath    string `json:"key_path,omitempty"` // JSON pointer into the signal
 	Since      Time   `json:"since"`
 	Until      Time   `json:"until,omitzero"`
 	LastReason string `json:"last_reason,omitempty"` // why it refused the last signal
@@ -339,7 +341,7 @@ func taskExecutionOf(s *workflow.State, t *workflow.TaskState) TaskExecution {
 
 func waitingTaskOf(w *workflow.OpenWait) WaitingTask {
 	return WaitingTask{
-		ID: w.ID, TaskID: w.Task, SignalName: w.Name, Condition: w.Condition,
+		ID: w.ID, TaskID: w.Task, SignalName: w.Name, Condition: w.Condition, Key: w.Key, KeyPath: w.Path,
 		Since: Time(w.OpenedAt), Until: Time(w.Deadline), LastReason: w.LastReason,
 	}
 }

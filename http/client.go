@@ -171,6 +171,7 @@ func (c *Client) Waits(ctx context.Context, q workflow.WaitQuery) (WaitList, err
 	query := pageValues(q.Limit, q.Cursor)
 	add(query, "name", q.Name)
 	add(query, "workflow_id", q.WorkflowID)
+	add(query, "correlation", q.Key)
 	return call[WaitList](ctx, c, "GET", api+"/waits", query, nil)
 }
 

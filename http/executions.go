@@ -322,7 +322,7 @@ func (x *exchange) listWaits() error {
 		return err
 	}
 	page, err := x.server.node.Waits(x.context(), workflow.WaitQuery{
-		Name: x.query("name"), WorkflowID: x.query("workflow_id"), Limit: limit, Cursor: x.query("cursor"),
+		Name: x.query("name"), WorkflowID: x.query("workflow_id"), Key: workflow.KeyText(x.query("correlation")), Limit: limit, Cursor: x.query("cursor"),
 	})
 	if err != nil {
 		return err

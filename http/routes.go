@@ -76,7 +76,7 @@ var routes = []route{
 		handle: (*exchange).stream, scopes: []Scope{ExecutionsRead}, lane: laneStream, query: []string{"events", "last_event_id"}, success: []int{200, 204}},
 
 	{method: "GET", path: api + "/waits", name: "listWaits", summary: "List what waits for what",
-		handle: (*exchange).listWaits, scopes: []Scope{ExecutionsRead}, query: append([]string{"name", "workflow_id"}, pageParams...), success: []int{200}},
+		handle: (*exchange).listWaits, scopes: []Scope{ExecutionsRead}, query: append([]string{"name", "workflow_id", "correlation"}, pageParams...), success: []int{200}},
 	{method: "GET", path: api + "/signals/:signal_id", name: "getSignalReceipt", summary: "Look up what became of a signal",
 		handle: (*exchange).signalReceipt, scopes: []Scope{SignalsWrite, ExecutionsRead}, query: []string{"exec_id"}, success: []int{200}},
 	{method: "GET", path: api + "/events/:event_id", name: "getEventReceipt", summary: "Look up what became of an event",

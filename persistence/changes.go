@@ -89,9 +89,11 @@ func moved(was, now string) (string, string) {
 	return was, now
 }
 
-// sameWait reports whether two waits have the same row; equalWait whether the
-// row says the same.
-func sameWait(a, b *workflow.OpenWait) bool  { return a.ID == b.ID && a.Name == b.Name }
+// sameWait reports whether two waits have the same rows; equalWait whether the
+// rows say the same.
+func sameWait(a, b *workflow.OpenWait) bool {
+	return a.ID == b.ID && a.Name == b.Name && a.Path == b.Path && a.Key == b.Key
+}
 func equalWait(a, b *workflow.OpenWait) bool { return *a == *b }
 
 func equalLabel(a, b *workflow.Label) bool { return *a == *b }

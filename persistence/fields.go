@@ -86,7 +86,7 @@ func taskFields(c *coder, t *workflow.TaskState) {
 }
 
 func waitFields(c *coder, w *workflow.OpenWait) {
-	outer := c.open(9)
+	outer := c.open(11)
 	text(c, &w.ID)
 	text(c, &w.Task)
 	text(c, &w.Name)
@@ -96,6 +96,8 @@ func waitFields(c *coder, w *workflow.OpenWait) {
 	text(c, &w.Judging)
 	text(c, &w.LastJudged)
 	text(c, &w.LastReason)
+	text(c, &w.Path)
+	text(c, &w.Key)
 	c.close(outer)
 }
 

@@ -115,7 +115,10 @@ type Store interface {
 	// Records returns up to limit records after the one numbered after. When older
 	// ones were folded away the first is of type history.folded.
 	Records(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error)
-	// Waits lists open waits.
+	// KeyPaths returns, in their order, the paths on which open waits of that name
+	// are indexed: those where a message may have the key that one of them waits for.
+	KeyPaths(ctx context.Context, name string) ([]string, error)
+	// Waits lists open waits. A cursor belongs to the query that it came from.
 	Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error)
 
 	// Holder returns the id of the live execution that has a unique key of a

@@ -210,6 +210,7 @@ func (t *transition) settle() {
 	if t.s.Status.Finished() {
 		return
 	}
+	t.rekey()
 	working := slices.ContainsFunc(t.s.Tasks, func(ts TaskState) bool {
 		return ts.Status == Running || ts.Status == Pending
 	})

@@ -77,10 +77,12 @@ type Work struct {
 
 // WaitSpec is what a wait task holds for.
 type WaitSpec struct {
-	Name      Template  // the signal's name
-	Condition Condition // nil: every signal of that name
-	Schema    Schema    // nil: any payload
-	Processor *Task     // nil: none; a Basic task that runs on each signal before the condition is judged
+	Name      Template    // the signal's name
+	Correlate Template    // the correlation_id that a message must have; nil for any
+	Condition Condition   // nil: every signal of that name
+	Index     Correlation // the equality of the condition that finds it among others; nil for none
+	Schema    Schema      // nil: any payload
+	Processor *Task       // nil: none; a Basic task that runs on each signal before the condition is judged
 }
 
 // SignalSpec is what a signal task sends.

@@ -47,6 +47,10 @@ const (
 	// MaxEdits is how many mistakes "did you mean" forgives in a long name.
 	MaxEdits = 4
 
+	// MaxKeyBytes of the value of an equality or a correlation_id are used as an
+	// index key: what is longer is cut, and told apart by the condition.
+	MaxKeyBytes = 256
+
 	// bufferRetryAfter is how long the sender to a full buffer is asked to hold.
 	bufferRetryAfter = 5 * time.Second
 

@@ -58,6 +58,9 @@ type Start struct {
 	By         string
 }
 
+// FromEvent is the Source of a signal that an event delivered.
+const FromEvent = "event"
+
 // Outcome is what a sender is told became of an accepted signal.
 type Outcome string
 

@@ -16,6 +16,9 @@ type Query struct {
 type WaitQuery struct {
 	Name       string
 	WorkflowID string
+	Key        string // only those that are indexed by it, see OpenWait.Key
+	Path       string // with Name and Key: only those that compare it with that part of a message
+	Unkeyed    bool   // only those that are not indexed by any key
 	Limit      int
 	Cursor     string
 }

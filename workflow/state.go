@@ -89,6 +89,8 @@ type OpenWait struct {
 	Task       string  `json:"task"`
 	Name       string  `json:"name"`
 	Condition  string  `json:"condition,omitempty"` // source text, for people
+	Path       string  `json:"path,omitempty"`      // of the message's part that Key is compared with, as a JSON pointer into the signal
+	Key        string  `json:"key,omitempty"`       // what it is indexed by, see KeyText; "": by its name alone
 	OpenedAt   Instant `json:"opened"`
 	Deadline   Instant `json:"deadline,omitempty"`
 	Judging    string  `json:"judging,omitempty"`     // id of the signal that the processor works on

@@ -16,11 +16,15 @@ func (t *transition) open(task *Task, ts *TaskState) {
 		hold, bad := t.duration(task.Timeout, task, ts)
 		deadline, err = t.at.Add(hold), bad
 	}
+	var path, key string
+	if err == nil {
+		path, key, err = t.correlate(task, ts)
+	}
 	if err != nil {
 		t.lose(task, ts, Failed, Failure{Code: "TEMPLATE_ERROR", Message: "wait: " + err.Error()})
 		return
 	}
-	w := OpenWait{ID: task.ID + "/" + strconv.Itoa(ts.Run), Task: task.ID, Name: name, OpenedAt: t.at, Deadline: deadline}
+	w := OpenWait{ID: task.ID + "/" + strconv.Itoa(ts.Run), Task: task.ID, Name: name, Path: path, Key: key, OpenedAt: t.at, Deadline: deadline}
 	if task.Wait.Condition != nil {
 		w.Condition = task.Wait.Condition.Source()
 	}
@@ -30,12 +34,13 @@ func (t *transition) open(task *Task, ts *TaskState) {
 	if deadline != 0 {
 		t.arm(TimerDeadline, w.ID, deadline)
 	}
-	t.record(Record{Type: WaitOpened, Task: task.ID, Wait: w.ID, Data: ValueOf(opened{name, w.Condition, deadline})})
+	t.record(Record{Type: WaitOpened, Task: task.ID, Wait: w.ID, Data: ValueOf(opened{name, w.Condition, w.Key, deadline})})
 }
 
 type opened struct {
 	Name      string  `json:"name"`
 	Condition string  `json:"condition,omitempty"`
+	Key       string  `json:"key,omitempty"`
 	Deadline  Instant `json:"deadline,omitempty"`
 }
 
@@ -78,7 +83,7 @@ func (t *transition) takeable(sig Signal) bool {
 			continue
 		}
 		task := t.def.Task(w.Task)
-		if task.Wait.Processor != nil || t.verdict(task, sig, nil).Holds {
+		if uncorrelated(task, w, sig) == "" && (task.Wait.Processor != nil || t.verdict(task, sig, nil).Holds) {
 			return true
 		}
 	}
@@ -157,6 +162,10 @@ func (t *transition) judge(id string, from int) {
 		if w.Judging != "" {
 			b.Busy = append(slices.Clone(b.Busy), w.ID)
 			b.Reason = "the processor of wait " + w.ID + " works on another signal"
+			continue
+		}
+		if other := uncorrelated(task, w, b.Signal); other != "" {
+			t.refuse(w, b, other)
 			continue
 		}
 		if broken := t.broken(task, b.Payload); broken != "" {
@@ -307,12 +316,15 @@ func (t *transition) envelope(sig Signal) Value {
 			SignalID: sig.ID, Name: sig.Name, ReceivedAtUTC: sig.ReceivedAt.String(), ReceivedAt: sig.ReceivedAt.String(),
 			WorkflowID: t.s.WorkflowID, Source: sig.Source, CorrelationID: sig.CorrelationID,
 		},
+		CorrelationID: sig.CorrelationID,
 	})
 }
 
 type envelope struct {
 	Payload  Value    `json:"payload"`
 	Metadata metadata `json:"metadata"`
+
+	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
 type metadata struct {

@@ -13,12 +13,13 @@ func (a *app) waitsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "waits",
 		Short:   "List what waits for what, since when and until when",
-		Example: "  signalbox waits --name approval-decision",
+		Example: "  signalbox waits --name approval-decision\n  signalbox waits --correlation order-17",
 		Args:    cobra.NoArgs,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&query.Name, "name", "", "only waits for this signal")
 	flags.StringVar(&query.WorkflowID, "workflow", "", "only waits of this workflow")
+	flags.StringVar(&query.Key, "correlation", "", "only waits for a message with this key")
 	flags.IntVar(&query.Limit, "limit", maxListed, "how many at most")
 	flags.StringVar(&query.Cursor, "cursor", "", "of the page after the one before")
 	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
@@ -27,9 +28,9 @@ func (a *app) waitsCommand() *cobra.Command {
 			return err
 		}
 		return a.print(page, func(t *rows) {
-			t.row("SIGNAL", "EXECUTION", "WORKFLOW", "TASK", "SINCE", "UNTIL")
+			t.row("SIGNAL", "KEY", "EXECUTION", "WORKFLOW", "TASK", "SINCE", "UNTIL")
 			for _, w := range page.Waits {
-				t.row(w.SignalName, w.WorkflowExecID, w.WorkflowID, w.TaskID, w.Since, orElse(w.Until.String(), "-"))
+				t.row(w.SignalName, orElse(w.Key, "-"), w.WorkflowExecID, w.WorkflowID, w.TaskID, w.Since, orElse(w.Until.String(), "-"))
 			}
 			nextPage(t, page.Page)
 		})

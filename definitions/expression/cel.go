@@ -48,6 +48,9 @@ type checked struct {
 	ast     *cel.Ast
 	program cel.Program
 
+	equal  sync.Once // found the equalities
+	equals []equality
+
 	explainer func() (cel.Program, error) // evaluates everything, to say why
 	texts     sync.Map                    // source of the parts shown in reasons, by id
 }

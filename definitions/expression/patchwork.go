@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"cel.dev/cel-go/common/ast"
 )
 
 // patchwork is a condition with template actions. They are rendered first, each
@@ -13,6 +15,7 @@ import (
 type patchwork struct {
 	program    *program
 	references []Reference
+	skeleton   *ast.AST // what is around the actions; nil when they choose or repeat CEL source
 
 	mu    sync.Mutex
 	known map[string]*list.Element
@@ -34,6 +37,7 @@ func newPatchwork(source string) (*patchwork, error) {
 		if issues != nil && issues.Err() != nil {
 			return nil, celMistakes(skeleton, issues)
 		}
+		p.skeleton = tree.NativeRep()
 		p.references = append(p.references, celReferences(tree.NativeRep())...)
 	}
 	return p, nil

@@ -37,9 +37,18 @@ const (
 	famWorkflow = 'j'
 
 	// famWait: name, instant of the execution's creation, execution, wait ->
-	// persistence.AppendWaitRow. Who waits for a name, the oldest first.
-	// The family 'c' is left for the same rows by name and correlation key.
+	// persistence.AppendWaitRow. Who waits for a name without a key, the oldest
+	// first: what an event of that name has to ask one by one.
 	famWait = 'w'
+
+	// famKeyed: the same for the waits that have a key, so that nobody passes by
+	// a million of them to find the few without.
+	famKeyed = 'h'
+
+	// famCorrelation: name, path, key, instant of the execution's creation,
+	// execution, wait -> nothing. Finds the waits in famKeyed that a message can
+	// satisfy.
+	famCorrelation = 'c'
 
 	// famTimer: due instant, execution, timer -> nothing.
 	famTimer = 't'
@@ -148,6 +157,16 @@ func listKey(key []byte, family byte, a, b string, created workflow.Instant, exe
 
 func waitKey(key []byte, name string, created workflow.Instant, exec, wait string) []byte {
 	return appendID(appendID(appendInstant(key1(key, famWait, name), created), exec), wait)
+}
+
+// keyedKey is the row of a wait that has a key, correlationKey its entry in the index.
+func keyedKey(key []byte, name string, created workflow.Instant, exec, wait string) []byte {
+	return appendID(appendID(appendInstant(key1(key, famKeyed, name), created), exec), wait)
+}
+
+func correlationKey(key []byte, w *workflow.OpenWait, created workflow.Instant, exec string) []byte {
+	key = appendID(key2(key, famCorrelation, w.Name, w.Path), w.Key)
+	return appendID(appendID(appendInstant(key, created), exec), w.ID)
 }
 
 func timerKey(key []byte, due workflow.Instant, exec, timer string) []byte {

@@ -67,7 +67,7 @@ func source(r reader, q workflow.Query, from *place) (*merge, error) {
 		return merged(r, q, from, [][]byte{key2(nil, famKey, q.WorkflowID, q.Key)}, listOrder)
 	}
 	if q.WaitingFor != "" {
-		return merged(r, q, from, [][]byte{key1(nil, famWait, q.WaitingFor)}, waitOrder)
+		return merged(r, q, from, [][]byte{key1(nil, famWait, q.WaitingFor), key1(nil, famKeyed, q.WaitingFor)}, waitOrder)
 	}
 	if len(q.Labels) > 0 {
 		return merged(r, q, from, [][]byte{key2(nil, famLabel, q.Labels[0].Name, q.Labels[0].Value)}, listOrder)
@@ -189,7 +189,7 @@ var listOrder = order{
 	},
 }
 
-// waitOrder is that of famWait, read backwards. Executions of one moment come in
+// waitOrder is that of famWait and famKeyed, read backwards. Executions of one moment come in
 // the reverse order of their ids there, which merge puts right.
 var waitOrder = order{
 	place: func(rest []byte) (place, error) {
@@ -212,9 +212,16 @@ var waitOrder = order{
 }
 
 // Waits lists open waits by name, then by the creation and the id of their
-// executions, oldest first.
+// executions, oldest first; those of a key in the order of its index.
 func (s *Store) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error) {
 	var page workflow.Page[workflow.WaitRow]
+	if err := s.begin(ctx); err != nil {
+		return page, err
+	}
+	defer s.leave()
+	if q.Key != "" {
+		return s.correlated(ctx, q)
+	}
 	prefix := []byte{famWait}
 	if q.Name != "" {
 		prefix = key1(nil, famWait, q.Name)
@@ -227,40 +234,51 @@ func (s *Store) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[
 		}
 		from = append(b, 0)
 	}
-	if err := s.begin(ctx); err != nil {
+	families := []byte{famWait, famKeyed}
+	if q.Unkeyed {
+		families = families[:1]
+	}
+	list, err := listWaits(s.db, prefix, from, families...)
+	if err != nil {
 		return page, err
 	}
-	defer s.leave()
+	err = waitPage(ctx, list, q, &page)
+	return page, errors.Join(err, list.close())
+}
+
+// waitPage fills a page from a list.
+func waitPage(ctx context.Context, list *twoLists, q workflow.WaitQuery, page *workflow.Page[workflow.WaitRow]) error {
 	limit := pageOf(q.Limit)
 	var last []byte
-	err := scan(ctx, s.db, []byte{famWait}, from, func(rest, value []byte) (bool, error) {
-		if !bytes.HasPrefix(rest, prefix[1:]) {
-			return false, nil
+	n := 0
+	for at := list.head(); at >= 0; at = list.head() {
+		if n++; n%contextEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
 		}
-		p := parts{rest: rest}
+		key := list.its[at].Key()
+		p := parts{rest: key[1:]}
 		p.id()
 		p.instant()
 		exec := p.id()
 		p.id()
 		if err := p.end(); err != nil {
-			return false, err
+			return err
 		}
-		row, err := persistence.DecodeWaitRow(exec, value)
+		row, err := persistence.DecodeWaitRow(exec, list.its[at].Value())
 		if err != nil {
-			return false, err
+			return err
 		}
-		if q.WorkflowID != "" && row.WorkflowID != q.WorkflowID {
-			return true, nil
+		if q.WorkflowID == "" || row.WorkflowID == q.WorkflowID {
+			if len(page.Items) == limit {
+				page.Next = base64.RawURLEncoding.EncodeToString(last)
+				return nil
+			}
+			page.Items = append(page.Items, row)
+			last = append(append(last[:0], famWait), key[1:]...)
 		}
-		if len(page.Items) == limit {
-			page.Next = base64.RawURLEncoding.EncodeToString(last)
-			return false, nil
-		}
-		page.Items = append(page.Items, row)
-		last = append(append(last[:0], famWait), rest...)
-		return true, nil
-	})
-	return page, err
+		list.next(at)
+	}
+	return nil
 }
 
 // Due returns up to limit timers due at or before until, earliest first, that

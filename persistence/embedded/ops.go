@@ -80,11 +80,21 @@ func (o *ops) changes(exec string, c *persistence.Changes) {
 	}
 	for i := range c.Closed {
 		w := &c.Closed[i]
+		if w.Key != "" {
+			o.delete(keyedKey(o.key[:0], w.Name, c.Was.CreatedAt, exec, w.ID))
+			o.delete(correlationKey(o.key[:0], w, c.Was.CreatedAt, exec))
+			continue
+		}
 		o.delete(waitKey(o.key[:0], w.Name, c.Was.CreatedAt, exec, w.ID))
 	}
 	for i := range c.Opened {
 		w := &c.Opened[i]
 		o.val = persistence.AppendWaitRow(o.val[:0], c.Now.WorkflowID, w)
+		if w.Key != "" {
+			o.set(keyedKey(o.key[:0], w.Name, c.Now.CreatedAt, exec, w.ID), o.val)
+			o.set(correlationKey(o.key[:0], w, c.Now.CreatedAt, exec), nil)
+			continue
+		}
 		o.set(waitKey(o.key[:0], w.Name, c.Now.CreatedAt, exec, w.ID), o.val)
 	}
 	for i := range c.Disarmed {

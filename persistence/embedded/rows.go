@@ -179,9 +179,11 @@ func number(r reader, key []byte, size int) (uint64, error) {
 // countWaits counts the open waits when the count itself was lost.
 func countWaits(r reader) int64 {
 	var n int64
-	prefix := []byte{famWait}
-	if err := scan(context.Background(), r, prefix, prefix, func(_, _ []byte) (bool, error) { n++; return true, nil }); err != nil {
-		return unknownWaits
+	for _, family := range []byte{famWait, famKeyed} {
+		prefix := []byte{family}
+		if err := scan(context.Background(), r, prefix, prefix, func(_, _ []byte) (bool, error) { n++; return true, nil }); err != nil {
+			return unknownWaits
+		}
 	}
 	return n
 }

@@ -123,6 +123,7 @@ func (m *model) compareWaits(ctx context.Context, rt *rapid.T) {
 	})
 	got := good[workflow.Page[workflow.WaitRow]](rt, "waits")(m.store.Waits(ctx, workflow.WaitQuery{Limit: 1000}))
 	same(rt, "waits", got.Items, want)
+	m.compareCorrelation(ctx, rt, want)
 	if n := m.store.Stats().Waits; n != -1 {
 		same(rt, "count of waits", n, int64(len(want)))
 	}

@@ -47,6 +47,14 @@ func (f *Faulty) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page
 	return f.Store.Waits(ctx, q)
 }
 
+// KeyPaths may fail.
+func (f *Faulty) KeyPaths(ctx context.Context, name string) ([]string, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.KeyPaths(ctx, name)
+}
+
 // Due may fail.
 func (f *Faulty) Due(ctx context.Context, until workflow.Instant, after *persistence.Due, limit int) ([]persistence.Due, error) {
 	if err := f.read(); err != nil {
