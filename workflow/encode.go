@@ -61,13 +61,16 @@ func (e envelope) appendJSON(b []byte) []byte {
 	m.text("workflow_id", e.Metadata.WorkflowID)
 	m.text("source", e.Metadata.Source)
 	m.someText("correlation_id", e.Metadata.CorrelationID)
-	return append(m.b, "}}"...)
+	o.b = append(m.b, '}')
+	o.someText("correlation_id", e.CorrelationID)
+	return append(o.b, '}')
 }
 
 func (w opened) appendJSON(b []byte) []byte {
 	o := members{b: append(b, '{')}
 	o.text("name", w.Name)
 	o.someText("condition", w.Condition)
+	o.someText("key", w.Key)
 	o.someNumber("deadline", int64(w.Deadline))
 	return append(o.b, '}')
 }

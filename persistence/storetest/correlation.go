@@ -15,8 +15,8 @@ const (
 	customerPath = "/payload/customer~1id"
 )
 
-// keyed makes a state wait for one name with those keys, "" for a wait without.
-func keyed(name, path string, keys ...string) func(*workflow.State) {
+// correlating makes a state wait for one name with those keys, "" for a wait without.
+func correlating(name, path string, keys ...string) func(*workflow.State) {
 	return func(s *workflow.State) {
 		waiting(slices.Repeat([]string{name}, len(keys))...)(s)
 		for i, key := range keys {
@@ -41,10 +41,10 @@ func correlation(f *fixture) {
 	keys := []string{"a", "a\x00", "ab", "", "\xc3\xbf", "42"}
 	for i, key := range keys {
 		id := fmt.Sprintf("e%d", i)
-		f.must(next(f.must(first(created(id, i))), 1, keyed("paid", orderPath, key)))
-		f.must(next(f.must(first(created("c"+id, 10+i))), 1, keyed("paid", customerPath, key)))
+		f.must(next(f.must(first(created(id, i))), 1, correlating("paid", orderPath, key)))
+		f.must(next(f.must(first(created("c"+id, 10+i))), 1, correlating("paid", customerPath, key)))
 	}
-	f.must(next(f.must(first(created("other", 30))), 1, keyed("paid\x00", "/correlation_id", "a")))
+	f.must(next(f.must(first(created("other", 30))), 1, correlating("paid\x00", "/correlation_id", "a")))
 	for range 2 {
 		same(f, "paths", f.keyPaths("paid"), []string{customerPath, orderPath})
 		same(f, "paths of another name", f.keyPaths("paid\x00"), []string{"/correlation_id"})
@@ -81,8 +81,8 @@ func correlationPages(f *fixture) {
 	states := map[string]*workflow.State{}
 	for i := range 20 {
 		id := fmt.Sprintf("e%02d", i)
-		states[id] = f.must(next(f.must(first(created(id, i))), 1, keyed("paid", orderPath, "A")))
-		f.must(next(f.must(first(created("b"+id, i))), 1, keyed("paid", orderPath, "B")))
+		states[id] = f.must(next(f.must(first(created(id, i))), 1, correlating("paid", orderPath, "A")))
+		f.must(next(f.must(first(created("b"+id, i))), 1, correlating("paid", orderPath, "B")))
 	}
 	q := workflow.WaitQuery{Name: "paid", Path: orderPath, Key: "A", Limit: 4}
 	var seen []string
@@ -120,7 +120,7 @@ func correlationMoves(f *fixture) {
 	}
 	row := []string{"paid e1 hold0/1"}
 	unkeyed := func() []string { return f.waitPages(workflow.WaitQuery{Name: "paid", Unkeyed: true}, 10) }
-	s := f.must(next(f.must(first(sample("e1"))), 1, keyed("paid", orderPath, "")))
+	s := f.must(next(f.must(first(sample("e1"))), 1, correlating("paid", orderPath, "")))
 	same(f, "without a key", unkeyed(), row)
 	for _, step := range []struct{ path, key string }{{orderPath, "A"}, {orderPath, "B"}, {customerPath, "B"}, {"", ""}, {customerPath, "A"}} {
 		was := s.Waits[0]
@@ -166,8 +166,8 @@ func correlationMoves(f *fixture) {
 }
 
 var (
-	somePaths = rapid.SampledFrom([]string{orderPath, "/correlation_id"})
-	someKeys  = rapid.SampledFrom([]string{"", "A", "A\x00", "B"})
+	somePaths        = rapid.SampledFrom([]string{orderPath, "/correlation_id"})
+	someCorrelations = rapid.SampledFrom([]string{"", "A", "A\x00", "B"})
 )
 
 // compareCorrelation compares everything that the index can be asked; rows are
@@ -186,7 +186,7 @@ func (m *model) compareCorrelation(ctx context.Context, rt *rapid.T, rows []work
 		}
 		same(rt, "key paths", good[[]string](rt, "key paths")(m.store.KeyPaths(ctx, name)), paths)
 	}
-	name, path, key := someNames.Draw(rt, "name"), somePaths.Draw(rt, "path"), someKeys.Filter(func(k string) bool { return k != "" }).Draw(rt, "key")
+	name, path, key := someNames.Draw(rt, "name"), somePaths.Draw(rt, "path"), someCorrelations.Filter(func(k string) bool { return k != "" }).Draw(rt, "key")
 	for _, q := range []workflow.WaitQuery{
 		{Name: name, Path: path, Key: key}, {Name: name, Key: key}, {Key: key}, {Name: name, Unkeyed: true}, {Unkeyed: true}, {Name: name},
 	} {

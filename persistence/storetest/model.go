@@ -111,7 +111,7 @@ func (m *model) state(rt *rapid.T, id string, was *workflow.State) *workflow.Sta
 	waiting(rapid.SliceOfN(someNames, 0, 3).Draw(rt, "waits")...)(now)
 	now.Status = someStatus.Filter(func(s workflow.Status) bool { return !s.Finished() && (s == workflow.Paused) == now.Paused }).Draw(rt, "status")
 	for i := range now.Waits {
-		if key := someKeys.Draw(rt, "key"); key != "" {
+		if key := someCorrelations.Draw(rt, "correlation"); key != "" {
 			now.Waits[i].Path, now.Waits[i].Key = somePaths.Draw(rt, "path"), key
 		}
 		now.Waits[i].LastReason = rapid.SampledFrom([]string{"", "no"}).Draw(rt, "reason")
