@@ -170,6 +170,9 @@ func (f *fold) known(signalID string) *workflow.Receipt {
 		return nil
 	}
 	again := *r
+	if !slices.Contains(f.moved, signalID) {
+		again.Was = r.Fate // as the commit before left it
+	}
 	again.Steps = append([]workflow.Step(nil), r.Steps...)
 	return &again
 }

@@ -86,6 +86,7 @@ func everyKind() map[string]coded {
 	return map[string]coded{
 		"state": kindOf(rng, stateFields), "records": kindOf(rng, recordsFields), "receipt": kindOf(rng, receiptFields),
 		"event receipt": kindOf(rng, eventReceiptFields), "wait row": kindOf(rng, waitRowFields),
+		"dead letter": kindOf(rng, letterFields),
 	}
 }
 

@@ -211,12 +211,48 @@ func stepFields(c *coder, s *workflow.Step) {
 }
 
 func eventReceiptFields(c *coder, r *workflow.EventReceipt) {
-	outer := c.open(5)
+	outer := c.open(7)
 	nested(c, &r.Event, eventFields)
 	text(c, &r.Fate)
 	list(c, &r.Steps, stepFields)
 	list(c, &r.Deliveries, deliveryFields)
 	text(c, &r.Reason)
+	text(c, &r.Cause)
+	optional(c, &r.Near, nearFields)
+	c.close(outer)
+}
+
+func nearFields(c *coder, n *workflow.NearMiss) {
+	outer := c.open(5)
+	text(c, &n.Name)
+	text(c, &n.ExecID)
+	text(c, &n.Wait)
+	signed(c, &n.Closed)
+	text(c, &n.Reason)
+	c.close(outer)
+}
+
+func letterFields(c *coder, l *workflow.DeadLetter) {
+	outer := c.open(19)
+	text(c, &l.ID)
+	text(c, &l.Kind)
+	text(c, &l.MessageID)
+	text(c, &l.ExecID)
+	text(c, &l.WorkflowID)
+	text(c, &l.Name)
+	c.value(&l.Payload)
+	text(c, &l.CorrelationID)
+	text(c, &l.Source)
+	text(c, &l.By)
+	text(c, &l.TraceParent)
+	c.flag(&l.Force)
+	signed(c, &l.ReceivedAt)
+	signed(c, &l.ExpiresAt)
+	text(c, &l.Cause)
+	text(c, &l.Reason)
+	c.flag(&l.Accepted)
+	optional(c, &l.Near, nearFields)
+	signed(c, &l.At)
 	c.close(outer)
 }
 

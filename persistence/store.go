@@ -17,17 +17,19 @@ import (
 // refused and find the number of the other. So a commit names its parent by id.
 type Commit struct {
 	ExecID   string
-	Expect   uint64             // version that must be stored now; 0: the execution must not exist
-	Parent   uint64             // id of the commit that must be stored now; see ID
-	ID       uint64             // of this commit, drawn at random by its owner
-	Epoch    uint64             // of the writing owner; refused when a younger one has committed
-	Was      *workflow.State    // the state at Expect, nil for a new execution; stores derive index changes from it
-	Now      *workflow.State    // the state after; Now.Version > Expect
-	Records  []workflow.Record  // in order, Seq from Was.Seq+1 to Now.Seq
-	Receipts []workflow.Receipt // of the signals that this commit moved, whole
-	Events   []workflow.Event   // emitted by this commit: accepted with it, known ids skipped
-	Working  bool               // Now has work in progress that must be issued again after a crash
-	Worked   bool               // the commit that it was made on said Working; stores write only what changes
+	Expect   uint64                // version that must be stored now; 0: the execution must not exist
+	Parent   uint64                // id of the commit that must be stored now; see ID
+	ID       uint64                // of this commit, drawn at random by its owner
+	Epoch    uint64                // of the writing owner; refused when a younger one has committed
+	Was      *workflow.State       // the state at Expect, nil for a new execution; stores derive index changes from it
+	Now      *workflow.State       // the state after; Now.Version > Expect
+	Records  []workflow.Record     // in order, Seq from Was.Seq+1 to Now.Seq
+	Receipts []workflow.Receipt    // of the signals that this commit moved, whole, with their fates before; see Tally
+	Events   []workflow.Event      // emitted by this commit: accepted with it, known ids skipped
+	Dead     []workflow.DeadLetter // messages that died in this commit
+	Revived  []string              // ids of dead letters whose messages this commit takes up again: dropped with it, before Dead is kept
+	Working  bool                  // Now has work in progress that must be issued again after a crash
+	Worked   bool                  // the commit that it was made on said Working; stores write only what changes
 
 	// Done is called exactly once, when the write is durable (nil) or certainly
 	// refused (ErrConflict, *KeyTaken), or when its fate is failure or unknown (ErrUnavailable
@@ -144,13 +146,40 @@ type Store interface {
 	// Commit.Done it must not block.
 	AcceptEvent(ev workflow.Event, done func(stored *workflow.EventReceipt, known bool, err error))
 	// SettleEvent replaces the receipt of an event; once its fate is final it is
-	// no longer listed by OpenEvents.
+	// no longer listed by OpenEvents. With the fate dead it keeps the event's dead
+	// letter, see workflow.LetterOfEvent; with any other it drops it.
 	SettleEvent(r *workflow.EventReceipt, done func(error))
 	// Event returns the receipt of an event, or ErrNotFound.
 	Event(ctx context.Context, id string) (*workflow.EventReceipt, error)
 	// OpenEvents returns up to limit receipts, in the order of id after the given
 	// one, whose fan-out is not finished.
 	OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error)
+
+	// Books returns a row for each name of a message that was ever accepted, in
+	// the order of names, all as of one moment; the row of the rest comes last.
+	// Commits, AcceptEvent and SettleEvent keep the books in the same atomic write
+	// as what they count: a commit by Tally of its receipts, an event that is
+	// accepted as buffered, a settled one by the fate that was stored before.
+	// The first workflow.MaxBookNames names have rows of their own, until a first
+	// one was counted in the row of the rest; after that no new row is made.
+	// Nothing but that changes the books: Sweep and dead letters do not.
+	Books(ctx context.Context) ([]workflow.BookRow, error)
+
+	// KeepLetters keeps dead letters of messages that were refused. A letter
+	// replaces one of the same id. Like those of commits and events they are
+	// bounded: beyond workflow.MaxLetters or MaxLetterBytes of accepted messages,
+	// and beyond MaxRefusedLetters or MaxRefusedLetterBytes of refused ones, those
+	// that died first are dropped with the write, and counted.
+	KeepLetters(letters []workflow.DeadLetter, done func(error))
+	// Letter returns a dead letter whole, or ErrNotFound.
+	Letter(ctx context.Context, id string) (*workflow.DeadLetter, error)
+	// Letters lists dead letters without their payloads, those that died last first.
+	Letters(ctx context.Context, q workflow.LetterQuery) (workflow.Page[*workflow.DeadLetter], error)
+	// DropLetters forgets dead letters; it returns how many of them there were.
+	DropLetters(ctx context.Context, ids []string) (int, error)
+	// SweepLetters forgets dead letters that died before the instant, up to limit
+	// of them, the oldest first; it returns how many.
+	SweepLetters(ctx context.Context, before workflow.Instant, limit int) (int, error)
 
 	// Documents are small named things: keys, audit records, definitions.
 	// PutDocument returns when it is durable; a nil body deletes.
@@ -191,4 +220,7 @@ type Stats struct {
 	Failures  uint64 // groups that failed
 	DiskBytes uint64 // on disk now
 	Waits     int64  // open waits now; -1 when not known
+
+	Letters        int64  // dead letters kept now
+	LettersDropped uint64 // dead letters that were dropped because there were too many
 }

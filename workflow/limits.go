@@ -65,4 +65,23 @@ const (
 	// MaxNameBytes of a signal's or event's name, an execution's or a signal's
 	// id, a business key.
 	MaxNameBytes = 256
+
+	// MaxLetters dead letters of accepted messages are kept, and MaxLetterBytes
+	// of them: enough for a bad night, few enough to look through. The oldest go first.
+	MaxLetters     = 10_000
+	MaxLetterBytes = 64 << 20
+
+	// MaxRefusedLetters dead letters of messages that were refused are kept, with
+	// a bound of their own: whoever sends what nobody wants cannot push out what
+	// was accepted.
+	MaxRefusedLetters     = 2_000
+	MaxRefusedLetterBytes = 16 << 20
+
+	// letterOverhead is what a dead letter weighs beside its texts.
+	letterOverhead = 512
+
+	// MaxBookNames names have a row of their own in the books. Names come from
+	// the people who write workflows, so a thousand are many; whoever invents
+	// more finds them in one row together.
+	MaxBookNames = 1_000
 )

@@ -109,6 +109,8 @@ type Receipt struct {
 	Answer   Answer  `json:"answer"` // the first one
 	Steps    []Step  `json:"steps"`
 	At       Instant `json:"at"`
+
+	Was Fate `json:"-"` // of a receipt in a commit: its fate before, "" when it is new; the books follow from it
 }
 
 // Step is one thing that happened to a message.
@@ -127,6 +129,8 @@ type EventReceipt struct {
 	Steps      []Step     `json:"steps,omitempty"`
 	Deliveries []Delivery `json:"deliveries,omitempty"`
 	Reason     string     `json:"reason,omitempty"`
+	Cause      Cause      `json:"cause,omitempty"` // of one that is dead
+	Near       *NearMiss  `json:"near,omitempty"`  // what almost took one that is dead
 }
 
 // Delivery is what one listener did with an event.

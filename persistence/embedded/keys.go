@@ -87,6 +87,18 @@ const (
 	// else may have its key.
 	famUnique = 'u'
 
+	// famBook: name -> the tally of its messages as varints; the name "" stands
+	// for the names without a row of their own.
+	famBook = 'a'
+
+	// famLetter: dead letter -> persistence.AppendDeadLetter.
+	famLetter = 'z'
+
+	// famLetterAt: past instant of its death, dead letter -> what the writer and
+	// lists need of it: one byte, 1 for an accepted message, its size as a varint,
+	// the letter without its payload.
+	famLetterAt = 'y'
+
 	// famFinished: instant of the end, execution -> nothing: what Sweep forgets.
 	famFinished = 'f'
 )
@@ -171,6 +183,10 @@ func correlationKey(key []byte, w *workflow.OpenWait, created workflow.Instant, 
 
 func timerKey(key []byte, due workflow.Instant, exec, timer string) []byte {
 	return appendID(appendID(appendInstant(append(key, famTimer), due), exec), timer)
+}
+
+func letterAtKey(key []byte, at workflow.Instant, letter string) []byte {
+	return appendID(appendPast(append(key, famLetterAt), at), letter)
 }
 
 func settledKey(key []byte, received workflow.Instant, event string) []byte {

@@ -116,4 +116,8 @@ const (
 	// keepFrame is the largest frame buffer that is kept for the next group. A
 	// large batch is not copied by pebble, so its buffer must not be used again.
 	keepFrame = 2 << 20
+
+	// heapSlack letters that are gone may lie in the heap of dead letters beside as
+	// many as are kept, before it is made anew.
+	heapSlack = 64
 )

@@ -23,6 +23,12 @@ type write struct {
 	waits    int              // open waits more than before
 	earliest workflow.Instant // of the timers that it arms; zero for none
 	events   []workflow.Event // accepted with it unless they are known
+	tally    []persistence.Entry
+
+	// Dead letters: to keep, with their rows in ops, and the ids of those to drop.
+	letters []*letter
+	revived []string
+	limit   int // of those to drop that died before earliest
 
 	// An event, accepted or settled.
 	receipt *workflow.EventReceipt
@@ -46,6 +52,9 @@ const (
 	writeSettle
 	writeRows // operations without a condition: documents and meta
 	writeForget
+	writeLetters    // dead letters to keep
+	writeDrop       // dead letters to drop
+	writeOldLetters // dead letters to drop that died before earliest
 )
 
 // stamp is what must be known of an execution to judge a commit: the zero stamp is none.

@@ -60,6 +60,8 @@ type Store struct {
 	journal *journal
 	recent  recent
 	group   group
+	books   books
+	letters letters
 	waits   int64
 	hold    time.Duration // before the next probe
 	probeAt *time.Timer
@@ -78,7 +80,8 @@ var _ persistence.Store = (*Store)(nil)
 // counters are what Stats tells.
 type counters struct {
 	commits, conflicts, groups, grouped, failures atomic.Uint64
-	waits                                         atomic.Int64
+	dropped                                       atomic.Uint64
+	waits, letters                                atomic.Int64
 }
 
 // fault is why nothing is written now.
@@ -180,6 +183,13 @@ func (s *Store) recover(pieces string, salvage bool) (replayed, error) {
 		s.waits = countWaits(s.db)
 	}
 	s.stats.waits.Store(s.waits)
+	if err == nil {
+		s.books, err = openBooks(s.db, s.log)
+	}
+	if err == nil {
+		s.letters, err = openLetters(s.db, s.log)
+		s.stats.letters.Store(s.letters.kept())
+	}
 	return found, err
 }
 
@@ -283,6 +293,9 @@ func (s *Store) Stats() persistence.Stats {
 		Grouped:   s.stats.grouped.Load(),
 		Failures:  s.stats.failures.Load(),
 		Waits:     max(-1, s.stats.waits.Load()),
+
+		Letters:        s.stats.letters.Load(),
+		LettersDropped: s.stats.dropped.Load(),
 	}
 	if s.enter() == nil {
 		defer s.leave()

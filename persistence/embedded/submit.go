@@ -24,8 +24,9 @@ func release(w *write) {
 		return
 	}
 	kept := ops{buf: w.buf[:0], key: w.key[:0], val: w.val[:0]}
-	changes := w.changes
-	*w = write{ops: kept, changes: changes}
+	changes, tally := w.changes, w.tally
+	clear(tally)
+	*w = write{ops: kept, changes: changes, tally: tally[:0]}
 	writes.Put(w)
 }
 
@@ -57,6 +58,9 @@ func (s *Store) Submit(c *persistence.Commit) {
 	for i := range c.Receipts {
 		w.ops.receipt(&c.Receipts[i])
 	}
+	w.tally = persistence.Tally(w.tally[:0], c.Receipts)
+	w.keep(c.Dead)
+	w.revived = c.Revived
 	switch {
 	case c.Working && !c.Worked:
 		w.set(key1(w.key[:0], famWorking, c.ExecID), nil)
@@ -129,6 +133,12 @@ func (s *Store) SettleEvent(r *workflow.EventReceipt, done func(error)) {
 	w.done = done
 	w.receipt = r
 	w.ops.event(r)
+	if r.Fate == workflow.FateDead {
+		l := workflow.LetterOfEvent(r)
+		w.letter(&l)
+	} else {
+		w.revived = []string{workflow.LetterID(workflow.KindEvent, "", r.Event.ID)}
+	}
 	s.push(w)
 }
 

@@ -48,6 +48,14 @@ func (g *group) reset() {
 	g.ops.reset()
 }
 
+// reset begins a group. What the last one would have changed, had it been
+// written, was taken back or taken over by now.
+func (s *Store) reset() {
+	s.group.reset()
+	s.books.undo()
+	s.letters.undo()
+}
+
 // add takes operations into the group.
 func (g *group) add(o *ops) {
 	g.frame = append(g.frame, o.buf...)
@@ -95,7 +103,7 @@ func (s *Store) yield() {
 // writeAll writes the items, as many of them together as the bounds allow.
 func (s *Store) writeAll(items []*write) {
 	for len(items) > 0 {
-		s.group.reset()
+		s.reset()
 		n, bytes := 0, 0
 		for n < len(items) && n < maxGroup && (n == 0 || len(s.group.frame)+items[n].size() <= maxGroupBytes) {
 			bytes += items[n].size()
@@ -147,12 +155,21 @@ func (s *Store) judge(w *write) error {
 			return nil
 		}
 		g.events[w.receipt.Event.ID] = w.receipt
+		s.books.move(w.receipt.Event.Name, "", w.receipt.Fate)
 	case writeSettle:
-		g.events[w.receipt.Event.ID] = w.receipt
+		if err := s.judgeSettle(w); err != nil {
+			return err
+		}
+		g.writes++
+		return nil
 	case writeForget:
 		return s.judgeForget(w)
+	case writeDrop:
+		s.judgeDrop(w)
+	case writeOldLetters:
+		s.judgeOldLetters(w)
 	}
-	g.add(&w.ops)
+	s.bury(w)
 	g.writes++
 	return nil
 }
@@ -184,9 +201,13 @@ func (s *Store) judgeCommit(w *write) error {
 		}
 	}
 	for _, r := range fresh {
+		if g.events[r.Event.ID] == nil { // else the commit brings it twice
+			s.books.move(r.Event.Name, "", r.Fate)
+		}
 		g.events[r.Event.ID] = r
 	}
-	g.add(&w.ops)
+	s.books.count(w.tally)
+	s.bury(w)
 	g.add(&g.ops)
 	g.writes++
 	g.states[w.exec] = stateRow{w.stamp, w.buf[w.row[0]:w.row[1]]}
@@ -305,6 +326,7 @@ func (s *Store) record() error {
 	binary.BigEndian.PutUint64(state[8:], uint64(s.waitsAfter()))
 	g.ops.reset()
 	g.ops.set(append(g.ops.key[:0], keyApplied...), state[:])
+	s.books.write(&g.ops)
 	g.add(&g.ops)
 	binary.LittleEndian.PutUint32(g.frame[frameHeader+batchCount:], g.count)
 	if len(g.frame) > maxFrame {
@@ -353,6 +375,10 @@ func (s *Store) show() error {
 	}
 	s.waits = s.waitsAfter()
 	s.stats.waits.Store(s.waits)
+	s.stats.dropped.Add(s.letters.dropped)
+	s.stats.letters.Store(s.letters.kept())
+	s.books.shown()
+	s.letters.shown()
 	s.stats.groups.Add(1)
 	s.stats.grouped.Add(g.writes)
 	for exec, state := range g.states {
@@ -431,7 +457,7 @@ func (s *Store) try() error {
 	if !s.janitor.relaxed() {
 		return errors.New("the rows are behind")
 	}
-	s.group.reset()
+	s.reset()
 	if err := s.record(); err != nil {
 		return err
 	}

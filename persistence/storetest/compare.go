@@ -163,4 +163,36 @@ func (m *model) compareRest(rt *rapid.T) {
 		documents = append(documents, persistence.Document{ID: id, Body: []byte(m.documents[id])})
 	}
 	same(rt, "documents", good[[]persistence.Document](rt, "documents")(m.store.Documents(ctx, "kind", "", 100)), documents)
+	m.compareBooks(ctx, rt)
+	m.compareLetters(ctx, rt)
+}
+
+func (m *model) compareBooks(ctx context.Context, rt *rapid.T) {
+	var want []workflow.BookRow
+	for _, name := range slices.Sorted(maps.Keys(m.books)) {
+		want = append(want, workflow.BookRow{Name: name, Tally: m.books[name]})
+	}
+	got := good[[]workflow.BookRow](rt, "books")(m.store.Books(ctx))
+	same(rt, "books", got, want)
+	for _, row := range got {
+		if !row.Balanced() {
+			rt.Fatalf("the books of %q do not balance: %+v", row.Name, row.Tally)
+		}
+	}
+}
+
+func (m *model) compareLetters(ctx context.Context, rt *rapid.T) {
+	var want []*workflow.DeadLetter
+	for id, l := range m.letters {
+		got := good[*workflow.DeadLetter](rt, "letter")(m.store.Letter(ctx, id))
+		same(rt, "letter", got, &l)
+		l.Payload = nil
+		want = append(want, &l)
+	}
+	slices.SortFunc(want, func(a, b *workflow.DeadLetter) int {
+		return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(a.ID, b.ID))
+	})
+	page := good[workflow.Page[*workflow.DeadLetter]](rt, "letters")(m.store.Letters(ctx, workflow.LetterQuery{Limit: 1000}))
+	same(rt, "letters", page.Items, want)
+	same(rt, "count of letters", m.store.Stats().Letters, int64(len(want)))
 }

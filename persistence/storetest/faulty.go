@@ -205,17 +205,37 @@ func (f *Faulty) PutDocument(ctx context.Context, kind, id string, body []byte) 
 
 // Sweep passes on, or not.
 func (f *Faulty) Sweep(ctx context.Context, before workflow.Instant, limit int) (int, error) {
+	return f.count(func() (int, error) { return f.Store.Sweep(ctx, before, limit) })
+}
+
+// count is a write that answers with a number.
+func (f *Faulty) count(pass func() (int, error)) (int, error) {
 	answer := make(chan error, 1)
-	forgot := 0
+	count := 0
 	f.write(func(real func(error)) {
-		n, err := f.Store.Sweep(ctx, before, limit)
-		forgot = n
+		n, err := pass()
+		count = n
 		real(err)
 	}, func(err error) { answer <- err })
 	if err := <-answer; err != nil {
 		return 0, err
 	}
-	return forgot, nil
+	return count, nil
+}
+
+// KeepLetters passes dead letters on, or not.
+func (f *Faulty) KeepLetters(letters []workflow.DeadLetter, done func(error)) {
+	f.write(func(real func(error)) { f.Store.KeepLetters(letters, real) }, done)
+}
+
+// DropLetters passes on, or not.
+func (f *Faulty) DropLetters(ctx context.Context, ids []string) (int, error) {
+	return f.count(func() (int, error) { return f.Store.DropLetters(ctx, ids) })
+}
+
+// SweepLetters passes on, or not.
+func (f *Faulty) SweepLetters(ctx context.Context, before workflow.Instant, limit int) (int, error) {
+	return f.count(func() (int, error) { return f.Store.SweepLetters(ctx, before, limit) })
 }
 
 // Health says when the store was broken by Break.

@@ -111,6 +111,30 @@ func (f *Faulty) OpenEvents(ctx context.Context, after string, limit int) ([]*wo
 	return f.Store.OpenEvents(ctx, after, limit)
 }
 
+// Books may fail.
+func (f *Faulty) Books(ctx context.Context) ([]workflow.BookRow, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Books(ctx)
+}
+
+// Letter may fail.
+func (f *Faulty) Letter(ctx context.Context, id string) (*workflow.DeadLetter, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Letter(ctx, id)
+}
+
+// Letters may fail.
+func (f *Faulty) Letters(ctx context.Context, q workflow.LetterQuery) (workflow.Page[*workflow.DeadLetter], error) {
+	if err := f.read(); err != nil {
+		return workflow.Page[*workflow.DeadLetter]{}, err
+	}
+	return f.Store.Letters(ctx, q)
+}
+
 // Document may fail.
 func (f *Faulty) Document(ctx context.Context, kind, id string) ([]byte, error) {
 	if err := f.read(); err != nil {

@@ -44,6 +44,8 @@ type model struct {
 	execs     map[string]*remembered
 	events    map[string]*workflow.EventReceipt
 	documents map[string]string
+	books     map[string]workflow.Tally
+	letters   map[string]workflow.DeadLetter
 }
 
 type remembered struct {
@@ -57,6 +59,7 @@ type remembered struct {
 func newModel(rt *rapid.T, open Opener) *model {
 	m := &model{
 		open: open, execs: map[string]*remembered{}, events: map[string]*workflow.EventReceipt{}, documents: map[string]string{},
+		books: map[string]workflow.Tally{}, letters: map[string]workflow.DeadLetter{},
 	}
 	m.start(rt)
 	return m
@@ -83,6 +86,7 @@ var (
 	someIDs    = rapid.SampledFrom([]string{"x", "x\x00y", "z"})
 	someStatus = rapid.SampledFrom([]workflow.Status{workflow.Running, workflow.Waiting, workflow.Paused, workflow.Success, workflow.Failed})
 	someKeys   = rapid.SampledFrom([]string{"", "k", "k\x00", "key"})
+	someFates  = rapid.SampledFrom([]workflow.Fate{workflow.FateBuffered, workflow.FateConsumed, workflow.FateExpired, workflow.FateDead})
 	moments    = rapid.Int64Range(0, 20)
 )
 
@@ -137,7 +141,19 @@ func (m *model) commit(rt *rapid.T) {
 		c.Records = history(0, c.Now.Seq)
 	}
 	for _, signal := range rapid.SliceOfNDistinct(someIDs, 0, 2, rapid.ID).Draw(rt, "signals") {
-		r := receiptOf(signal, id, workflow.FateConsumed)
+		r := receiptOf(signal, id, someFates.Draw(rt, "fate"))
+		r.Name = someNames.Draw(rt, "name")
+		if known, ok := known.receipts[signal]; ok {
+			r.Was, r.Name = known.Fate, known.Name
+		}
+		l := workflow.LetterOfSignal(&workflow.Signal{ID: signal, ExecID: id, Name: r.Name}, "orders", workflow.CauseExpired, "", begin+workflow.Instant(moments.Draw(rt, "died")))
+		if rapid.Bool().Draw(rt, "revived") {
+			c.Revived = append(c.Revived, l.ID)
+		}
+		if r.Fate == workflow.FateDead {
+			l.Accepted = true
+			c.Dead = append(c.Dead, l)
+		}
 		r.Answer.Reason = rapid.SampledFrom([]string{"", "because", `"quoted"`}).Draw(rt, "reason")
 		c.Receipts = append(c.Receipts, r)
 	}
@@ -159,13 +175,31 @@ func (m *model) commit(rt *rapid.T) {
 	known.state, known.epoch, known.working = c.Now, c.Epoch, c.Working
 	known.records = append(known.records, c.Records...)
 	for _, r := range c.Receipts {
+		m.count(r.Name, r.Was, r.Fate)
+		r.Was = ""
 		known.receipts[r.SignalID] = r
+	}
+	for _, revived := range c.Revived {
+		delete(m.letters, revived)
+	}
+	for _, l := range c.Dead {
+		m.letters[l.ID] = l
 	}
 	m.execs[id] = known
 	for _, ev := range c.Events {
 		if m.events[ev.ID] == nil {
 			m.events[ev.ID] = persistence.Accepted(ev)
+			m.count(ev.Name, "", workflow.FateAccepted)
 		}
+	}
+}
+
+// count keeps the model's books.
+func (m *model) count(name string, was, now workflow.Fate) {
+	t := m.books[name]
+	if was != now {
+		t.Move(was, now)
+		m.books[name] = t
 	}
 }
 
@@ -215,6 +249,7 @@ func (m *model) event(rt *rapid.T) {
 	if !known {
 		stored = persistence.Accepted(ev)
 		m.events[ev.ID] = stored
+		m.count(ev.Name, "", workflow.FateAccepted)
 	}
 	if a.err != nil || a.known != known {
 		rt.Fatalf("accept: known %v, error %v, want known %v", a.known, a.err, known)
@@ -234,7 +269,13 @@ func (m *model) settle(rt *rapid.T) {
 	if err := wait(rt, answer); err != nil {
 		rt.Fatalf("settle: %v", err)
 	}
+	m.count(r.Event.Name, m.events[id].Fate, r.Fate)
 	m.events[id] = &r
+	l := workflow.LetterOfEvent(&r)
+	delete(m.letters, l.ID)
+	if r.Fate == workflow.FateDead {
+		m.letters[l.ID] = l
+	}
 }
 
 func (m *model) put(rt *rapid.T) {
