@@ -74,24 +74,52 @@ func (f *fold) take(d *Deliver) error {
 // start begins the execution, or finds the one that began under the same id.
 func (f *fold) start(d *Deliver, in workflow.Started) error {
 	if s := f.current(); s != nil {
-		if s.WorkflowID == in.WorkflowID && sameJSON(s.Input, in.Input) {
-			f.reply(d, Reply{State: s, Known: true})
-			return nil
-		}
-		f.reply(d, Reply{Err: &workflow.Refusal{
-			Code:    workflow.CodeExecutionExists,
-			Message: fmt.Sprintf("execution %q exists already, of workflow %s with another input", f.id, s.WorkflowID),
-			Hint:    "choose another exec_id, or send the same workflow and input to get the first one",
-			Details: map[string]any{"exec_id": f.id, "workflow_id": s.WorkflowID, "status": s.Status},
-		}})
-		return nil
+		return f.again(d, in, s)
 	}
 	f.def = d.Definition
 	f.now = &workflow.State{}
 	if _, err := f.advance(in); err != nil {
 		return err
 	}
-	f.reply(d, Reply{State: f.now})
+	if d.Signal == nil {
+		f.reply(d, Reply{State: f.now})
+		return nil
+	}
+	if refusal := workflow.Admit(f.def, f.now, *d.Signal); refusal != nil {
+		// A signal that is refused starts nothing: as if nobody had come.
+		f.def, f.now, f.records, f.effects, f.moved = nil, nil, nil, nil, nil
+		f.reply(d, Reply{Err: refusal})
+		return nil
+	}
+	if _, err := f.advance(workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal}); err != nil {
+		return err
+	}
+	f.reply(d, Reply{Answer: f.fresh[d.Signal.ID].Answer, Matched: true, State: f.now})
+	return nil
+}
+
+// again answers a start whose execution is there: a repeat gets it, a signal
+// that came along is delivered to it, whatever its input was.
+func (f *fold) again(d *Deliver, in workflow.Started, s *workflow.State) error {
+	same := s.WorkflowID == in.WorkflowID
+	if same && d.Signal != nil {
+		for _, due := range s.Overdue(in.At) {
+			if _, err := f.advance(due); err != nil {
+				return err
+			}
+		}
+		return f.signal(d, workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal})
+	}
+	if same && sameJSON(s.Input, in.Input) {
+		f.reply(d, Reply{State: s, Known: true})
+		return nil
+	}
+	f.reply(d, Reply{Err: &workflow.Refusal{
+		Code:    workflow.CodeExecutionExists,
+		Message: fmt.Sprintf("execution %q exists already, of workflow %s with another input", f.id, s.WorkflowID),
+		Hint:    "choose another exec_id, or send the same workflow and input to get the first one",
+		Details: map[string]any{"exec_id": f.id, "workflow_id": s.WorkflowID, "status": s.Status},
+	}})
 	return nil
 }
 
@@ -208,8 +236,15 @@ func (f *fold) reply(d *Deliver, r Reply) {
 		return
 	}
 	f.replies = append(f.replies, func(err error) {
+		var taken *persistence.KeyTaken
+		refused := err != nil && errors.As(err, &taken)
+		if _, start := d.Input.(workflow.Started); refused && start {
+			d.Reply(Reply{Err: keyTaken(taken)})
+			return
+		}
 		switch {
-		case errors.Is(err, persistence.ErrConflict) && d.reroutes < MaxReroutes:
+		case (refused || errors.Is(err, persistence.ErrConflict)) && d.reroutes < MaxReroutes:
+			// Who came after a start that was refused finds no execution.
 			d.reroutes++
 			f.system.Tell(d)
 		case err != nil:

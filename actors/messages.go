@@ -1,8 +1,11 @@
 package actors
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -12,6 +15,7 @@ type Deliver struct {
 	ExecID     string
 	Input      workflow.Input
 	Definition *workflow.Definition // of a Started
+	Signal     *workflow.Signal     // of a Started: delivered in its commit, or to the execution that is there already
 	Fresh      bool                 // a Started under an id that nobody can have used: there is nothing to load
 
 	// Reply is called exactly once, after the commit or with an error, from any
@@ -84,6 +88,26 @@ func notFound(execID string) *workflow.Refusal {
 		Hint:    "check the id; finished executions are forgotten after the node's retention",
 		Details: map[string]any{"exec_id": execID},
 	}
+}
+
+// keyTaken is the refusal of a start whose unique key another execution has.
+func keyTaken(t *persistence.KeyTaken) *workflow.Refusal {
+	return &workflow.Refusal{
+		Code:    workflow.CodeKeyTaken,
+		Message: fmt.Sprintf("the live execution %q of workflow %s has the key %q; nothing was started", t.Holder, t.WorkflowID, t.Key),
+		Hint:    "signal that execution, or start again when it has finished",
+		Details: map[string]any{"exec_id": t.Holder, "workflow_id": t.WorkflowID, "key": t.Key},
+	}
+}
+
+// Holder is the execution that a refusal with CodeKeyTaken names, "" for any other error.
+func Holder(err error) string {
+	var refusal *workflow.Refusal
+	if !errors.As(err, &refusal) || refusal.Code != workflow.CodeKeyTaken {
+		return ""
+	}
+	holder, _ := refusal.Details["exec_id"].(string)
+	return holder
 }
 
 // now is the present as the core counts it.

@@ -361,13 +361,18 @@ func (t *trigger) start(ctx actor.Context, m triggered, d workflow.Delivery) {
 		ctx.Send(m.fanout, reached{delivery: d})
 		return
 	}
+	started := workflow.Started{
+		Stamp: workflow.Stamp{At: now()}, ExecID: d.ExecID, WorkflowID: def.ID, Definition: def.Hash, Input: input, By: ev.By,
+		Origin: &workflow.Origin{Type: "signal", Name: ev.Name, Payload: ev.Payload, EventID: ev.ID, CorrelationID: ev.CorrelationID},
+	}
+	if refusal := def.Mark(&started, nil); refusal != nil {
+		d.Outcome, d.Reason = "refused", refusal.Error()
+		ctx.Send(m.fanout, reached{delivery: d})
+		return
+	}
 	root := ctx.ActorSystem().Root
 	t.system.Tell(&Deliver{
-		ExecID: d.ExecID, Definition: def,
-		Input: workflow.Started{
-			Stamp: workflow.Stamp{At: now()}, ExecID: d.ExecID, WorkflowID: def.ID, Definition: def.Hash, Input: input, By: ev.By,
-			Origin: &workflow.Origin{Type: "signal", Name: ev.Name, Payload: ev.Payload, EventID: ev.ID, CorrelationID: ev.CorrelationID},
-		},
+		ExecID: d.ExecID, Definition: def, Input: started,
 		Reply: func(r Reply) {
 			d.Outcome, d.At = "started", now()
 			var refusal *workflow.Refusal
@@ -376,6 +381,8 @@ func (t *trigger) start(ctx actor.Context, m triggered, d workflow.Delivery) {
 			case errors.As(r.Err, &refusal) && refusal.Code == workflow.CodeExecutionExists:
 				// The definition's defaults changed between two attempts at the
 				// same start: the first one stands.
+			case errors.As(r.Err, &refusal) && refusal.Code == workflow.CodeKeyTaken && !def.Key.Refuse:
+				d.Outcome, d.Reason, d.ExecID = "ignored", refusal.Message, Holder(refusal)
 			default:
 				d.Outcome, d.Reason = outcomeOf(r.Err), r.Err.Error()
 			}

@@ -160,6 +160,8 @@ func (c *compiler) compile() *workflow.Definition {
 		Input:       c.schema(wf.get("config").get("input")),
 		Outputs:     c.outputs(wf),
 		Triggers:    c.triggers(),
+		Key:         c.key(wf.get("key")),
+		Labels:      c.labels(wf.get("labels")),
 	}
 	c.collect()
 	c.connect()

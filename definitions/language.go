@@ -8,6 +8,7 @@ const (
 	serverShape     = "server"
 	sourceShape     = "source"
 	workflowShape   = "workflow"
+	keyShape        = "key"
 	configShape     = "config"
 	triggerShape    = "trigger"
 	taskShape       = "task"
@@ -33,7 +34,7 @@ var (
 func shapes() []*shape {
 	return []*shape{
 		projectLanguage(), serverLanguage(), sourceLanguage(),
-		workflowLanguage(), configLanguage(), triggerLanguage(),
+		workflowLanguage(), keyLanguage(), configLanguage(), triggerLanguage(),
 		taskLanguage(), processorLanguage(), taskConfigLanguage(), transitionLanguage(), signalLanguage(), retryLanguage(),
 		agentLanguage(), actionLanguage(), modelLanguage(), toolLanguage(),
 	}
@@ -120,6 +121,8 @@ func workflowLanguage() *shape {
 		{name: "config", forms: asMap, shape: configShape, doc: "Input, environment, failure and retry of the whole workflow."},
 		{name: "input", forms: asText | asMap, meaning: schemaRef, mistaken: []string{"inputs", "parameters"}, doc: "What an execution is started with; the same as `config.input`."},
 		envField(),
+		{name: "key", forms: asText | asMap, shape: keyShape, meaning: template, mistaken: []string{"business_key", "correlation", "unique_by", "idempotency_key"}, doc: "What an execution is about, in your own words: a template, or a mapping that also says whether the key is unique.", example: "{{ .workflow.input.order_id }}"},
+		{name: "labels", forms: asMap, meaning: template, mistaken: []string{"tags", "annotations"}, doc: "Names and texts that every execution is marked with, to find and to address it by.", example: "region: eu"},
 	}
 	fields = append(fields, resourceFields()...)
 	fields = append(fields,

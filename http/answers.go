@@ -53,6 +53,8 @@ type Execution struct {
 	Input          workflow.Value           `json:"input"`
 	Output         workflow.Value           `json:"output"`
 	Error          *workflow.Failure        `json:"error"`
+	Key            string                   `json:"key,omitempty"`    // business key
+	Labels         map[string]string        `json:"labels,omitempty"` // given at the start or by the workflow
 	Tasks          map[string]TaskExecution `json:"tasks"`
 
 	CreatedAt  Time          `json:"created_at"`
@@ -94,6 +96,7 @@ type Origin struct {
 	Payload       workflow.Value `json:"payload,omitempty"`
 	EventID       string         `json:"event_id,omitempty"`
 	CorrelationID string         `json:"correlation_id,omitempty"`
+	SignalID      string         `json:"signal_id,omitempty"` // of the signal that came with the start
 }
 
 // WaitingTask is an open wait of an execution.
@@ -146,7 +149,11 @@ type StartAnswer struct {
 	ExecURL    string `json:"exec_url"`
 	ExecID     string `json:"exec_id"`
 	WorkflowID string `json:"workflow_id"`
-	Duplicate  bool   `json:"duplicate"` // it had been started before under the same id
+	Key        string `json:"key,omitempty"` // business key
+	Duplicate  bool   `json:"duplicate"`     // it had been started before, under the same id or with the same unique key
+	Started    bool   `json:"started"`       // by this request, or by the one that this repeats
+
+	Signal *SignalAnswer `json:"signal,omitempty"` // what became of the signal that came with the start
 }
 
 // SyncAnswer is what a synchronous start gets back: also, beside the error, when
@@ -156,6 +163,8 @@ type SyncAnswer struct {
 	Output    workflow.Value `json:"output"`
 	ExecID    string         `json:"exec_id"`
 	Duplicate bool           `json:"duplicate"`
+	Started   bool           `json:"started"`
+	Signal    *SignalAnswer  `json:"signal,omitempty"`
 }
 
 // PageInfo says where the next page begins; NextCursor is "" on the last one.
@@ -308,7 +317,7 @@ func versionsOf(workflows []*definitions.Workflow) versions {
 func executionOf(s *workflow.State, v versions) Execution {
 	e := Execution{
 		WorkflowID: s.WorkflowID, WorkflowExecID: s.ExecID, Status: s.Status,
-		Input: s.Input, Output: s.Result(), Error: s.Error,
+		Input: s.Input, Output: s.Result(), Error: s.Error, Key: s.Key, Labels: labelsOf(s.Labels),
 		Tasks:     make(map[string]TaskExecution, len(s.Tasks)),
 		CreatedAt: Time(s.CreatedAt), UpdatedAt: Time(s.UpdatedAt), FinishedAt: Time(s.FinishedAt),
 		Version: v[s.Definition], Definition: s.Definition, Trigger: (*Origin)(s.Trigger),
@@ -322,6 +331,32 @@ func executionOf(s *workflow.State, v versions) Execution {
 		e.Waits = append(e.Waits, waitingTaskOf(&s.Waits[i]))
 	}
 	return e
+}
+
+func labelsOf(labels []workflow.Label) map[string]string {
+	if len(labels) == 0 {
+		return nil
+	}
+	named := make(map[string]string, len(labels))
+	for _, l := range labels {
+		named[l.Name] = l.Value
+	}
+	return named
+}
+
+// signalAnswerOf is the answer to a signal that is part of another answer.
+func signalAnswerOf(a *workflow.Answer) *SignalAnswer {
+	if a == nil {
+		return nil
+	}
+	out := &SignalAnswer{
+		Message: "Signal sent successfully", SignalID: a.SignalID, Outcome: a.Outcome, Duplicate: a.Duplicate,
+		Reason: a.Reason, ExpiresAt: Time(a.ExpiresAt), Status: a.Status,
+	}
+	if a.WaitID != "" {
+		out.Wait = &AnsweredWait{ID: a.WaitID, TaskID: a.WaitTask}
+	}
+	return out
 }
 
 func taskExecutionOf(s *workflow.State, t *workflow.TaskState) TaskExecution {

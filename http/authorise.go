@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -44,7 +45,7 @@ func (x *exchange) authorise() error {
 
 // token is the key that the request carries in its one Authorization header.
 func (x *exchange) token() (string, error) {
-	if keyInQuery(x.r.URL.RawQuery) {
+	if keyInQuery(x.r.URL.RawQuery, x.route.query) {
 		x.w.Header()["Www-Authenticate"] = challengeInvalid
 		return "", x.deny(deniedInQuery, denial(deniedInQuery, "the API key is in the address, where logs and histories keep it",
 			"send it in the header Authorization: Bearer ..., and revoke this one"))
@@ -63,7 +64,8 @@ func (x *exchange) token() (string, error) {
 }
 
 // keyInQuery finds an API key by the usual names of its parameter or by its look.
-func keyInQuery(query string) bool {
+// A parameter of the route's own, such as a business key, is told by its look alone.
+func keyInQuery(query string, known []string) bool {
 	if query == "" {
 		return false
 	}
@@ -71,7 +73,9 @@ func keyInQuery(query string) bool {
 		name, value, _ := strings.Cut(part, "=")
 		switch strings.ToLower(name) {
 		case "key", "api_key", "apikey", "api-key", "token", "access_token", "authorization":
-			return true
+			if !slices.Contains(known, name) {
+				return true
+			}
 		}
 		if strings.HasPrefix(value, tokenPrefix) {
 			return true
@@ -92,9 +96,12 @@ func (x *exchange) rejected(err error) error {
 	return x.deny(reason, refusal)
 }
 
-func (x *exchange) withoutScope(key *Key) error {
-	names := make([]string, len(x.route.scopes))
-	for i, scope := range x.route.scopes {
+func (x *exchange) withoutScope(key *Key) error { return x.lacks(key, x.route.scopes...) }
+
+// lacks refuses a key that has none of the scopes.
+func (x *exchange) lacks(key *Key, scopes ...Scope) error {
+	names := make([]string, len(scopes))
+	for i, scope := range scopes {
 		names[i] = string(scope)
 	}
 	x.w.Header()["Www-Authenticate"] = []string{`Bearer realm="signalbox", error="insufficient_scope", scope="` + strings.Join(names, " ") + `"`}

@@ -49,16 +49,20 @@ type SignalRequest struct {
 
 // Signal sends a signal to one execution and returns when it is durable.
 func (c *Client) Signal(ctx context.Context, execID string, q SignalRequest) (SignalAnswer, error) {
+	var query url.Values
+	if q.Force {
+		query = url.Values{"force": {"true"}}
+	}
+	return call[SignalAnswer](ctx, c, "POST", executionURL(execID)+"/signals", query, q.body())
+}
+
+func (q SignalRequest) body() map[string]any {
 	body := map[string]any{"signal_name": q.Name}
 	set(body, "payload", q.Payload, q.Payload != nil)
 	set(body, "signal_id", q.ID, q.ID != "")
 	set(body, "ttl", q.TTL.String(), q.TTL != 0)
 	set(body, "correlation_id", q.CorrelationID, q.CorrelationID != "")
-	var query url.Values
-	if q.Force {
-		query = url.Values{"force": {"true"}}
-	}
-	return call[SignalAnswer](ctx, c, "POST", executionURL(execID)+"/signals", query, body)
+	return body
 }
 
 // EventRequest is an event to send. Name is required.
@@ -80,14 +84,24 @@ func (c *Client) Event(ctx context.Context, q EventRequest) (EventAnswer, error)
 
 // StartRequest is an execution to start.
 type StartRequest struct {
-	Input  any    // encodes to an object; nil: none
-	ExecID string // "": the node chooses
+	Input   any               // encodes to an object; nil: none
+	ExecID  string            // "": the node chooses
+	Key     string            // business key; "": what the workflow says
+	Labels  map[string]string // beside those of the workflow
+	Signal  *SignalRequest    // delivered in the commit of the start, or to the execution that is there
+	NoStart bool              // only signal the execution that is there
 }
 
 func (q StartRequest) body() map[string]any {
 	body := make(map[string]any)
 	set(body, "input", q.Input, q.Input != nil)
 	set(body, "exec_id", q.ExecID, q.ExecID != "")
+	set(body, "key", q.Key, q.Key != "")
+	set(body, "labels", q.Labels, len(q.Labels) > 0)
+	set(body, "start", false, q.NoStart)
+	if q.Signal != nil {
+		body["signal"] = q.Signal.body()
+	}
 	return body
 }
 
@@ -136,7 +150,18 @@ func executionValues(q workflow.Query) url.Values {
 	add(query, "status", string(q.Status))
 	add(query, "waiting_for", q.WaitingFor)
 	add(query, "since", q.Since.String())
+	add(query, "key", q.Key)
+	add(query, "labels", labelText(q.Labels))
 	return query
+}
+
+// labelText writes labels in one line.
+func labelText(labels []workflow.Label) string {
+	parts := make([]string, len(labels))
+	for i, l := range labels {
+		parts[i] = l.Name + "=" + l.Value
+	}
+	return strings.Join(parts, ",")
 }
 
 // Cancel ends an execution; the reason may be "".

@@ -33,7 +33,11 @@ type eventRequest struct {
 type startRequest struct {
 	input   workflow.Value
 	execID  string
-	timeout time.Duration // of a synchronous start
+	key     string
+	labels  map[string]string
+	signal  *signalRequest // that comes with the start; nil for none
+	noStart bool           // only find the execution
+	timeout time.Duration  // of a synchronous start
 }
 
 type keyRequest struct {
@@ -45,8 +49,8 @@ type keyRequest struct {
 var (
 	signalFields = []string{"signal_name", "payload", "signal_id", "ttl", "correlation_id"}
 	eventFields  = []string{"name", "payload", "id", "event_id", "correlation_id"}
-	startFields  = []string{"input", "exec_id", "task_id"}
-	syncFields   = []string{"input", "exec_id", "timeout", "task_id"}
+	startFields  = []string{"input", "exec_id", "key", "labels", "signal", "start", "task_id"}
+	syncFields   = []string{"input", "exec_id", "key", "labels", "signal", "start", "timeout", "task_id"}
 	steerFields  = []string{"reason"}
 	keyFields    = []string{"name", "scopes", "expires"}
 )
@@ -148,6 +152,14 @@ func decodeStart(body []byte, sync bool) (q startRequest, err error) {
 			q.input, err = m.object()
 		case name == "exec_id":
 			q.execID, err = m.id()
+		case name == "key":
+			q.key, err = m.label()
+		case name == "labels":
+			q.labels, err = m.labels()
+		case name == "signal":
+			q.signal, err = m.signal()
+		case name == "start":
+			q.noStart, err = m.no()
 		case name == "timeout" && sync:
 			q.timeout, err = m.timeout()
 		case name == "task_id":
@@ -158,6 +170,9 @@ func decodeStart(body []byte, sync bool) (q startRequest, err error) {
 		if err != nil {
 			return q, err
 		}
+	}
+	if q.noStart && q.signal == nil {
+		return q, invalidField("start", "is false, and there is no signal either", "add the signal to send, or leave `start` out")
 	}
 	return q, nil
 }
@@ -500,6 +515,54 @@ func parseSeconds(text string) (time.Duration, bool) {
 func scale(n float64, unit time.Duration) time.Duration {
 	const largest = float64(1<<63 - 1024)
 	return time.Duration(max(min(n*float64(unit), largest), -largest))
+}
+
+// no is the member as a boolean, true when it says false; null is absent.
+func (m *members) no() (bool, error) {
+	switch string(m.value) {
+	case "false":
+		return true, nil
+	case "true", "null":
+		return false, nil
+	}
+	return false, invalidField(string(m.name), "is "+kindOf(m.value)+", not true or false", "")
+}
+
+// labels is the member as an object of texts; null is absent.
+func (m *members) labels() (map[string]string, error) {
+	if m.isNull() {
+		return nil, nil
+	}
+	var labels map[string]string
+	if err := json.Unmarshal(m.value, &labels); err != nil {
+		return nil, invalidField(string(m.name), "is not an object of texts", `write it like {"region":"eu"}`)
+	}
+	if _, refusal := workflow.Labels(labels); refusal != nil {
+		return nil, refusal
+	}
+	return labels, nil
+}
+
+// signal is the member as a signal of its own; null is absent.
+func (m *members) signal() (*signalRequest, error) {
+	if m.isNull() {
+		return nil, nil
+	}
+	q, err := decodeSignal(m.value)
+	if err == nil {
+		return &q, nil
+	}
+	var refusal *workflow.Refusal
+	if !errors.As(err, &refusal) {
+		return nil, err
+	}
+	inside := *refusal
+	inside.Message = "signal: " + refusal.Message
+	inside.Violations = slices.Clone(refusal.Violations)
+	for i := range inside.Violations {
+		inside.Violations[i].Pointer = "/signal" + inside.Violations[i].Pointer
+	}
+	return nil, &inside
 }
 
 func (m *members) noStartTask() error {

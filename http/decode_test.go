@@ -112,7 +112,7 @@ func TestMintedIDsAreOrderedAndUnique(t *testing.T) {
 	if id := mintID(time.UnixMilli(0x0123456789ab)); !strings.HasPrefix(id, "01234567-89ab-7") {
 		t.Fatal(id)
 	}
-	if a, b := derivedID("x", "y"), derivedID("x", "y"); a != b || a[14] != '8' {
+	if a, b := workflow.DerivedID("x", "y"), workflow.DerivedID("x", "y"); a != b || a[14] != '8' {
 		t.Fatal(a, b)
 	}
 }

@@ -17,86 +17,6 @@ func executionURL(execID string) string {
 	return api + "/executions/workflows/" + url.PathEscape(execID)
 }
 
-// starting reads what both kinds of start need and chooses the execution's id:
-// the caller's own, or one that follows from the Idempotency-Key, or a new one.
-func (x *exchange) starting(sync bool) (workflow.Start, startRequest, error) {
-	workflowID, err := x.pathID("workflow_id")
-	if err != nil {
-		return workflow.Start{}, startRequest{}, err
-	}
-	q, err := decodeStart(x.in.b, sync)
-	if err != nil {
-		return workflow.Start{}, q, err
-	}
-	key, err := x.idempotencyKey()
-	if err != nil {
-		return workflow.Start{}, q, err
-	}
-	start := workflow.Start{
-		WorkflowID: workflowID, ExecID: q.execID, Input: q.input,
-		Origin: &workflow.Origin{Type: "api"}, By: x.by(),
-	}
-	switch {
-	case start.ExecID != "":
-	case key != "":
-		start.ExecID = derivedID("start", workflowID, key)
-	default:
-		start.ExecID = mintID(x.start)
-	}
-	return start, q, nil
-}
-
-// startExecution answers after the execution is durable.
-func (x *exchange) startExecution() error {
-	start, _, err := x.starting(false)
-	if err != nil {
-		return err
-	}
-	state, known, err := x.server.node.Begin(x.context(), start)
-	if err != nil {
-		return err
-	}
-	if known {
-		x.replayed()
-	}
-	address := executionURL(state.ExecID)
-	x.w.Header()["Location"] = []string{address}
-	return x.answer(http.StatusAccepted, "workflow execution started", StartAnswer{
-		ExecURL: address, ExecID: state.ExecID, WorkflowID: state.WorkflowID, Duplicate: known,
-	})
-}
-
-// startSync starts and waits for the end, woken by commits of the execution.
-func (x *exchange) startSync() error {
-	start, q, err := x.starting(true)
-	if err != nil {
-		return err
-	}
-	// The watch begins before the start, so that no commit is missed.
-	changed, stop := x.server.node.Watch(start.ExecID)
-	defer stop()
-	state, known, err := x.server.node.Begin(x.context(), start)
-	if err != nil {
-		return err
-	}
-	if known {
-		x.replayed()
-	}
-	x.w.Header()["Location"] = []string{executionURL(state.ExecID)}
-	state, early, err := x.awaitEnd(state, changed, q.timeout)
-	if err != nil {
-		return err
-	}
-	answer := SyncAnswer{
-		Workflow: executionOf(state, versionsOf(x.server.node.Workflows())),
-		Output:   state.Result(), ExecID: state.ExecID, Duplicate: known,
-	}
-	if early != nil {
-		return x.unfinished(early, answer)
-	}
-	return x.answer(http.StatusOK, "workflow execution completed", answer)
-}
-
 // awaitEnd returns the state at the execution's end, or the last one that was
 // seen and a refusal that says why the waiting ended before.
 func (x *exchange) awaitEnd(state *workflow.State, changed <-chan struct{}, most time.Duration) (*workflow.State, *workflow.Refusal, error) {
@@ -193,7 +113,13 @@ func (x *exchange) executionQuery() (q workflow.Query, err error) {
 	if q.WorkflowID == "" {
 		q.WorkflowID = x.query("workflow_id")
 	}
-	q.WaitingFor, q.Cursor = x.query("waiting_for"), x.query("cursor")
+	q.WaitingFor, q.Cursor, q.Key = x.query("waiting_for"), x.query("cursor"), x.query("key")
+	if q.Key != "" && q.WorkflowID == "" {
+		return q, refuse(workflow.CodeInvalid, "key is given without workflow_id", "name the workflow, too: each has keys of its own")
+	}
+	if q.Labels, err = labelQuery(x.query("labels")); err != nil {
+		return q, err
+	}
 	if q.Limit, err = x.limit(DefaultListLimit, MaxListLimit); err != nil {
 		return q, err
 	}
@@ -211,6 +137,26 @@ func (x *exchange) executionQuery() (q workflow.Query, err error) {
 		q.Since = workflow.InstantOf(at)
 	}
 	return q, nil
+}
+
+// labelQuery reads labels in one line, name=value with commas between.
+func labelQuery(text string) ([]workflow.Label, error) {
+	if text == "" {
+		return nil, nil
+	}
+	named := make(map[string]string)
+	for part := range strings.SplitSeq(text, ",") {
+		name, value, found := strings.Cut(part, "=")
+		if _, twice := named[name]; !found || twice {
+			return nil, refuse(workflow.CodeInvalid, fmt.Sprintf("labels has %q", truncate(part)), "write it like region=eu,tier=gold, each name once")
+		}
+		named[name] = value
+	}
+	labels, refusal := workflow.Labels(named)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return labels, nil
 }
 
 // limit is the parameter of that name, or otherwise when it is absent.

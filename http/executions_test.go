@@ -47,7 +47,7 @@ func TestStartByIdempotencyKey(t *testing.T) {
 	if other.ExecID == first.ExecID {
 		t.Fatal("two workflows share the execution of one key")
 	}
-	if derivedID("a", "bc") == derivedID("ab", "c") {
+	if workflow.DerivedID("a", "bc") == workflow.DerivedID("ab", "c") {
 		t.Fatal("parts of a derived id run into each other")
 	}
 }

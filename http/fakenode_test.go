@@ -96,35 +96,61 @@ func (n *fakeNode) commit(e *fakeExecution, at workflow.Instant, records ...work
 	}
 }
 
-func (n *fakeNode) Begin(ctx context.Context, s workflow.Start) (*workflow.State, bool, error) {
+func (n *fakeNode) Begin(ctx context.Context, s workflow.Start) (workflow.Begun, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.fails != nil {
-		return nil, false, n.fails
+		return workflow.Begun{}, n.fails
 	}
 	w := n.workflow(s.WorkflowID)
 	if w == nil {
-		return nil, false, &workflow.Refusal{Code: workflow.CodeNoWorkflow, Message: fmt.Sprintf("there is no workflow %q", s.WorkflowID)}
+		return workflow.Begun{}, &workflow.Refusal{Code: workflow.CodeNoWorkflow, Message: fmt.Sprintf("there is no workflow %q", s.WorkflowID)}
+	}
+	if s.ExecID == "" && s.Seed != "" {
+		s.ExecID = workflow.DerivedID("start", s.WorkflowID, s.Seed)
+	} else if s.ExecID == "" {
+		s.ExecID = mintID(time.Now())
 	}
 	if e := n.executions[s.ExecID]; e != nil {
+		if s.Signal != nil {
+			return n.beginSignal(ctx, s, false)
+		}
 		if string(e.state.Input) != string(s.Input) || e.state.WorkflowID != s.WorkflowID {
-			return nil, false, &workflow.Refusal{Code: workflow.CodeExecutionExists, Message: "the execution exists with another input"}
+			return workflow.Begun{}, &workflow.Refusal{Code: workflow.CodeExecutionExists, Message: "the execution exists with another input"}
 		}
 		state := e.state
-		return &state, true, nil
+		return workflow.Begun{State: &state, Started: true, Known: true}, nil
 	}
 	now := workflow.InstantOf(time.Now())
+	labels, _ := workflow.Labels(s.Labels)
 	e := &fakeExecution{state: workflow.State{
 		ExecID: s.ExecID, WorkflowID: s.WorkflowID, Definition: w.Hash, Status: workflow.Waiting,
-		Input: s.Input, Trigger: s.Origin, CreatedAt: now, UpdatedAt: now,
+		Input: s.Input, Key: s.Key, Labels: labels, Trigger: s.Origin, CreatedAt: now, UpdatedAt: now,
 		Tasks: []workflow.TaskState{{ID: "wait-for-it", Kind: workflow.Wait, Run: 1, Attempt: 1, Status: workflow.Waiting, CreatedAt: now, UpdatedAt: now}},
 		Waits: []workflow.OpenWait{{ID: "wait-for-it/1", Task: "wait-for-it", Name: w.Awaits[0], Condition: `signal.payload.decision != "pending"`, OpenedAt: now}},
 	}}
 	n.executions[s.ExecID] = e
 	n.commit(e, now, workflow.Record{Type: workflow.Started{}.Kind(), Data: s.Input},
 		workflow.Record{Type: workflow.WaitOpened, Task: "wait-for-it", Wait: "wait-for-it/1"})
+	if s.Signal != nil {
+		return n.beginSignal(ctx, s, true)
+	}
 	state := e.state
-	return &state, false, nil
+	return workflow.Begun{State: &state, Started: true}, nil
+}
+
+// beginSignal delivers the signal of a start, with the lock held.
+func (n *fakeNode) beginSignal(ctx context.Context, s workflow.Start, started bool) (workflow.Begun, error) {
+	signal := *s.Signal
+	signal.ExecID = s.ExecID
+	n.mu.Unlock()
+	answer, err := n.Signal(ctx, signal)
+	n.mu.Lock()
+	if err != nil {
+		return workflow.Begun{}, err
+	}
+	state := n.executions[s.ExecID].state
+	return workflow.Begun{State: &state, Started: started, Known: answer.Duplicate, Answer: &answer}, nil
 }
 
 func (n *fakeNode) Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, error) {
@@ -279,9 +305,7 @@ func (n *fakeNode) Executions(ctx context.Context, q workflow.Query) (workflow.P
 	var states []*workflow.State
 	for _, e := range n.executions {
 		state := e.state
-		waits := func(w workflow.OpenWait) bool { return w.Name == q.WaitingFor }
-		if (q.WorkflowID == "" || q.WorkflowID == state.WorkflowID) && (q.Status == "" || q.Status == state.Status) &&
-			state.CreatedAt >= q.Since && (q.WaitingFor == "" || slices.ContainsFunc(state.Waits, waits)) {
+		if q.Selects(&state) {
 			states = append(states, &state)
 		}
 	}

@@ -1,7 +1,6 @@
 package http
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
@@ -22,21 +21,6 @@ func mintID(now time.Time) string {
 	binary.BigEndian.PutUint64(id[:8], uint64(now.UnixMilli())<<16|uint64(rand.Uint32()&0xffff))
 	binary.BigEndian.PutUint64(id[8:], rand.Uint64())
 	return formatUUID(&id, 7)
-}
-
-// derivedID makes an id from what was said before: the same parts, the same
-// id. It is a UUID of version 8, so nobody mistakes it for a random one.
-func derivedID(parts ...string) string {
-	h := sha256.New()
-	var length [8]byte
-	for _, part := range parts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		h.Write(length[:])
-		h.Write([]byte(part))
-	}
-	var id [16]byte
-	copy(id[:], h.Sum(nil))
-	return formatUUID(&id, 8)
 }
 
 func formatUUID(id *[16]byte, version byte) string {

@@ -15,9 +15,9 @@ type Node interface {
 	Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, error)
 	// Event returns after the event is durable. known: the id had been accepted before.
 	Event(ctx context.Context, e workflow.Event) (stored *workflow.EventReceipt, known bool, err error)
-	// Begin returns after the new execution is durable, or the one that was
-	// started before under the same id with the same input (known).
-	Begin(ctx context.Context, s workflow.Start) (state *workflow.State, known bool, err error)
+	// Begin returns after the new execution is durable, or the one that was started
+	// before under the same id or that has the same unique key; see workflow.Start.
+	Begin(ctx context.Context, s workflow.Start) (workflow.Begun, error)
 	// Steer pauses, resumes or cancels an execution and returns it afterwards.
 	Steer(ctx context.Context, execID string, what workflow.Input) (*workflow.State, error)
 

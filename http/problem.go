@@ -98,6 +98,7 @@ var problemKinds = []problemKind{
 	{CodeStillRunning, 408, "The execution is still running", "REQUEST_TIMEOUT", "Get the execution that `data.exec_id` names; it goes on."},
 	{workflow.CodeFinished, 409, "The execution has finished", "CONFLICT", "It can take no signals any more; start another one."},
 	{workflow.CodeExecutionExists, 409, "An execution of that id exists with another input", "CONFLICT", "Choose another exec_id or Idempotency-Key."},
+	{workflow.CodeKeyTaken, 409, "A live execution has that key", "CONFLICT", "Signal the execution that `details.exec_id` names, or start again when it has finished."},
 	{workflow.CodeWrongStatus, 409, "The execution's status does not allow it", "CONFLICT", "Look at the execution's status first."},
 	{workflow.CodeQuarantined, 409, "The execution is quarantined", "CONFLICT", "Its history says why; an operator has to look at it."},
 	{CodeTooManyKeys, 409, "There are too many keys", "CONFLICT", "Revoke keys that nobody uses."},

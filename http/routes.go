@@ -32,6 +32,7 @@ type route struct {
 	handle  handler
 	access  access
 	scopes  []Scope // any one of them opens the route
+	mixed   bool    // and its handler asks for the ones that the body needs
 	lane    lane
 	body    bool     // it reads a JSON body
 	writes  bool     // its 2xx promises durability, said in a header
@@ -45,7 +46,7 @@ const api = "/api/v0"
 // The parameters of lists.
 var (
 	pageParams      = []string{"limit", "cursor"}
-	executionParams = append([]string{"status", "waiting_for", "since"}, pageParams...)
+	executionParams = append([]string{"status", "waiting_for", "since", "key", "labels"}, pageParams...)
 )
 
 var routes = []route{
@@ -54,9 +55,9 @@ var routes = []route{
 	{method: "POST", path: api + "/events", name: "sendEvent", summary: "Send an event to whoever listens",
 		handle: (*exchange).sendEvent, scopes: []Scope{EventsWrite}, body: true, writes: true, success: []int{202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions", name: "startExecution", summary: "Start an execution",
-		handle: (*exchange).startExecution, scopes: []Scope{ExecutionsWrite}, body: true, writes: true, success: []int{202}},
+		handle: (*exchange).startExecution, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, body: true, writes: true, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions/sync", name: "startExecutionSync", summary: "Start an execution and wait for its end",
-		handle: (*exchange).startSync, scopes: []Scope{ExecutionsWrite}, lane: laneSync, body: true, writes: true, success: []int{200}},
+		handle: (*exchange).startSync, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, lane: laneSync, body: true, writes: true, success: []int{200}},
 
 	{method: "GET", path: api + "/executions/workflows", name: "listExecutions", summary: "List executions, newest first",
 		handle: (*exchange).listExecutions, scopes: []Scope{ExecutionsRead}, query: append([]string{"workflow_id"}, executionParams...), success: []int{200}},

@@ -44,12 +44,13 @@ func labelFields(c *coder, l *workflow.Label) {
 }
 
 func originFields(c *coder, o *workflow.Origin) {
-	outer := c.open(5)
+	outer := c.open(6)
 	text(c, &o.Type)
 	text(c, &o.Name)
 	c.value(&o.Payload)
 	text(c, &o.EventID)
 	text(c, &o.CorrelationID)
+	text(c, &o.SignalID)
 	c.close(outer)
 }
 

@@ -60,7 +60,7 @@ func open(tb testing.TB, yaml string) *runtime.Node {
 func BenchmarkSignal(b *testing.B) {
 	node := open(b, "id: one\ntasks:\n  - {id: hold, type: wait, wait_for: go}\n")
 	parallel(b, func(i int) error {
-		_, _, err := node.Begin(b.Context(), workflow.Start{WorkflowID: "one", ExecID: fmt.Sprint("x", i)})
+		_, err := node.Begin(b.Context(), workflow.Start{WorkflowID: "one", ExecID: fmt.Sprint("x", i)})
 		return err
 	})
 	b.ReportAllocs()

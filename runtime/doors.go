@@ -50,31 +50,6 @@ func (n *Node) Event(ctx context.Context, e workflow.Event) (*workflow.EventRece
 	return stored, known, err
 }
 
-// Begin starts an execution, or returns the one that was started under the
-// same id with the same input.
-func (n *Node) Begin(ctx context.Context, s workflow.Start) (*workflow.State, bool, error) {
-	w := n.catalog.Current(s.WorkflowID)
-	if w == nil {
-		return nil, false, n.noWorkflow(s.WorkflowID)
-	}
-	input, refusal := actors.Input(w.Definition, s.Input)
-	if refusal != nil {
-		return nil, false, refusal
-	}
-	fresh := s.ExecID == ""
-	if fresh {
-		s.ExecID = mintID()
-	}
-	if s.Origin == nil {
-		s.Origin = &workflow.Origin{Type: "api"}
-	}
-	r, err := n.system.Ask(ctx, &actors.Deliver{ExecID: s.ExecID, Definition: w.Definition, Fresh: fresh, Input: workflow.Started{
-		Stamp: workflow.Stamp{At: workflow.InstantOf(time.Now())}, ExecID: s.ExecID, WorkflowID: w.ID, Definition: w.Hash,
-		Input: input, Origin: s.Origin, By: s.By,
-	}})
-	return r.State, r.Known, err
-}
-
 func (n *Node) noWorkflow(id string) *workflow.Refusal {
 	r := &workflow.Refusal{
 		Code: workflow.CodeNoWorkflow, Message: fmt.Sprintf("there is no workflow %q", id),

@@ -16,6 +16,14 @@ const (
 	// storeTimeout bounds a read of one document.
 	storeTimeout = 10 * time.Second
 
+	// maxTakeovers is how often a start looks for the holder of its key again,
+	// because the one that it found finished meanwhile.
+	maxTakeovers = 8
+
+	// maxEarlier executions with the same signal id are looked at to find the one
+	// that an earlier attempt of the same request reached.
+	maxEarlier = 100
+
 	// maxPage is the most rows a page may have, whoever asks.
 	maxPage = 1000
 )

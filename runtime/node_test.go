@@ -76,7 +76,8 @@ func TestAStartUnderTheSameIDIsTheSameExecution(t *testing.T) {
 	node, stop := inMemory(t, orders, nil, 0)
 	defer stop()
 	begin := func(workflowID, input string) (*workflow.State, bool, error) {
-		return node.Begin(t.Context(), workflow.Start{WorkflowID: workflowID, ExecID: "o-1", Input: workflow.Value(input)})
+		begun, err := node.Begin(t.Context(), workflow.Start{WorkflowID: workflowID, ExecID: "o-1", Input: workflow.Value(input)})
+		return begun.State, begun.Known, err
 	}
 	first, known, err := begin("orders", `{"item":"lamp"}`)
 	if err != nil || known || string(first.Input) != `{"count":1,"item":"lamp"}` {
@@ -101,7 +102,7 @@ func TestFinishedExecutionsAreForgottenAfterTheRetention(t *testing.T) {
 		node, stop := inMemory(t, orders, nil, time.Hour)
 		defer stop()
 		for _, id := range []string{"done", "waiting"} {
-			if _, _, err := node.Begin(t.Context(), workflow.Start{WorkflowID: "orders", ExecID: id, Input: workflow.Value(`{"item":"lamp"}`)}); err != nil {
+			if _, err := node.Begin(t.Context(), workflow.Start{WorkflowID: "orders", ExecID: id, Input: workflow.Value(`{"item":"lamp"}`)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -87,6 +87,7 @@ func (t *transition) begin(in Started) bool {
 	t.s = State{
 		ExecID: in.ExecID, WorkflowID: in.WorkflowID, Definition: in.Definition,
 		Status: Running, Input: in.Input, Trigger: in.Origin, CreatedAt: t.at,
+		Key: in.Key, Unique: in.Unique, Labels: in.Labels,
 	}
 	t.input(in, Record{})
 	for _, id := range t.def.Roots {

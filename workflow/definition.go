@@ -16,7 +16,9 @@ type Definition struct {
 	Input       Schema   // nil: anything
 	Outputs     Template // nil: the outputs of all tasks
 	Triggers    []Trigger
-	OnError     string // task that handles a failure no task handled; "" for none
+	Key         *KeySpec // nil: an execution has a key only when its start names one
+	Labels      Template // an object of texts; nil: none but those of the start
+	OnError     string   // task that handles a failure no task handled; "" for none
 
 	// Awaits holds every literal signal name that some wait of this workflow
 	// can open for. AwaitsAny is true when at least one name is a template,

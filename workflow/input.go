@@ -25,6 +25,9 @@ type Started struct {
 	Input      Value   `json:"input,omitempty"`
 	Origin     *Origin `json:"origin,omitempty"`
 	By         string  `json:"by,omitempty"`
+	Key        string  `json:"key,omitempty"`
+	Unique     bool    `json:"unique,omitempty"`
+	Labels     []Label `json:"labels,omitempty"`
 }
 
 // Signalled brings a signal. OnlyIfMatched marks an event's delivery: it is

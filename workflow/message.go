@@ -49,15 +49,6 @@ func digest(name string, payload Value) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// Start asks for a new execution.
-type Start struct {
-	WorkflowID string
-	ExecID     string // "" lets the node choose
-	Input      Value
-	Origin     *Origin
-	By         string
-}
-
 // FromEvent is the Source of a signal that an event delivered.
 const FromEvent = "event"
 
@@ -176,6 +167,7 @@ const (
 	CodePayloadInvalid   = "payload_invalid"  // breaks a wait's schema
 	CodeInputInvalid     = "input_invalid"    // breaks the workflow's input schema
 	CodeExecutionExists  = "execution_exists" // same exec id, other input
+	CodeKeyTaken         = "key_taken"        // a live execution of the workflow has the unique key
 	CodeWrongStatus      = "wrong_status"     // pause of a paused one and the like
 	CodeBufferFull       = "buffer_full"
 	CodeOverloaded       = "overloaded"

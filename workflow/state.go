@@ -50,6 +50,7 @@ type Origin struct {
 	Payload       Value  `json:"payload,omitempty"`
 	EventID       string `json:"event_id,omitempty"`
 	CorrelationID string `json:"correlation_id,omitempty"`
+	SignalID      string `json:"signal_id,omitempty"` // of the signal that came with the start
 }
 
 // Failure is the error object of an execution or task.

@@ -48,6 +48,12 @@ func (p *play) command(d *datadriven.TestData) string {
 		return p.show()
 	}
 	in := p.input(d)
+	if start, ok := in.(workflow.Started); ok {
+		if refusal := p.def.Mark(&start, nil); refusal != nil {
+			return fmt.Sprintf("refused %s: %s\n", refusal.Code, refusal.Error())
+		}
+		in = start
+	}
 	if sig, ok := in.(workflow.Signalled); ok {
 		if refusal := workflow.Admit(p.def, &p.state, sig.Signal); refusal != nil {
 			return fmt.Sprintf("refused %s: %s\n", refusal.Code, refusal.Error())
@@ -107,7 +113,7 @@ func (p *play) input(d *datadriven.TestData) workflow.Input {
 	}
 	switch d.Cmd {
 	case "start":
-		return workflow.Started{Stamp: stamp, ExecID: "x", WorkflowID: p.def.ID, Definition: p.def.Hash, Input: body}
+		return workflow.Started{Stamp: stamp, ExecID: "x", WorkflowID: p.def.ID, Definition: p.def.Hash, Input: body, Key: arg("key")}
 	case "signal", "event":
 		sig := workflow.Signal{ID: arg("id"), Name: arg("name"), Payload: body, ReceivedAt: stamp.At, Source: "api"}
 		if ttl := arg("ttl"); ttl != "" {
@@ -185,6 +191,12 @@ func (p *play) answer(records []workflow.Record, effects []workflow.Effect) stri
 func (p *play) show() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s output=%s\n", p.state.Status, p.state.Result())
+	if p.state.Key != "" {
+		fmt.Fprintf(&b, "key %s unique=%t\n", p.state.Key, p.state.Unique)
+	}
+	for _, l := range p.state.Labels {
+		fmt.Fprintf(&b, "label %s=%s\n", l.Name, l.Value)
+	}
 	for _, ts := range p.state.Tasks {
 		fmt.Fprintf(&b, "task %s %s run=%d attempt=%d output=%s\n", ts.ID, ts.Status, ts.Run, ts.Attempt, ts.Output)
 	}

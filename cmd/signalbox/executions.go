@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,6 +38,7 @@ func (a *app) executionsCommand() *cobra.Command {
 func (a *app) executionsListCommand() *cobra.Command {
 	var query workflow.Query
 	var status, since string
+	var labels []string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List executions, newest first",
@@ -46,6 +48,8 @@ func (a *app) executionsListCommand() *cobra.Command {
 	flags.StringVar(&query.WorkflowID, "workflow", "", "only those of this workflow")
 	flags.StringVar(&status, "status", "", "only those with this status: "+statuses())
 	flags.StringVar(&query.WaitingFor, "waiting-for", "", "only those that wait for this signal")
+	flags.StringVar(&query.Key, "business-key", "", "only those of this key; with --workflow")
+	flags.StringArrayVar(&labels, "label", nil, "only those with this label, NAME=VALUE; may be repeated")
 	flags.StringVar(&since, "since", "", "only those started since: a time like 2026-01-31T12:00:00Z, or a while ago like 2h")
 	flags.IntVar(&query.Limit, "limit", maxListed, "how many at most")
 	flags.StringVar(&query.Cursor, "cursor", "", "of the page after the one before")
@@ -60,6 +64,13 @@ func (a *app) executionsListCommand() *cobra.Command {
 		}
 		if !at.IsZero() {
 			query.Since = workflow.InstantOf(at)
+		}
+		named, err := labelFlags(labels)
+		if err != nil {
+			return err
+		}
+		for name, value := range named {
+			query.Labels = append(query.Labels, workflow.Label{Name: name, Value: value})
 		}
 		page, err := client.Executions(ctx, query)
 		if err != nil {
@@ -90,6 +101,15 @@ func waitNames(waits []http.WaitingTask) string {
 		names[i] = w.SignalName
 	}
 	return strings.Join(names, ", ")
+}
+
+// labelNames shows labels in one line, by name.
+func labelNames(labels map[string]string) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(labels)) {
+		parts = append(parts, name+"="+labels[name])
+	}
+	return strings.Join(parts, ", ")
 }
 
 func nextPage(t *rows, page http.PageInfo) {
@@ -132,6 +152,8 @@ func (a *app) executionsGetCommand() *cobra.Command {
 func executionFields(t *rows, e *http.Execution) {
 	t.field("execution", e.WorkflowExecID)
 	t.field("workflow", e.WorkflowID)
+	t.field("key", e.Key)
+	t.field("labels", labelNames(e.Labels))
 	t.field("status", e.Status)
 	if e.Error != nil {
 		t.field("error", e.Error.Message)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,10 @@ import (
 )
 
 func (a *app) startCommand() *cobra.Command {
-	var input, id string
+	var input, payload, ttl string
+	var labels []string
+	var request http.StartRequest
+	var signal http.SignalRequest
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "start WORKFLOW",
@@ -21,28 +25,74 @@ func (a *app) startCommand() *cobra.Command {
 		Long: `Start an execution of a workflow.
 
 With --id the caller names it: the same id with the same input again gives the
-first execution, so the command is safe to repeat. With --wait it comes back when
-the execution has finished: exit code 1 when it did not succeed, 5 when it is
-still running then.`,
+first execution, so the command is safe to repeat. With --business-key it has a
+key of yours; where the workflow says that keys are unique, a second start gets
+the live execution of the key, or is refused.
+
+With --signal the execution is started if it is absent - by --id or by
+--business-key - and the signal is delivered to it, both or neither; --signal-id
+makes a repeat harmless. With --no-start the signal only goes to the execution
+that is there.
+
+With --wait it comes back when the execution has finished: exit code 1 when it
+did not succeed, 5 when it is still running then.`,
 		Example: `  signalbox start order --input '{"order_id":"o-1"}' --id order-1
-  signalbox start order --input @order.json --wait 30s`,
+  signalbox start order --input @order.json --wait 30s
+  signalbox start order --business-key A-17 --signal payment --payload '{"amount":12}' --signal-id payment-17`,
 		Args: exactly("WORKFLOW"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&input, "input", "", "JSON object, @FILE, or - for standard input")
-	flags.StringVar(&id, "id", "", "of the execution (default: the node makes one)")
+	flags.StringVar(&request.ExecID, "id", "", "of the execution (default: the node makes one)")
+	flags.StringVar(&request.Key, "business-key", "", "business key: what the execution is about (default: what the workflow says)")
+	flags.StringArrayVar(&labels, "label", nil, "NAME=VALUE to find the execution by; may be repeated")
+	flags.StringVar(&signal.Name, "signal", "", "name of a signal that comes with the start")
+	flags.StringVar(&payload, "payload", "", "of the signal: JSON object, @FILE, or - for standard input")
+	flags.StringVar(&signal.ID, "signal-id", "", "of the signal, which makes a repeat harmless (default: the node makes one)")
+	flags.StringVar(&ttl, "ttl", "", "how long the signal is kept for a later wait, like 1h or 30d (default: as long as the execution lives)")
+	flags.BoolVar(&request.NoStart, "no-start", false, "start nothing: only signal the execution that is there")
 	flags.DurationVar(&wait, "wait", 0, "until the execution has finished, at most this long")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		body, err := a.object("input", input)
-		if err != nil {
+		var err error
+		if request.Input, err = a.object("input", input); err != nil {
+			return err
+		}
+		if request.Labels, err = labelFlags(labels); err != nil {
 			return err
 		}
 		if wait < 0 {
 			return wrongUsage("--wait %v is negative", wait)
 		}
-		return a.start(cmd.Context(), args[0], http.StartRequest{ExecID: id, Input: body}, wait)
+		if signal.Payload, err = a.object("payload", payload); err != nil {
+			return err
+		}
+		if ttl != "" {
+			if signal.TTL, err = (choice{text: ttl, by: "--ttl"}).duration(); err != nil {
+				return err
+			}
+		}
+		switch {
+		case signal.Name != "":
+			request.Signal = &signal
+		case payload != "", ttl != "", signal.ID != "", request.NoStart:
+			return wrongUsage("--payload, --signal-id, --ttl and --no-start are about a signal: name it with --signal")
+		}
+		return a.start(cmd.Context(), args[0], request, wait)
 	}
 	return a.completing(cmd, workflowIDs)
+}
+
+// labelFlags reads labels of the form NAME=VALUE.
+func labelFlags(said []string) (map[string]string, error) {
+	labels := make(map[string]string, len(said))
+	for _, text := range said {
+		name, value, found := strings.Cut(text, "=")
+		if _, twice := labels[name]; !found || name == "" || twice {
+			return nil, wrongUsage("--label %q: give NAME=VALUE, each name once", text)
+		}
+		labels[name] = value
+	}
+	return labels, nil
 }
 
 func (a *app) start(ctx context.Context, workflowID string, request http.StartRequest, wait time.Duration) error {
@@ -60,8 +110,17 @@ func (a *app) start(ctx context.Context, workflowID string, request http.StartRe
 		return a.print(started, func(t *rows) {
 			t.field("execution", started.ExecID)
 			t.field("workflow", started.WorkflowID)
-			if started.Duplicate {
+			t.field("key", started.Key)
+			switch {
+			case started.Signal != nil && !started.Started:
+				t.field("note", "it was there already; nothing was started")
+			case started.Duplicate && !started.Started:
+				t.field("note", "it lives and has the key; nothing was started")
+			case started.Duplicate:
 				t.field("note", "it had been started before under this id")
+			}
+			if started.Signal != nil {
+				signalAnswer(t, started.Signal)
 			}
 		})
 	}

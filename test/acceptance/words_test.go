@@ -16,11 +16,11 @@ import (
 // Start begins an execution under an id of the script's choice.
 func Start(exec, workflowID, input string, wants ...answered) act {
 	return func(w *world) error {
-		_, known, err := w.node.Begin(w.ctx, workflow.Start{WorkflowID: workflowID, ExecID: exec, Input: workflow.Value(input)})
+		begun, err := w.node.Begin(w.ctx, workflow.Start{WorkflowID: workflowID, ExecID: exec, Input: workflow.Value(input)})
 		if err == nil {
 			w.started[exec] = true
 		}
-		return judge(reply{known: known, err: err}, wants)
+		return judge(reply{known: begun.Known, err: err}, wants)
 	}
 }
 
