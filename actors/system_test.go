@@ -38,7 +38,7 @@ func (c condition) Judge(s *workflow.Scope) workflow.Verdict {
 // waiting is a workflow of one wait for "go", then whatever follows.
 func waiting(id string, change func(*workflow.Definition)) *workflow.Definition {
 	d := &workflow.Definition{ID: id, Hash: id + "-hash", Roots: []string{"hold"}, Awaits: []string{"go"}, Tasks: []*workflow.Task{
-		{ID: "hold", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Name: literal("go")}},
+		{ID: "hold", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("go")}}},
 	}}
 	if change != nil {
 		change(d)
@@ -226,7 +226,7 @@ func (b *blind) Receipt(ctx context.Context, signalID, execID string) (*workflow
 func TestAReceiptThatCannotBeReadStopsTheTurn(t *testing.T) {
 	def := waiting("two", func(d *workflow.Definition) {
 		d.Awaits = append(d.Awaits, "later")
-		d.Tasks = append(d.Tasks, &workflow.Task{ID: "second", Kind: workflow.Wait, After: []string{"hold"}, Wait: &workflow.WaitSpec{Name: literal("later")}})
+		d.Tasks = append(d.Tasks, &workflow.Task{ID: "second", Kind: workflow.Wait, After: []string{"hold"}, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("later")}}})
 	})
 	w := newWorld(t, def)
 	first, stop := w.start(w.store)

@@ -140,6 +140,9 @@ func (c *checker) value(f *field, name string, n *node) *node {
 	}
 	switch n.kind {
 	case mapping:
+		if f.named {
+			return c.items(f, name, unnamed(n))
+		}
 		if s := f.shapeOf(n); s != nil {
 			return c.check(n, s)
 		}
@@ -155,6 +158,19 @@ func (c *checker) value(f *field, name string, n *node) *node {
 		c.free(n)
 	}
 	return n
+}
+
+// unnamed writes a mapping of names as the list that it stands for.
+func unnamed(n *node) *node {
+	out := &node{place: n.place, kind: list}
+	for _, e := range n.entries {
+		item := e.value
+		if item.isMap() && !item.has("name") {
+			item = item.with("name", e.key)
+		}
+		out.items = append(out.items, item)
+	}
+	return out
 }
 
 func (c *checker) items(f *field, name string, n *node) *node {

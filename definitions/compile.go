@@ -291,10 +291,12 @@ func (c *compiler) lower(def *workflow.Definition) {
 		if d.kind != workflow.Wait {
 			continue
 		}
-		if name := d.node.get("wait_for").str(); isTemplate(name) {
-			def.AwaitsAny = true
-		} else if name != "" {
-			names[name] = true
+		for _, n := range d.awaited() {
+			if name := n.str(); isTemplate(name) {
+				def.AwaitsAny = true
+			} else if name != "" {
+				names[name] = true
+			}
 		}
 	}
 	def.Awaits = slices.Sorted(maps.Keys(names))

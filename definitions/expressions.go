@@ -18,6 +18,8 @@ var (
 	seenByWork      = slices.Concat(seenAlways, []string{"input", "with"})
 	seenByProcessor = slices.Concat(seenByWork, []string{"signal"})
 	seenByWait      = slices.Concat(seenByWork, []string{"signal", "processor"})
+	seenByQuorum    = slices.Concat(seenByWork, []string{"signal", "collected"})
+	seenByUntil     = slices.Concat(seenByWork, []string{"collected"})
 	seenByOutputs   = slices.Concat(seenByWork, []string{"output"})
 	seenByWaitEnd   = slices.Concat(seenByWait, []string{"output"})
 	seenByFilter    = []string{"payload", "signal", "env", "trigger"}
@@ -248,6 +250,8 @@ func whereSeen(root string) string {
 		return "a processor's result is seen by the condition and the outputs of its wait"
 	case "output":
 		return "an output is seen by `outputs` and `on_success.next`; later tasks find it as .tasks.TASK.output"
+	case "collected":
+		return "what a wait collected is seen by its `veto`, `collect.until` and outputs; later tasks find it as .tasks.WAIT.output.collected"
 	case "payload":
 		return "a payload is seen by the filter of a trigger; tasks find it as .trigger.payload or .workflow.input"
 	case "input", "with":

@@ -42,6 +42,7 @@ type field struct {
 	// When the mapping has the key altKey, its shape is altShape instead.
 	altKey, altShape string
 	items            *field // what each element of the list form is; nil leaves it to the user
+	named            bool   // the mapping form is the list with the name of each element as its key
 	meaning          meaning
 	values           []string // the only values allowed
 	required         bool

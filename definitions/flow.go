@@ -26,6 +26,7 @@ type draft struct {
 	hasNext   bool   // there is an on_success
 	onError   *draft
 	onTimeout *draft
+	onVeto    *draft
 	depends   bool // it says itself what it comes after
 	dependsOn []*draft
 
@@ -109,16 +110,19 @@ func (c *compiler) adopt(d *draft) {
 
 // inline takes in the tasks that are written inside of another one.
 func (c *compiler) inline(d *draft) {
-	for _, way := range []struct{ field, suffix string }{{"on_error", "-on-error"}, {"on_timeout", "-on-timeout"}} {
+	for _, way := range []struct{ field, suffix string }{{"on_error", "-on-error"}, {"on_timeout", "-on-timeout"}, {"on_veto", "-on-veto"}} {
 		n := d.node.get(way.field)
 		if !n.isMap() || n.has("next") {
 			continue
 		}
 		child := c.child(d, n, way.suffix)
-		if way.field == "on_error" {
+		switch way.field {
+		case "on_error":
 			d.onError = child
-		} else {
+		case "on_timeout":
 			d.onTimeout = child
+		default:
+			d.onVeto = child
 		}
 		c.adopt(child)
 		c.inline(child)
@@ -156,6 +160,9 @@ func (c *compiler) connect() {
 		}
 		if d.onTimeout == nil {
 			d.onTimeout = c.timeoutTarget(d)
+		}
+		if d.onVeto == nil {
+			d.onVeto = c.target(d.node.get("on_veto"), "on_veto")
 		}
 		if dep := d.node.get("depends_on"); dep != nil && dep.kind != broken {
 			d.depends = true
@@ -242,7 +249,7 @@ func (c *compiler) timeoutTarget(d *draft) *draft {
 	if near := workflow.Nearest(n.str(), c.ids()); near != "" {
 		hint += ", or did you mean " + quoted(near) + "?"
 	}
-	if d.kind == workflow.Wait && !d.node.has("timeout") {
+	if d.kind == workflow.Wait && !d.expires() {
 		c.findings.warnf(n.place, "dangling-timeout", hint,
 			"on_timeout names no task %s; the wait has no timeout, so it never times out; if it did, the execution would end TIMED_OUT", quoted(n.str()))
 	} else {
@@ -291,11 +298,11 @@ func (c *compiler) order() {
 
 func (n *node) isEmptyList() bool { return n.isList() && len(n.items) == 0 }
 
-// failureTargets are the tasks that some task goes to when it fails or times out.
+// failureTargets are the tasks that some task goes to when it does not end well.
 func (c *compiler) failureTargets() map[*draft]bool {
 	targets := map[*draft]bool{c.onError: true}
 	for _, d := range c.drafts {
-		for _, to := range []*draft{d.onError, d.onTimeout} {
+		for _, to := range []*draft{d.onError, d.onTimeout, d.onVeto} {
 			if to != d { // trying again is no reason to run in the first place
 				targets[to] = true
 			}
@@ -342,7 +349,7 @@ func (c *compiler) findHandlers() {
 func (c *compiler) warnEarlyHandlers(rank map[*draft]int) {
 	first := make(map[*draft]*draft)
 	for _, d := range c.drafts {
-		for _, to := range []*draft{d.onError, d.onTimeout} {
+		for _, to := range []*draft{d.onError, d.onTimeout, d.onVeto} {
 			if to != nil && first[to] == nil {
 				first[to] = d
 			}

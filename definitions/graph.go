@@ -110,6 +110,7 @@ func (c *compiler) checkReach() {
 			}
 			reach(d.onError)
 			reach(d.onTimeout)
+			reach(d.onVeto)
 			reach(c.onError)
 			if d.alwaysFinal() {
 				continue
@@ -199,7 +200,7 @@ func (c *compiler) sources() map[*draft][]*draft {
 	if c.sourcesOf == nil {
 		c.sourcesOf = make(map[*draft][]*draft)
 		for _, d := range c.drafts {
-			for _, to := range []*draft{d.next, d.onError, d.onTimeout} {
+			for _, to := range []*draft{d.next, d.onError, d.onTimeout, d.onVeto} {
 				if to != nil {
 					c.sourcesOf[to] = append(c.sourcesOf[to], d)
 				}

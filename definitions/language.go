@@ -15,6 +15,8 @@ const (
 	processorShape  = "processor"
 	taskConfigShape = "task_config"
 	transitionShape = "transition"
+	branchShape     = "branch"
+	collectShape    = "collect"
 	signalShape     = "signal"
 	retryShape      = "retry_policy"
 	agentShape      = "agent"
@@ -35,7 +37,7 @@ func shapes() []*shape {
 	return []*shape{
 		projectLanguage(), serverLanguage(), sourceLanguage(),
 		workflowLanguage(), keyLanguage(), configLanguage(), triggerLanguage(),
-		taskLanguage(), processorLanguage(), taskConfigLanguage(), transitionLanguage(), signalLanguage(), retryLanguage(),
+		taskLanguage(), processorLanguage(), branchLanguage(), collectLanguage(), taskConfigLanguage(), transitionLanguage(), signalLanguage(), retryLanguage(),
 		agentLanguage(), actionLanguage(), modelLanguage(), toolLanguage(),
 	}
 }
@@ -169,7 +171,7 @@ func triggerLanguage() *shape {
 }
 
 func taskLanguage() *shape {
-	basic, wait, signal := []string{"basic"}, []string{"wait"}, []string{"signal"}
+	basic, wait, signal := []string{"basic"}, onlyWaits, []string{"signal"}
 	fields := []*field{
 		{name: "id", forms: asText, mistaken: []string{"name", "task"}, doc: "The task's id, unique in the workflow. `a-b` is also found as `a_b`.", example: "charge-card"},
 		{name: "type", forms: asText, values: taskTypes, mistaken: []string{"kind"}, doc: "`basic` does work, `wait` holds until a signal comes, `signal` sends an event. `basic` when left out."},
@@ -179,12 +181,18 @@ func taskLanguage() *shape {
 	fields = append(fields, []*field{
 		{name: "wait_for", forms: asText, meaning: template, kinds: wait, mistaken: []string{"signal_name", "waits_for"}, doc: "Name of the signal or event to wait for.", example: "approval-{{ .workflow.input.request_id }}"},
 		{name: "correlate", forms: asText, meaning: scalar, kinds: wait, mistaken: []string{"correlation", "correlation_id", "correlation_key"}, doc: "Which one it waits for, among others of that name: the `correlation_id` that the message must have. A template, or CEL without `signal`.", example: "workflow.input.order_id"},
+		branchesField("any", "Things to wait for at once, by name; the first one that comes ends the wait. With `count`, so many of them do."),
+		branchesField("all", "Things to wait for at once, by name; the wait ends when all of them have come, in any order."),
+	}...)
+	fields = append(fields, quorumFields(wait)...)
+	fields = append(fields, []*field{
 		{name: "processor", forms: asMap, shape: processorShape, kinds: wait, doc: "Work that looks at each signal before the condition is judged; its result is `processor.output`."},
 		{name: "schema", forms: asText | asMap, meaning: schemaRef, kinds: wait, doc: "What the payload of the signal must look like; the sender of another one gets a 422."},
 		{name: "signal", forms: asText | asMap, shape: signalShape, kinds: signal, doc: "The event to send."},
 		{name: "condition", forms: asText, meaning: condition, mistaken: []string{"if", "when", "unless"}, doc: "CEL. A wait takes only a signal for which it is true; any other task is skipped when it is false.", example: `signal.payload.status == "ready"`},
 		{name: "sleep", forms: asText, meaning: duration, mistaken: []string{"delay", "wait"}, doc: "How long to hold before the task runs.", example: "10 seconds"},
-		{name: "timeout", forms: asText, meaning: duration, mistaken: []string{"deadline"}, doc: "Longest time of one attempt, or of the whole wait. A wait without one holds until its signal comes.", example: "24h"},
+		{name: "timeout", forms: asText, meaning: duration, doc: "Longest time of one attempt, or of the whole wait. A wait without one holds until its signal comes.", example: "24h"},
+		deadlineField(wait),
 		{name: "retries", forms: asNumber, doc: "How often a failed attempt is repeated: one less than `attempts`."},
 		retryField("retry_policy"),
 		{name: "config", forms: asMap, shape: taskConfigShape, doc: "Another place for `retry_policy`, `on_error` and `timeout`."},
@@ -192,6 +200,7 @@ func taskLanguage() *shape {
 		{name: "on_success", forms: asText | asMap, shape: transitionShape, meaning: taskRef, mistaken: []string{"next", "then", "goto"}, doc: "Task that runs next. As soon as one task has it, nothing follows just because it is listed next."},
 		{name: "on_error", forms: asText | asMap, shape: taskShape, altKey: "next", altShape: transitionShape, meaning: taskRef, mistaken: []string{"on_failure", "catch"}, doc: "Task that runs when this one fails for good: an id, `next`, or the task itself."},
 		{name: "on_timeout", forms: asText | asMap, shape: taskShape, altKey: "next", altShape: transitionShape, meaning: taskRef, doc: "Task that runs when the time is over: an id, `next`, or the task itself."},
+		{name: "on_veto", forms: asText | asMap, shape: taskShape, altKey: "next", altShape: transitionShape, meaning: taskRef, kinds: wait, doc: "Task that runs when the wait is vetoed: an id, `next`, or the task itself. Without it, `on_error` does."},
 		{name: "final", forms: asTruth, doc: "The execution ends after this task."},
 		{name: "depends_on", forms: asText | asList, items: &field{forms: asText, meaning: taskRef}, mistaken: []string{"needs", "after", "depends", "requires"}, doc: "Tasks that must have ended well before this one starts; `[]` starts it with the execution."},
 		{name: "env", forms: asMap, doc: "Adds to `.env` for this task."},

@@ -106,6 +106,8 @@ func (f *field) form() map[string]any {
 
 func (f *field) mapForm() map[string]any {
 	switch {
+	case f.named:
+		return map[string]any{"type": "object", "additionalProperties": f.items.jsonSchema("")}
 	case f.shape == "":
 		return map[string]any{"type": "object"}
 	case f.altKey == "":

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/signalbox/signalbox/definitions/expression"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -38,6 +37,9 @@ func (c *compiler) task(d *draft) {
 	}
 	if d.onTimeout != nil {
 		t.OnTimeout = d.onTimeout.id
+	}
+	if d.onVeto != nil {
+		t.OnVeto = d.onVeto.id
 	}
 	t.OnSuccess = c.onSuccess(d)
 	switch d.kind {
@@ -104,42 +106,6 @@ func (c *compiler) basic(d *draft, t *workflow.Task, w worker) {
 // without returns a list of roots without some of them.
 func without(roots []string, drop ...string) []string {
 	return slices.DeleteFunc(slices.Clone(roots), func(r string) bool { return slices.Contains(drop, r) })
-}
-
-// wait compiles a wait. Without a timeout it holds until its signal comes.
-func (c *compiler) wait(d *draft, t *workflow.Task) {
-	n := d.node
-	at := sight{owner: d, sees: seenByWork}
-	t.Wait = &workflow.WaitSpec{Schema: c.schema(n.get("schema"))}
-	t.With = c.template(n.get("with"), d.env, maskedTemplate, sight{owner: d, sees: seenByTask})
-	t.Timeout = c.duration(n.get("timeout"), d.env, at)
-	name := n.get("wait_for")
-	if name == nil {
-		c.findings.failf(n.place, "required", "add `wait_for:` with the name of the signal", "the wait %s does not say what it waits for", quoted(d.id))
-	} else if !isTemplate(name.str()) {
-		c.checkName(name, "the name of the signal")
-	}
-	if name != nil && name.kind != broken {
-		name = textNode(name.place, name.str()).spelled(name)
-	}
-	t.Wait.Name = c.template(name, d.env, plainTemplate, at)
-	judge, end := seenByWait, seenByWaitEnd
-	if !n.has("processor") {
-		judge, end = without(judge, "processor"), without(end, "processor")
-	}
-	t.Wait.Condition = c.condition(n.get("condition"), d.env, sight{owner: d, sees: judge})
-	t.Wait.Correlate = c.scalar(n.get("correlate"), d.env, at)
-	if condition, ok := t.Wait.Condition.(*expression.Condition); ok {
-		if index := condition.Correlation(); index != nil {
-			t.Wait.Index = index
-		}
-	}
-	t.Outputs = c.template(n.get("outputs"), d.env, plainTemplate, sight{owner: d, sees: end, itself: true})
-	if d.processor != nil {
-		t.Wait.Processor = c.processor(d.processor)
-	} else if n.has("retries") || n.has("retry_policy") {
-		c.findings.warnf(n.keyOf(firstOf(n, "retries", "retry_policy")), "no-effect", "remove it: a wait holds until its signal comes or its time is over", "the wait %s does no work that could be repeated", quoted(d.id))
-	}
 }
 
 func firstOf(n *node, keys ...string) string {

@@ -110,6 +110,8 @@ type WaitingTask struct {
 	Since      Time   `json:"since"`
 	Until      Time   `json:"until,omitzero"`
 	LastReason string `json:"last_reason,omitempty"` // why it refused the last signal
+	Branch     string `json:"branch,omitempty"`      // of a wait for several things at once
+	Progress   string `json:"progress,omitempty"`    // how far it has come, as in "1 of 3"
 }
 
 // WaitRow is an open wait with the execution that it belongs to.
@@ -378,6 +380,7 @@ func waitingTaskOf(w *workflow.OpenWait) WaitingTask {
 	return WaitingTask{
 		ID: w.ID, TaskID: w.Task, SignalName: w.Name, Condition: w.Condition, Key: w.Key, KeyPath: w.Path,
 		Since: Time(w.OpenedAt), Until: Time(w.Deadline), LastReason: w.LastReason,
+		Branch: w.Branch, Progress: w.Progress(),
 	}
 }
 

@@ -24,7 +24,7 @@ var recordTypes = []string{
 	workflow.Started{}.Kind(), workflow.Signalled{}.Kind(), workflow.TimerFired{}.Kind(), workflow.TaskDone{}.Kind(),
 	workflow.TaskFailed{}.Kind(), workflow.PauseAsked{}.Kind(), workflow.ResumeAsked{}.Kind(), workflow.CancelAsked{}.Kind(),
 	workflow.TaskStarted, workflow.TaskSkipped, workflow.TaskRetrying, workflow.TaskSleeping, workflow.TaskEnded,
-	workflow.WaitOpened, workflow.WaitSatisfied, workflow.WaitTimedOut, workflow.WaitClosed,
+	workflow.WaitOpened, workflow.WaitSatisfied, workflow.WaitTimedOut, workflow.WaitVetoed, workflow.WaitClosed,
 	workflow.SignalBuffered, workflow.SignalJudged, workflow.SignalConsumed, workflow.SignalExpired, workflow.SignalDead,
 	workflow.EventEmitted, workflow.ExecutionFinished, workflow.HistoryFolded,
 }

@@ -63,7 +63,7 @@ func failureFields(c *coder, f *workflow.Failure) {
 }
 
 func taskFields(c *coder, t *workflow.TaskState) {
-	outer := c.open(19)
+	outer := c.open(20)
 	text(c, &t.ID)
 	text(c, &t.Kind)
 	signed(c, &t.Run)
@@ -83,11 +83,31 @@ func taskFields(c *coder, t *workflow.TaskState) {
 	text(c, &t.Parent)
 	signed(c, &t.CreatedAt)
 	signed(c, &t.UpdatedAt)
+	optional(c, &t.Gathered, gatheringFields)
+	c.close(outer)
+}
+
+func gatheringFields(c *coder, g *workflow.Gathering) {
+	outer := c.open(4)
+	signed(c, &g.Need)
+	signed(c, &g.Deadline)
+	list(c, &g.Satisfied, text)
+	list(c, &g.Collected, collectedFields)
+	c.close(outer)
+}
+
+func collectedFields(c *coder, s *workflow.Collected) {
+	outer := c.open(5)
+	text(c, &s.Signal)
+	text(c, &s.Branch)
+	c.value(&s.By)
+	signed(c, &s.Weight)
+	c.value(&s.Envelope)
 	c.close(outer)
 }
 
 func waitFields(c *coder, w *workflow.OpenWait) {
-	outer := c.open(11)
+	outer := c.open(16)
 	text(c, &w.ID)
 	text(c, &w.Task)
 	text(c, &w.Name)
@@ -99,6 +119,11 @@ func waitFields(c *coder, w *workflow.OpenWait) {
 	text(c, &w.LastReason)
 	text(c, &w.Path)
 	text(c, &w.Key)
+	text(c, &w.Branch)
+	signed(c, &w.Have)
+	signed(c, &w.Need)
+	signed(c, &w.Limit)
+	text(c, &w.Whole)
 	c.close(outer)
 }
 
@@ -312,6 +337,7 @@ var words = [...]string{
 	string(workflow.Delivered), string(workflow.FateBuffered), string(workflow.FateAccepted), string(workflow.FateConsumed),
 	string(workflow.FateExpired), string(workflow.FateDead), "judged", "started", "ignored", "refused", "failed",
 	string(workflow.TimerDeadline), string(workflow.TimerRetry), string(workflow.TimerSleep), string(workflow.TimerExpiry),
+	workflow.WaitVetoed,
 }
 
 var wordNumbers = func() map[string]uint64 {

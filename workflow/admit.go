@@ -53,7 +53,7 @@ func invalidPayload(def *Definition, s *State, sig Signal) *Refusal {
 		if w.Name != sig.Name {
 			continue
 		}
-		schema := def.Task(w.Task).Wait.Schema
+		schema := def.HoldOf(w).Schema
 		if schema == nil {
 			return nil
 		}

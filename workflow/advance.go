@@ -299,7 +299,7 @@ func (t *transition) stop(ts *TaskState) {
 	default:
 		return
 	}
-	ts.Status, ts.Request, ts.TimeoutMS, ts.UpdatedAt = Canceled, nil, 0, t.at
+	ts.Status, ts.Request, ts.TimeoutMS, ts.Gathered, ts.UpdatedAt = Canceled, nil, 0, nil, t.at
 	t.record(Record{Type: TaskEnded, Task: ts.ID, Reason: "canceled with the execution"})
 }
 

@@ -10,7 +10,7 @@ import (
 // transition, its invariants and its receipt.
 func BenchmarkSignal(b *testing.B) {
 	def := (&workflow.Definition{ID: "w", Hash: "h", Roots: []string{"hold"}, AwaitsAny: true, Tasks: []*workflow.Task{
-		{ID: "hold", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Name: literal("go")}},
+		{ID: "hold", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("go")}}},
 	}}).Link()
 	s, _, _, err := workflow.Advance(def, workflow.State{}, workflow.Started{ExecID: "x", WorkflowID: "w", Definition: "h", Stamp: workflow.Stamp{At: 1}})
 	if err != nil {

@@ -58,25 +58,89 @@ func checkFinished(s *State) error {
 }
 
 func checkWaits(s *State) error {
-	waiting := 0
-	for i := range s.Tasks {
-		if s.Tasks[i].Status == Waiting {
-			waiting++
-		}
-	}
-	if waiting != len(s.Waits) {
-		return fmt.Errorf("%d tasks wait but %d waits are open", waiting, len(s.Waits))
-	}
 	for i := range s.Waits {
 		w := &s.Waits[i]
 		if ts := s.Task(w.Task); ts == nil || ts.Status != Waiting {
 			return fmt.Errorf("wait %s is open without its task", w.ID)
+		}
+		if slices.ContainsFunc(s.Waits[:i], func(o OpenWait) bool { return o.ID == w.ID }) {
+			return fmt.Errorf("wait %s is open twice", w.ID)
 		}
 		if w.Deadline != 0 && !armed(s, string(TimerDeadline)+":"+w.ID, w.Deadline) {
 			return fmt.Errorf("wait %s has a deadline without a timer", w.ID)
 		}
 		if w.Judging != "" && !slices.ContainsFunc(s.Buffer, func(b Buffered) bool { return b.ID == w.Judging }) {
 			return fmt.Errorf("wait %s judges signal %s, which is not kept", w.ID, w.Judging)
+		}
+	}
+	for i := range s.Tasks {
+		if err := checkWaiting(s, &s.Tasks[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkWaiting holds a task to its open waits, and what they have collected to
+// what they say that they have.
+func checkWaiting(s *State, ts *TaskState) error {
+	open := 0
+	for i := range s.Waits {
+		w := &s.Waits[i]
+		if w.Task != ts.ID {
+			continue
+		}
+		open++
+		if w.ID != waitID(ts.ID, ts.Run, w.Branch) {
+			return fmt.Errorf("wait %s is not of run %d of task %q", w.ID, ts.Run, ts.ID)
+		}
+		if (w.Branch != "" || w.Have != 0) && ts.Gathered == nil {
+			return fmt.Errorf("wait %s has collected %s and its task %q nothing", w.ID, w.Have, ts.ID)
+		}
+	}
+	switch g := ts.Gathered; {
+	case ts.Status != Waiting && g != nil:
+		return fmt.Errorf("task %q is %s and still gathers", ts.ID, ts.Status)
+	case ts.Status != Waiting:
+		return nil
+	case g != nil:
+		return checkGathering(s, ts, open)
+	case open != 1:
+		return fmt.Errorf("task %q waits and %d waits of it are open", ts.ID, open)
+	}
+	return nil
+}
+
+func checkGathering(s *State, ts *TaskState, open int) error {
+	g := ts.Gathered
+	switch {
+	case open == 0 || len(g.Satisfied)+open < g.Need || g.Need == 0 && open != 1:
+		return fmt.Errorf("task %q waits for %d branches, has %d, and %d waits of it are open", ts.ID, g.Need, len(g.Satisfied), open)
+	case g.Need > 0 && len(g.Satisfied) >= g.Need:
+		return fmt.Errorf("task %q has the %d branches that it needs and still waits", ts.ID, g.Need)
+	case len(g.Collected) > MaxCollected:
+		return fmt.Errorf("task %q has collected %d signals, more than %d", ts.ID, len(g.Collected), MaxCollected)
+	}
+	have := make(map[string]Weight)
+	for i, c := range g.Collected {
+		if slices.ContainsFunc(g.Collected[:i], func(o Collected) bool { return o.Signal == c.Signal }) {
+			return fmt.Errorf("task %q counts signal %s twice", ts.ID, c.Signal)
+		}
+		if slices.ContainsFunc(s.Buffer, func(b Buffered) bool { return b.ID == c.Signal }) {
+			return fmt.Errorf("task %q counts signal %s, which is still kept", ts.ID, c.Signal)
+		}
+		have[c.Branch] += c.Weight
+	}
+	for i := range s.Waits {
+		w := &s.Waits[i]
+		switch {
+		case w.Task != ts.ID:
+		case w.Have != have[w.Branch]:
+			return fmt.Errorf("wait %s says that it has %s and has collected %s", w.ID, w.Have, have[w.Branch])
+		case slices.Contains(g.Satisfied, w.Branch):
+			return fmt.Errorf("wait %s is open and its branch satisfied", w.ID)
+		case w.Need > 0 && w.Have >= w.Need:
+			return fmt.Errorf("wait %s has the %s that it needs and is still open", w.ID, w.Need)
 		}
 	}
 	return nil

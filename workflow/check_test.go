@@ -48,7 +48,7 @@ func TestCheckSeesEveryBrokenInvariant(t *testing.T) {
 		"contradict each other":         func(s *workflow.State) { s.Paused = true },
 		"before it was created":         func(s *workflow.State) { s.CreatedAt = 9 },
 		"it finished at":                func(s *workflow.State) { s.FinishedAt = 9 },
-		"waits are open":                func(s *workflow.State) { s.Waits = nil },
+		"waits of it are open":          func(s *workflow.State) { s.Waits = nil },
 		"without its task":              func(s *workflow.State) { s.Waits[0].Task = "call" },
 		"a deadline without a timer":    func(s *workflow.State) { s.Timers = s.Timers[1:] },
 		"judges signal":                 func(s *workflow.State) { s.Waits[0].Judging = "gone" },
@@ -113,7 +113,7 @@ func TestOverdueTimersComeInTheirOrder(t *testing.T) {
 func TestWorkInProgressIsOutstanding(t *testing.T) {
 	work := &workflow.Work{Executor: "tool", Request: literal("r")}
 	def := (&workflow.Definition{ID: "w", Hash: "h", Tasks: []*workflow.Task{
-		{ID: "hold", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Name: literal("go")}},
+		{ID: "hold", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("go")}}},
 		{ID: "call", Kind: workflow.Basic, Work: work}, {ID: "again", Kind: workflow.Basic, Work: work},
 	}}).Link()
 	s := sound()

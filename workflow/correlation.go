@@ -145,8 +145,7 @@ func (k *Keys) whole() any {
 }
 
 // correlate finds what an opening wait is indexed on.
-func (t *transition) correlate(task *Task, ts *TaskState) (path, key string, err error) {
-	spec := task.Wait
+func (t *transition) correlate(spec *Hold, task *Task, ts *TaskState) (path, key string, err error) {
 	switch {
 	case spec.Correlate != nil:
 		key, err = t.correlationKey(spec.Correlate, t.scope(task, ts))
@@ -189,7 +188,8 @@ func (t *transition) rekey() {
 	for i := range t.s.Waits {
 		w := &t.s.Waits[i]
 		task := t.def.Task(w.Task)
-		if index := task.Wait.Index; index != nil && task.Wait.Correlate == nil && index.Volatile() {
+		hold := task.Wait.hold(w.Branch)
+		if index := hold.Index; index != nil && hold.Correlate == nil && index.Volatile() {
 			w.Path, w.Key = index.Key(t.scope(task, t.s.Task(task.ID)))
 		}
 	}
@@ -198,9 +198,9 @@ func (t *transition) rekey() {
 // uncorrelated says why a wait with `correlate` does not listen to a message, ""
 // when it does. A signal is addressed to its execution already, so it may come
 // without a correlation_id; an event may not.
-func uncorrelated(task *Task, w *OpenWait, sig Signal) string {
+func uncorrelated(hold *Hold, w *OpenWait, sig Signal) string {
 	switch {
-	case task.Wait.Correlate == nil, cutKey(sig.CorrelationID) == w.Key:
+	case hold.Correlate == nil, cutKey(sig.CorrelationID) == w.Key:
 		return ""
 	case sig.CorrelationID != "":
 		return fmt.Sprintf("its correlation_id is %q and the wait listens for %q", sig.CorrelationID, w.Key)

@@ -52,6 +52,7 @@ type Task struct {
 	OnSuccess Template // id of the task to run next, rendered after this one's output is known; nil for none
 	OnError   string   // "" for none
 	OnTimeout string   // "" for none
+	OnVeto    string   // of a wait; "" for none
 	Final     bool     // the execution ends after this task
 
 	Condition Condition // nil: always; false: the task is skipped
@@ -75,16 +76,6 @@ type Work struct {
 	AgentID  string
 	ActionID string
 	ToolID   string
-}
-
-// WaitSpec is what a wait task holds for.
-type WaitSpec struct {
-	Name      Template    // the signal's name
-	Correlate Template    // the correlation_id that a message must have; nil for any
-	Condition Condition   // nil: every signal of that name
-	Index     Correlation // the equality of the condition that finds it among others; nil for none
-	Schema    Schema      // nil: any payload
-	Processor *Task       // nil: none; a Basic task that runs on each signal before the condition is judged
 }
 
 // SignalSpec is what a signal task sends.
@@ -167,12 +158,14 @@ func (d *Definition) Task(id string) *Task { return d.byID[id] }
 // expression refers to.
 type Scope struct {
 	State     *State
-	Task      *Task   // the task being rendered; nil outside a task
-	Input     Value   // the current task's `with` (.input and .with)
-	Signal    Value   // envelope {payload, metadata}: wait conditions, processors, wait outputs
-	Processor Value   // {output} or {error} of the wait's processor
-	Output    Value   // raw output: task outputs and on_success
-	Payload   Value   // a trigger filter's event payload
-	Previous  string  // id of the task that ended before this one, for .task.output
-	Now       Instant // for templates that ask for the time: the input's time, never the clock's
+	Task      *Task      // the task being rendered; nil outside a task
+	Input     Value      // the current task's `with` (.input and .with)
+	Signal    Value      // envelope {payload, metadata}: wait conditions, processors, wait outputs
+	Processor Value      // {output} or {error} of the wait's processor
+	Gathered  *Gathering // what the wait has gathered; see Collected
+	Branch    string     // whose signals Collected gives; "" for all of the wait
+	Output    Value      // raw output: task outputs and on_success
+	Payload   Value      // a trigger filter's event payload
+	Previous  string     // id of the task that ended before this one, for .task.output
+	Now       Instant    // for templates that ask for the time: the input's time, never the clock's
 }

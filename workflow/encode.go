@@ -72,6 +72,7 @@ func (w opened) appendJSON(b []byte) []byte {
 	o.someText("condition", w.Condition)
 	o.someText("key", w.Key)
 	o.someNumber("deadline", int64(w.Deadline))
+	o.someText("progress", w.Progress)
 	return append(o.b, '}')
 }
 

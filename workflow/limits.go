@@ -84,4 +84,21 @@ const (
 	// the people who write workflows, so a thousand are many; whoever invents
 	// more finds them in one row together.
 	MaxBookNames = 1_000
+
+	// MaxBranches of one wait: each is an open wait with a row of its own, and
+	// a person who reads the wait must still see what it is about.
+	MaxBranches = 32
+
+	// MaxCollected signals one wait counts: a vote of a thousand is a survey,
+	// which belongs into the system that asks, and the state that holds them is
+	// written with every transition.
+	MaxCollected = 1000
+
+	// MaxCollectedBytes of payload one wait collects, so that its output, which
+	// has all of it, stays below MaxValue.
+	MaxCollectedBytes = 512 << 10
+
+	// MaxWeight of a signal and of what is needed: a thousand of them still add
+	// up exactly.
+	MaxWeight = 1_000_000_000 * One
 )

@@ -55,7 +55,7 @@ func payloadAbove(bound int, task string) workflow.Condition {
 
 // randomDefinition makes a workflow of up to eight tasks with every construct
 // of the core: listed order, joins, loops, ways out, retries, sleeps, waits with
-// conditions, deadlines and processors, signals, final tasks.
+// conditions, deadlines, processors, branches and quorums, signals, final tasks.
 func randomDefinition(r *rand.Rand) *workflow.Definition {
 	d := &workflow.Definition{ID: "w", Hash: "h", AwaitsAny: r.IntN(4) == 0, Awaits: []string{"a", "b"}}
 	n := 1 + r.IntN(8)
@@ -95,15 +95,82 @@ func randomDefinition(r *rand.Rand) *workflow.Definition {
 }
 
 func randomWait(r *rand.Rand, task, other string) *workflow.WaitSpec {
-	w := &workflow.WaitSpec{Name: literal([]string{"a", "b"}[r.IntN(2)])}
+	w := &workflow.WaitSpec{Hold: workflow.Hold{Name: literal([]string{"a", "b"}[r.IntN(2)])}}
 	if r.IntN(2) == 0 {
 		w.Condition = payloadAbove(r.IntN(6), other)
+	}
+	switch r.IntN(4) {
+	case 0:
+		w.Quorum = randomQuorum(r)
+	case 1:
+		randomBranches(r, w, other)
+		return w
 	}
 	if r.IntN(4) == 0 {
 		w.Processor = &workflow.Task{ID: task + "-processor"}
 		randomWork(r, w.Processor)
 	}
 	return w
+}
+
+// randomBranches makes the wait one for several things at once.
+func randomBranches(r *rand.Rand, w *workflow.WaitSpec, other string) {
+	whole := w.Hold
+	w.Hold = workflow.Hold{}
+	for i := range 1 + r.IntN(3) {
+		b := &workflow.Branch{ID: fmt.Sprintf("b%d", i), Hold: whole}
+		if r.IntN(2) == 0 {
+			b.Name = literal([]string{"a", "b", "c"}[r.IntN(3)])
+		}
+		if r.IntN(3) == 0 {
+			b.Condition = payloadAbove(r.IntN(6), other)
+		}
+		if r.IntN(3) == 0 {
+			b.Quorum = randomQuorum(r)
+		}
+		if r.IntN(3) == 0 {
+			b.Timeout = literal(fmt.Sprintf("%ds", 1+r.IntN(9)))
+		}
+		w.Branches = append(w.Branches, b)
+	}
+	if r.IntN(3) > 0 {
+		w.Need = literal(1 + r.IntN(len(w.Branches)))
+	}
+}
+
+func randomQuorum(r *rand.Rand) *workflow.Quorum {
+	q := &workflow.Quorum{Count: literal(1 + r.IntN(3)), Across: r.IntN(2) == 0}
+	modulo := 2 + r.IntN(3)
+	number := func(s *workflow.Scope) (workflow.Value, error) {
+		var envelope struct {
+			Payload struct{ N int }
+		}
+		err := json.Unmarshal(s.Signal, &envelope)
+		return workflow.ValueOf(envelope.Payload.N % modulo), err
+	}
+	if r.IntN(2) == 0 {
+		q.Distinct = render(number)
+	}
+	switch r.IntN(4) {
+	case 0:
+		q.Weigh = render(number)
+	case 1:
+		q.Distinct, q.Weights = render(number), map[string]workflow.Weight{"1": 500, "2": 2000}
+		if r.IntN(2) == 0 {
+			q.Weights["*"] = workflow.One
+		}
+	}
+	if r.IntN(4) == 0 {
+		q.Veto = payloadAbove(6, "nobody")
+	}
+	if r.IntN(4) == 0 {
+		enough := 1 + r.IntN(3)
+		q.Count, q.Until = nil, judge{"enough", func(s *workflow.Scope) bool {
+			var list []any
+			return json.Unmarshal(s.Collected(), &list) == nil && len(list) >= enough
+		}}
+	}
+	return q
 }
 
 func randomWork(r *rand.Rand, t *workflow.Task) {
@@ -125,6 +192,9 @@ func decorate(r *rand.Rand, t *workflow.Task, one, other string) {
 	}
 	if r.IntN(2) == 0 {
 		t.OnTimeout = one
+	}
+	if r.IntN(3) == 0 {
+		t.OnVeto = other
 	}
 	if r.IntN(5) == 0 {
 		t.Sleep = literal("2s")

@@ -81,7 +81,7 @@ func (r *Receipt) answer(s *State) {
 		switch step.What {
 		case "consumed":
 			r.Answer.Outcome, r.Answer.WaitID = Delivered, step.Wait
-			r.Answer.Reason, r.Answer.ExpiresAt = "", 0
+			r.Answer.Reason, r.Answer.ExpiresAt = step.Reason, 0
 		case "buffered", "dead", "expired":
 			r.Answer.Reason = step.Reason
 		}

@@ -29,7 +29,8 @@ const (
 	WaitOpened        = "wait.opened"
 	WaitSatisfied     = "wait.satisfied"
 	WaitTimedOut      = "wait.timed_out"
-	WaitClosed        = "wait.closed" // by cancel or by the end of the execution
+	WaitVetoed        = "wait.vetoed"
+	WaitClosed        = "wait.closed" // by another branch, by cancel or by the end of the execution
 	SignalBuffered    = "signal.buffered"
 	SignalJudged      = "signal.judged" // and refused, with the reason
 	SignalConsumed    = "signal.consumed"

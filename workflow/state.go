@@ -82,11 +82,14 @@ type TaskState struct {
 	Parent    string   `json:"parent,omitempty"`   // the wait whose processor this is
 	CreatedAt Instant  `json:"created"`
 	UpdatedAt Instant  `json:"updated"`
+
+	Gathered *Gathering `json:"gathered,omitempty"` // of an open wait with branches or a quorum
 }
 
-// OpenWait is a wait that holds. ID is unique in the execution for ever.
+// OpenWait is a wait that holds. ID is unique in the execution for ever. A task
+// with branches has one for each that is neither satisfied nor out of time.
 type OpenWait struct {
-	ID         string  `json:"id"` // task/run
+	ID         string  `json:"id"` // task/run, or task/run.branch
 	Task       string  `json:"task"`
 	Name       string  `json:"name"`
 	Condition  string  `json:"condition,omitempty"` // source text, for people
@@ -97,6 +100,11 @@ type OpenWait struct {
 	Judging    string  `json:"judging,omitempty"`     // id of the signal that the processor works on
 	LastJudged string  `json:"last_judged,omitempty"` // id of the last signal it refused
 	LastReason string  `json:"last_reason,omitempty"` // and why
+	Branch     string  `json:"branch,omitempty"`
+	Have       Weight  `json:"have,omitempty"`  // of Need, collected so far
+	Need       Weight  `json:"need,omitempty"`  // 0 when the first signal or a condition satisfies it
+	Limit      Instant `json:"limit,omitempty"` // the branch's own deadline
+	Whole      string  `json:"whole,omitempty"` // how many branches of the task are satisfied, as in "1 of 2 branches"
 }
 
 // Buffered is a signal that was accepted and that no wait has consumed yet.

@@ -200,7 +200,7 @@ func (t *transition) won(task *Task, ts *TaskState, output Value, extra Scope) {
 	ts.Output = output
 	if task.Outputs != nil {
 		scope := t.scope(task, ts)
-		scope.Output, scope.Signal, scope.Processor = output, extra.Signal, extra.Processor
+		scope.Output, scope.Signal, scope.Processor, scope.Gathered = output, extra.Signal, extra.Processor, extra.Gathered
 		shaped, err := task.Outputs.Render(scope)
 		if err == nil {
 			err = fits("the rendered outputs", shaped)
@@ -269,6 +269,9 @@ func (t *transition) lose(task *Task, ts *TaskState, status Status, failure Fail
 	way := task.OnError
 	if status == TimedOut && task.OnTimeout != "" {
 		way = task.OnTimeout
+	}
+	if failure.Code == codeVetoed && task.OnVeto != "" {
+		way = task.OnVeto
 	}
 	if way == "" && t.def.OnError != task.ID {
 		way = t.def.OnError

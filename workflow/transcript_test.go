@@ -201,7 +201,7 @@ func (p *play) show() string {
 		fmt.Fprintf(&b, "task %s %s run=%d attempt=%d output=%s\n", ts.ID, ts.Status, ts.Run, ts.Attempt, ts.Output)
 	}
 	for _, w := range p.state.Waits {
-		fmt.Fprintf(&b, "wait %s for %s\n", w.ID, w.Name)
+		fmt.Fprintln(&b, strings.TrimSpace(fmt.Sprintf("wait %s for %s %s", w.ID, w.Name, w.Progress())))
 	}
 	for _, kept := range p.state.Buffer {
 		fmt.Fprintf(&b, "kept %s %s: %s\n", kept.ID, kept.Name, kept.Reason)

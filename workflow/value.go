@@ -3,6 +3,7 @@ package workflow
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"time"
 )
 
@@ -78,3 +79,16 @@ func (s Status) Finished() bool {
 
 // duration is the distance between two instants.
 func (i Instant) duration() time.Duration { return time.Duration(i) * time.Millisecond }
+
+// compact is a value without the spaces that mean nothing, so that equal texts
+// have equal bytes. Nothing, or null, is an error.
+func compact(v Value) (Value, error) {
+	var b bytes.Buffer
+	if err := json.Compact(&b, v); err != nil {
+		return nil, err
+	}
+	if b.String() == "null" || b.String() == `""` {
+		return nil, errors.New("it gives nothing")
+	}
+	return b.Bytes(), nil
+}

@@ -1,48 +1,9 @@
 package workflow
 
 import (
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 )
-
-// open makes the wait hold. The signals that came before it are judged when
-// the transition settles.
-func (t *transition) open(task *Task, ts *TaskState) {
-	name, err := text(task.Wait.Name, t.scope(task, ts))
-	var deadline Instant
-	if err == nil && task.Timeout != nil {
-		hold, bad := t.duration(task.Timeout, task, ts)
-		deadline, err = t.at.Add(hold), bad
-	}
-	var path, key string
-	if err == nil {
-		path, key, err = t.correlate(task, ts)
-	}
-	if err != nil {
-		t.lose(task, ts, Failed, Failure{Code: "TEMPLATE_ERROR", Message: "wait: " + err.Error()})
-		return
-	}
-	w := OpenWait{ID: task.ID + "/" + strconv.Itoa(ts.Run), Task: task.ID, Name: name, Path: path, Key: key, OpenedAt: t.at, Deadline: deadline}
-	if task.Wait.Condition != nil {
-		w.Condition = task.Wait.Condition.Source()
-	}
-	ts.Status, ts.UpdatedAt = Waiting, t.at
-	t.s.Waits = append(t.s.Waits, w)
-	t.s.Context++
-	if deadline != 0 {
-		t.arm(TimerDeadline, w.ID, deadline)
-	}
-	t.record(Record{Type: WaitOpened, Task: task.ID, Wait: w.ID, Data: ValueOf(opened{name, w.Condition, w.Key, deadline})})
-}
-
-type opened struct {
-	Name      string  `json:"name"`
-	Condition string  `json:"condition,omitempty"`
-	Key       string  `json:"key,omitempty"`
-	Deadline  Instant `json:"deadline,omitempty"`
-}
 
 // signalled judges a signal by the open waits of its name, oldest first, and
 // keeps it when none takes it.
@@ -83,7 +44,7 @@ func (t *transition) takeable(sig Signal) bool {
 			continue
 		}
 		task := t.def.Task(w.Task)
-		if uncorrelated(task, w, sig) == "" && (task.Wait.Processor != nil || t.verdict(task, sig, nil).Holds) {
+		if uncorrelated(task.Wait.hold(w.Branch), w, sig) == "" && (task.Wait.Processor != nil || t.rule(w, sig, nil).refused == "") {
 			return true
 		}
 	}
@@ -164,11 +125,12 @@ func (t *transition) judge(id string, from int) {
 			b.Reason = "the processor of wait " + w.ID + " works on another signal"
 			continue
 		}
-		if other := uncorrelated(task, w, b.Signal); other != "" {
+		hold := task.Wait.hold(w.Branch)
+		if other := uncorrelated(hold, w, b.Signal); other != "" {
 			t.refuse(w, b, other)
 			continue
 		}
-		if broken := t.broken(task, b.Payload); broken != "" {
+		if broken := broken(hold, b.Payload); broken != "" {
 			t.refuse(w, b, broken)
 			continue
 		}
@@ -178,34 +140,43 @@ func (t *transition) judge(id string, from int) {
 			t.process(task)
 			return
 		}
-		if verdict := t.verdict(task, b.Signal, nil); !verdict.Holds {
-			t.refuse(w, b, verdict.Reason)
-			continue
+		if t.take(w, b, nil) {
+			return
 		}
-		t.consume(*w, b.Signal, nil)
-		return
 	}
 }
 
 // broken says where a payload violates the wait's schema, "" when it does not.
-func (t *transition) broken(task *Task, payload Value) string {
-	if task.Wait.Schema == nil {
+func broken(hold *Hold, payload Value) string {
+	if hold.Schema == nil {
 		return ""
 	}
-	violations := task.Wait.Schema.Check(object(payload))
+	violations := hold.Schema.Check(object(payload))
 	if len(violations) == 0 {
 		return ""
 	}
 	return "the payload violates the wait's schema at " + strconv.Quote(violations[0].Pointer) + ": " + violations[0].Message
 }
 
-func (t *transition) verdict(task *Task, sig Signal, processor Value) Verdict {
-	if task.Wait.Condition == nil {
-		return Verdict{Holds: true}
+// take gives the signal to the wait; false when the wait refuses it.
+func (t *transition) take(w *OpenWait, b *Buffered, processor Value) bool {
+	r := t.rule(w, b.Signal, processor)
+	gathers := t.def.Task(w.Task).Wait.gathers()
+	if gathers && r.refused == "" && !r.vetoes {
+		r.refused = t.s.Task(w.Task).Gathered.room(b.Payload)
 	}
-	scope := t.scope(task, t.s.Task(task.ID))
-	scope.Signal, scope.Processor = t.envelope(sig), processor
-	return task.Wait.Condition.Judge(scope)
+	switch {
+	case r.refused != "":
+		t.refuse(w, b, r.refused)
+		return false
+	case r.vetoes:
+		t.veto(*w, b.Signal)
+	case gathers:
+		t.collect(*w, b.Signal, processor, r)
+	default:
+		t.consume(*w, b.Signal, processor)
+	}
+	return true
 }
 
 // refuse notes on the wait and in the history that a signal was judged and not taken.
@@ -242,17 +213,13 @@ func (t *transition) processed(processor *Task, ts *TaskState) {
 		result = ValueOf(processorResult{Error: ts.Error})
 	}
 	t.unbusy(w.ID)
-	verdict := t.verdict(task, b.Signal, result)
-	if ts.Status != Success && task.Wait.Condition == nil {
-		verdict = Verdict{Reason: "its processor failed: " + ts.Error.Message}
-	}
 	w.Judging = ""
-	if verdict.Holds {
-		t.consume(*w, b.Signal, result)
+	id := b.ID
+	if ts.Status != Success && task.Wait.Condition == nil {
+		t.refuse(w, b, "its processor failed: "+ts.Error.Message)
+	} else if t.take(w, b, result) {
 		return
 	}
-	t.refuse(w, b, verdict.Reason)
-	id := b.ID
 	t.judge(id, i+1)
 	if b := t.kept(id); b != nil && b.Transient && !t.judging(id) {
 		t.passBy(id)
@@ -280,14 +247,19 @@ type processorResult struct {
 	Error  *Failure `json:"error,omitempty"`
 }
 
+// consumed drops a signal that the wait has taken, and says how far that brought it.
+func (t *transition) consumed(w OpenWait, signalID, progress string) {
+	t.forget(signalID)
+	t.remember(signalID)
+	t.record(Record{Type: SignalConsumed, Task: w.Task, Wait: w.ID, Signal: signalID, Reason: progress})
+}
+
 // consume ends the wait well with the signal.
 func (t *transition) consume(w OpenWait, sig Signal, processor Value) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	envelope := t.envelope(sig)
 	t.close(w.ID)
-	t.forget(sig.ID)
-	t.remember(sig.ID)
-	t.record(Record{Type: SignalConsumed, Task: w.Task, Wait: w.ID, Signal: sig.ID})
+	t.consumed(w, sig.ID, "")
 	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
 	if task.Outputs != nil {
 		ts.Envelope = envelope
@@ -407,17 +379,4 @@ func (t *transition) interrupt(w *OpenWait) {
 		t.stop(ts)
 	}
 	t.s.Held = slices.DeleteFunc(t.s.Held, func(h HeldInput) bool { return h.task() == processor.ID })
-}
-
-// waitTimedOut ends a wait whose deadline has come.
-func (t *transition) waitTimedOut(waitID string) {
-	w := t.s.Wait(waitID)
-	task, ts, name := t.def.Task(w.Task), t.s.Task(w.Task), w.Name
-	after := (w.Deadline - w.OpenedAt).duration()
-	t.record(Record{Type: WaitTimedOut, Task: w.Task, Wait: w.ID})
-	t.close(waitID)
-	details, _ := json.Marshal(map[string]any{"signal_name": name, "timeout": after.String(), "timeout_ms": after.Milliseconds()})
-	t.lose(task, ts, TimedOut, Failure{
-		Code: "WAIT_TIMEOUT", Message: fmt.Sprintf("wait task timed out after %s", after), Details: details,
-	})
 }

@@ -102,8 +102,8 @@ func (w wants) Check(v workflow.Value) []workflow.Violation {
 
 func TestAdmission(t *testing.T) {
 	def := (&workflow.Definition{ID: "w", Hash: "h", Awaits: []string{"paid", "approved"}, Roots: []string{"one", "two"}, Tasks: []*workflow.Task{
-		{ID: "one", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Name: literal("paid"), Schema: wants("amount")}},
-		{ID: "two", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Name: literal("approved")}},
+		{ID: "one", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("paid"), Schema: wants("amount")}}},
+		{ID: "two", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("approved")}}},
 	}}).Link()
 	s, _, _, err := workflow.Advance(def, workflow.State{}, workflow.Started{ExecID: "x", WorkflowID: "w", Definition: "h", Stamp: workflow.Stamp{At: 1}})
 	if err != nil {

@@ -187,12 +187,15 @@ func executionFields(t *rows, e *http.Execution) {
 }
 
 func waitText(w http.WaitingTask) string {
-	text := w.SignalName + " in " + w.TaskID + " since " + w.Since.String()
+	text := w.SignalName + " in " + taskOf(w) + " since " + w.Since.String()
 	if until := w.Until.String(); until != "" {
 		text += " until " + until
 	}
 	if w.Condition != "" {
 		text += " if " + w.Condition
+	}
+	if w.Progress != "" {
+		text += ", " + w.Progress
 	}
 	if w.LastReason != "" {
 		text += "; it refused the last signal: " + w.LastReason

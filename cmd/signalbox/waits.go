@@ -28,12 +28,20 @@ func (a *app) waitsCommand() *cobra.Command {
 			return err
 		}
 		return a.print(page, func(t *rows) {
-			t.row("SIGNAL", "KEY", "EXECUTION", "WORKFLOW", "TASK", "SINCE", "UNTIL")
+			t.row("SIGNAL", "KEY", "EXECUTION", "WORKFLOW", "TASK", "PROGRESS", "SINCE", "UNTIL")
 			for _, w := range page.Waits {
-				t.row(w.SignalName, orElse(w.Key, "-"), w.WorkflowExecID, w.WorkflowID, w.TaskID, w.Since, orElse(w.Until.String(), "-"))
+				t.row(w.SignalName, orElse(w.Key, "-"), w.WorkflowExecID, w.WorkflowID, taskOf(w.WaitingTask), orElse(w.Progress, "-"), w.Since, orElse(w.Until.String(), "-"))
 			}
 			nextPage(t, page.Page)
 		})
 	})
 	return cmd
+}
+
+// taskOf is the task of a wait, with the branch where it has one.
+func taskOf(w http.WaitingTask) string {
+	if w.Branch == "" {
+		return w.TaskID
+	}
+	return w.TaskID + "." + w.Branch
 }

@@ -21,7 +21,7 @@ import (
 // conditionRoots are the variables of conditions. All are dyn: what they hold
 // is known only when a signal comes.
 var conditionRoots = []string{
-	"signal", "workflow", "tasks", "input", "with", "env", "processor", "trigger", "payload", "output", "task",
+	"signal", "workflow", "tasks", "input", "with", "env", "processor", "trigger", "payload", "output", "task", "collected",
 }
 
 // dialect is the CEL that conditions are written in. It is made once, because

@@ -23,7 +23,7 @@ type Condition struct {
 var _ workflow.Condition = (*Condition)(nil)
 
 // NewCondition compiles CEL source over signal, workflow, tasks, task, input,
-// with, env, processor, trigger, payload and output. Template actions in it are
+// with, env, processor, trigger, payload, output and collected. Template actions in it are
 // rendered first, their values becoming CEL literals. An empty source always
 // holds. A mistake is a *PositionError, several are joined by errors.Join.
 func NewCondition(source string, env Env) (*Condition, error) {

@@ -31,7 +31,7 @@ type Reference struct {
 func Roots() []string {
 	return []string{
 		"workflow", "tasks", "task", "input", "with", "env", "trigger", "signal",
-		"processor", "output", "payload", "workflow_id", "workflow_exec_id", "status",
+		"processor", "output", "payload", "workflow_id", "workflow_exec_id", "status", "collected",
 	}
 }
 

@@ -105,6 +105,8 @@ func (r *run) rootMember(name string) found {
 		return text(r.scope.Output)
 	case "payload":
 		return text(r.scope.Payload)
+	case "collected":
+		return text(r.scope.Collected())
 	case "workflow_id":
 		return r.workflowMember("id")
 	case "workflow_exec_id":
