@@ -43,6 +43,8 @@ type execution struct {
 	turning bool // a turn is in the mailbox
 	leaving bool // stop when nothing is under way
 
+	presumed bool // that there is no such execution; the store decides
+
 	flights atomic.Int32 // commits on their way to the disk
 	starved atomic.Bool  // the actor wants a turn when one of them lands
 	last    *flight      // the youngest of them
@@ -133,7 +135,7 @@ func (e *execution) fold(batch []*Deliver) {
 			f.abandon(batch, e.quarantine(fmt.Sprintf("panic: %v", cause), string(debug.Stack())))
 		}
 	}()
-	if refusal := e.load(batch[0].Fresh); refusal != nil {
+	if refusal := e.load(batch[0].presumes()); refusal != nil {
 		for _, d := range batch {
 			d.answer(Reply{Err: refusal})
 		}
@@ -174,7 +176,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 		return nil
 	}
 	if fresh {
-		e.loaded = true
+		e.loaded, e.presumed = true, true
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
@@ -209,7 +211,9 @@ func (e *execution) drop(cause error) {
 	e.life++
 	e.loaded, e.state, e.tip, e.def, e.last = false, nil, 0, nil, nil
 	clear(e.fresh)
-	if errors.Is(cause, persistence.ErrConflict) {
+	presumed := e.presumed
+	e.presumed = false
+	if errors.Is(cause, persistence.ErrConflict) && !presumed {
 		e.system.Logger.Info("execution is owned elsewhere, or its commit was overtaken; loading it again", "exec_id", e.id)
 	}
 }

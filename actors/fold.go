@@ -243,7 +243,7 @@ func (f *fold) reply(d *Deliver, r Reply) {
 			return
 		}
 		switch {
-		case (refused || errors.Is(err, persistence.ErrConflict)) && d.reroutes < MaxReroutes:
+		case (refused || overtaken(err)) && d.reroutes < MaxReroutes:
 			// Who came after a start that was refused finds no execution.
 			d.reroutes++
 			f.system.Tell(d)
@@ -253,6 +253,13 @@ func (f *fold) reply(d *Deliver, r Reply) {
 			d.Reply(r)
 		}
 	})
+}
+
+// overtaken reports whether what failed is worth another look: somebody else has
+// committed, or the rows of the execution, which was not looked at, are damaged.
+func overtaken(err error) bool {
+	var corrupt *persistence.Corrupt
+	return errors.Is(err, persistence.ErrConflict) || errors.As(err, &corrupt)
 }
 
 // abandon answers everybody of a turn that broke before its commit.

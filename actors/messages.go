@@ -34,6 +34,14 @@ type Reply struct {
 	Err     error           // *workflow.Refusal where the sender can do something
 }
 
+// presumes reports whether the execution is taken to be new without a look into
+// the store: a start under an id that was used before is rare, the store refuses
+// its commit, and what is routed again finds the execution that is there.
+func (d *Deliver) presumes() bool {
+	_, start := d.Input.(workflow.Started)
+	return start && (d.Fresh || d.reroutes == 0)
+}
+
 func (d *Deliver) answer(r Reply) {
 	if d.Reply != nil {
 		d.Reply(r)
