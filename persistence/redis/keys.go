@@ -1,0 +1,283 @@
+package redis
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"strconv"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Every key begins with the prefix of the store and the hash tag of a partition:
+//
+//	signalbox:{7}:s:order-17
+//
+// Redis Cluster places a key by its hash tag alone, so all keys of a partition
+// are on one node, where a script may change them together. The tag is the first
+// thing in braces, so an id may hold any bytes.
+//
+// An index is a sorted set whose scores are all zero: Redis then sorts its
+// members by their bytes. A member is made of parts:
+//
+//   - an id, any bytes: escaped so that members sort as the ids do and no id can
+//     reach into the next part (00 is written 00 FF, the end is 00 01);
+//   - an instant or a number, eight bytes, sorting as the number does;
+//   - a past instant, eight bytes, sorting the latest first.
+//
+// A key is never given another layout: a new one gets a new letter.
+const (
+	// keyMeta is the only key outside of the partitions, under the hash tag "meta".
+	// A hash, see the fields below: what the store knows of itself.
+	keyMeta = "store"
+
+	// keyMark is a hash in each partition: which store it belongs to, how often it
+	// was written, and the last mark of each writer. Every script looks here first.
+	keyMark = "m"
+
+	// keyState + execution: a string, the stamp of the commit in 24 bytes and the
+	// snapshot row, see persistence.AppendSnapshot.
+	keyState = "s:"
+
+	// keyRecords + execution: a list. Each element is what one commit wrote: the
+	// number of its first record in 8 bytes, and the records as a JSON array.
+	keyRecords = "r:"
+
+	// keyReceipts + execution: a hash, signal -> receipt as JSON.
+	keyReceipts = "p:"
+
+	// keyStatus: index of status, past instant of creation, execution. Lists the
+	// executions of a status, newest first; all statuses are merged for a list
+	// without this filter.
+	keyStatus = "i"
+
+	// keyWorkflow: index of workflow, status, past instant of creation, execution.
+	keyWorkflow = "j"
+
+	// keyWaits: index of name, instant of the execution's creation, execution, wait.
+	// keyWaitRows: a hash, member of that index -> persistence.AppendWaitRow.
+	keyWaits    = "w"
+	keyWaitRows = "wr"
+
+	// keyTimers: index of due instant, execution, timer.
+	keyTimers = "t"
+
+	// keyWorking: index of execution, while its last commit said Working.
+	keyWorking = "k"
+
+	// keySignals: index of signal, execution. Finds the receipts of a signal.
+	keySignals = "q"
+
+	// keyFinished: index of the instant of the end, execution: what Sweep forgets.
+	keyFinished = "f"
+
+	// keyEvents: a hash, event -> receipt as JSON. An event's partition is that of
+	// its own id.
+	keyEvents = "e"
+
+	// keyOpen: index of event, while its fan-out is not finished.
+	keyOpen = "o"
+
+	// keySettled: index of the instant when it was received, event, once it is
+	// settled: what Sweep forgets.
+	keySettled = "x"
+
+	// keyOutbox: a hash, event -> receipt as JSON. Events that a commit emitted and
+	// whose home is another partition, until they have been carried there.
+	keyOutbox = "b"
+
+	// keyDocuments: a hash, member of the index -> body. keyDocumentIDs: index of
+	// kind, id. All documents of a kind are in the partition of the kind.
+	keyDocuments   = "d"
+	keyDocumentIDs = "dk"
+)
+
+// The fields of keyMeta and keyMark. A writer's mark is fieldWriter and its epoch.
+const (
+	fieldFormat      = "format"      // layout of the keys
+	fieldIncarnation = "incarnation" // drawn when the store was made; in keyMark too
+	fieldPartitions  = "partitions"  // chosen when the store was made
+	fieldEpoch       = "epoch"       // of the last opening
+	fieldReady       = "ready"       // 1 once all partitions are marked
+	fieldWrites      = "writes"      // of the partition, so far
+	fieldWriter      = "writer:"
+)
+
+// formatNow is the layout that this release writes.
+const formatNow = 1
+
+// metaTag is the hash tag of keyMeta.
+const metaTag = "meta"
+
+func metaKey(prefix string) string { return prefix + "{" + metaTag + "}:" + keyMeta }
+
+// partition is one part of the store, on one node of a Redis Cluster.
+type partition struct {
+	number int
+	base   string // what all of its keys begin with
+	mark   string
+}
+
+func (p *partition) key(name string) string       { return p.base + name }
+func (p *partition) keyOf(name, id string) string { return p.base + name + id }
+
+// slots is how many slots a Redis Cluster has.
+const slots = 16384
+
+// partitionsOf lays out that many partitions. Their tags are the least numbers
+// whose slots lie in equal shares of all slots, so that a Redis Cluster which
+// divides the slots evenly divides the partitions evenly.
+func partitionsOf(prefix string, count int) []*partition {
+	parts := make([]*partition, count)
+	for n, left := 0, count; left > 0; n++ {
+		tag := strconv.Itoa(n)
+		share := int(slotOf(tag)) * count / slots
+		if parts[share] != nil {
+			continue
+		}
+		base := prefix + "{" + tag + "}:"
+		parts[share] = &partition{number: share, base: base, mark: base + keyMark}
+		left--
+	}
+	return parts
+}
+
+// slotOf is the slot that Redis Cluster gives a hash tag: CRC-16 of the XMODEM
+// kind, of its bits as many as there are slots.
+func slotOf(tag string) uint16 {
+	var crc uint16
+	for i := range len(tag) {
+		crc ^= uint16(tag[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return crc % slots
+}
+
+// homeOf is the partition of an id, for ever: it is part of the format.
+func homeOf(parts []*partition, id string) *partition {
+	h := fnv.New64a()
+	h.Write([]byte(id)) // a hash never fails
+	return parts[h.Sum64()%uint64(len(parts))]
+}
+
+const (
+	escape    = 0x00
+	escaped   = 0xff
+	separator = 0x01
+)
+
+func appendID(member []byte, id string) []byte {
+	for i := 0; i < len(id); i++ {
+		member = append(member, id[i])
+		if id[i] == escape {
+			member = append(member, escaped)
+		}
+	}
+	return append(member, escape, separator)
+}
+
+func appendNumber(member []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(member, n) }
+
+// appendInstant sorts as the instant does, moments before 1970 first.
+func appendInstant(member []byte, i workflow.Instant) []byte {
+	return appendNumber(member, uint64(i)^(1<<63))
+}
+
+// appendPast sorts the latest instant first.
+func appendPast(member []byte, i workflow.Instant) []byte {
+	return appendNumber(member, ^(uint64(i) ^ (1 << 63)))
+}
+
+func member1(id string) []byte   { return appendID(nil, id) }
+func member2(a, b string) []byte { return appendID(appendID(nil, a), b) }
+
+func statusMember(s workflow.Status, created workflow.Instant, exec string) []byte {
+	return appendID(appendPast(member1(string(s)), created), exec)
+}
+
+func workflowMember(id string, s workflow.Status, created workflow.Instant, exec string) []byte {
+	return appendID(appendPast(member2(id, string(s)), created), exec)
+}
+
+func waitMember(name string, created workflow.Instant, exec, wait string) []byte {
+	return appendID(appendID(appendInstant(member1(name), created), exec), wait)
+}
+
+func timerMember(due workflow.Instant, exec, timer string) []byte {
+	return appendID(appendID(appendInstant(nil, due), exec), timer)
+}
+
+// momentMember is a member of keyFinished and keySettled.
+func momentMember(at workflow.Instant, id string) []byte {
+	return appendID(appendInstant(nil, at), id)
+}
+
+// after is the least member that is greater than prefix and all that it begins;
+// nil when nothing is greater. It changes prefix.
+func after(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] != 0xff {
+			prefix[i]++
+			return prefix[:i+1]
+		}
+	}
+	return nil
+}
+
+var errMember = errors.New("an entry of an index that this store does not write")
+
+// parts takes a member apart; the first error stays.
+type parts struct {
+	rest string
+	err  error
+}
+
+func (p *parts) id() string {
+	var id []byte
+	for i := 0; p.err == nil && i+1 < len(p.rest); i++ {
+		b := p.rest[i]
+		if b != escape {
+			id = append(id, b)
+			continue
+		}
+		switch p.rest[i+1] {
+		case separator:
+			p.rest = p.rest[i+2:]
+			return string(id)
+		case escaped:
+			id = append(id, escape)
+			i++
+		default:
+			p.err = errMember
+		}
+	}
+	p.err = errMember
+	return ""
+}
+
+func (p *parts) number() uint64 {
+	if p.err != nil || len(p.rest) < 8 {
+		p.err = errMember
+		return 0
+	}
+	n := binary.BigEndian.Uint64([]byte(p.rest[:8]))
+	p.rest = p.rest[8:]
+	return n
+}
+
+func (p *parts) instant() workflow.Instant { return workflow.Instant(p.number() ^ (1 << 63)) }
+func (p *parts) past() workflow.Instant    { return workflow.Instant(^p.number() ^ (1 << 63)) }
+
+// end says whether the member was taken apart well and completely.
+func (p *parts) end() error {
+	if p.err == nil && len(p.rest) != 0 {
+		return errMember
+	}
+	return p.err
+}

@@ -1,0 +1,151 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// write is one thing to write: the script's guard and operations, and whom to tell.
+type write struct {
+	ops
+	guard []any // the guard and what it needs, see scripts/write.lua
+	kind  writeKind
+
+	// A commit.
+	exec   string
+	expect uint64
+	parent uint64
+	stamp  persistence.Stamp
+	away   []carried // events whose home is another partition
+
+	// An event.
+	receipt *workflow.EventReceipt
+	row     []byte
+
+	done     func(error)
+	accepted func(*workflow.EventReceipt, bool, error)
+
+	fate  fate
+	err   error // why it is refused or lost
+	known bool  // of an event
+}
+
+type writeKind uint8
+
+const (
+	writeCommit writeKind = iota
+	writeAccept
+	writeRows // without a verdict of its own: receipts that are replaced, documents
+	writeForget
+)
+
+// fate is what is known of a write.
+type fate uint8
+
+const (
+	unsent  fate = iota // certainly not written; it may be sent again
+	written             // durable
+	refused             // certainly not written, and it must not be sent again
+	lost                // the answer was lost: written or not
+)
+
+// carried is an event that a commit emitted and that has to go to its home.
+type carried struct {
+	id   string
+	row  []byte
+	home *partition
+}
+
+var errFull = errors.New("too many writes wait for Redis; send it again in a moment")
+
+// queue holds writes until the writer takes them.
+type queue struct {
+	wake chan struct{} // has a token when something may be there to do
+
+	mu     sync.Mutex
+	items  []*write
+	count  int // taken ones included, until they are answered
+	bytes  int
+	closed bool
+}
+
+func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
+
+// push adds a write or says why not.
+func (q *queue) push(w *write) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return persistence.ErrClosed
+	}
+	if q.count >= maxQueued || q.bytes >= maxQueuedBytes {
+		return fmt.Errorf("%w: %w", persistence.ErrUnavailable, errFull)
+	}
+	q.items = append(q.items, w)
+	q.count++
+	q.bytes += w.weight()
+	poke(q.wake)
+	return nil
+}
+
+// take returns everything that is queued, giving into as room for what comes
+// next; closed once nothing will come any more.
+func (q *queue) take(into []*write) (items []*write, closed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	items, q.items = q.items, into[:0]
+	return items, q.closed
+}
+
+// answered gives back the room of writes that were taken.
+func (q *queue) answered(count, bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.count -= count
+	q.bytes -= bytes
+}
+
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	poke(q.wake)
+}
+
+// poke leaves a token in a channel that holds one.
+func poke(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+// weight is roughly what a write holds in memory.
+func (w *write) weight() int { return w.size + writeOverhead }
+
+// answer tells whoever submitted a write of its fate, once.
+func (w *write) answer() {
+	err := w.err
+	if w.fate == written {
+		err = nil
+	}
+	switch {
+	case w.accepted != nil && err != nil:
+		w.accepted(nil, false, err)
+	case w.accepted != nil:
+		w.accepted(w.receipt, w.known, nil)
+	}
+	if w.done != nil {
+		w.done(err)
+	}
+}
+
+// refuse answers a write that was not sent.
+func (w *write) refuse(err error) {
+	w.fate, w.err = refused, err
+	w.answer()
+}

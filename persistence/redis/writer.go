@@ -1,0 +1,276 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/signalbox/signalbox/persistence"
+)
+
+// run is the writer: the only goroutine that writes.
+func (s *Store) run() {
+	defer close(s.ended)
+	watch := time.NewTicker(watchEvery)
+	defer watch.Stop()
+	var items []*write
+	for {
+		var closed bool
+		// Whoever is ready to submit goes first: under load the group grows and the
+		// syncs become fewer, and an idle node loses nothing.
+		runtime.Gosched()
+		items, closed = s.queue.take(items)
+		if len(items) > 0 {
+			s.writeAll(items)
+			clear(items)
+			continue
+		}
+		if closed {
+			return
+		}
+		select {
+		case <-s.queue.wake:
+		case <-s.probeAt.C:
+			s.probe()
+		case <-watch.C:
+			s.watch()
+		case answer := <-s.draining:
+			answer <- s.drain(context.Background())
+		}
+	}
+}
+
+// writeAll writes the items, as many of them together as the bounds allow.
+func (s *Store) writeAll(items []*write) {
+	for len(items) > 0 {
+		n, bytes := 0, 0
+		for n < len(items) && n < maxGroup && (n == 0 || bytes+items[n].weight() <= maxGroupBytes) {
+			bytes += items[n].weight()
+			n++
+		}
+		s.writeGroup(items[:n])
+		s.queue.answered(n, bytes)
+		items = items[n:]
+	}
+}
+
+// writeGroup writes a group and answers everybody in it.
+func (s *Store) writeGroup(items []*write) {
+	if f := s.fault.Load(); f != nil {
+		for _, w := range items {
+			w.refuse(f.err)
+		}
+		return
+	}
+	s.deliver(items)
+	s.count(items)
+	var away []*write
+	for _, w := range items {
+		if len(w.away) > 0 && w.fate == written {
+			away = append(away, w)
+			continue
+		}
+		w.answer()
+	}
+	if len(away) == 0 {
+		return
+	}
+	s.carry(away)
+	for _, w := range away {
+		w.answer()
+	}
+}
+
+// count keeps the figures.
+func (s *Store) count(items []*write) {
+	var grouped uint64
+	failed := false
+	for _, w := range items {
+		switch {
+		case w.fate == written:
+			grouped++
+			if w.kind == writeCommit {
+				s.stats.commits.Add(1)
+			}
+		case errors.Is(w.err, persistence.ErrConflict):
+			s.stats.conflicts.Add(1)
+		case w.fate != refused:
+			failed = true
+		}
+	}
+	if failed {
+		s.stats.failures.Add(1)
+	}
+	if grouped > 0 {
+		s.stats.groups.Add(1)
+		s.stats.grouped.Add(grouped)
+	}
+}
+
+// deliver sends writes until the fate of each is known, or until that has taken
+// too long: then the store refuses writes until it has found its Redis again.
+func (s *Store) deliver(items []*write) {
+	s.send(context.Background(), items)
+	pending := unsettled(nil, items)
+	if len(pending) == 0 {
+		return
+	}
+	limit := time.Now().Add(resolveLimit)
+	ctx, cancel := context.WithDeadline(context.Background(), limit)
+	defer cancel()
+	cause := pending[0].err
+	for hold := probeFirst; len(pending) > 0; hold = min(2*hold, probeLast) {
+		err := s.link(ctx)
+		if err == nil {
+			err = s.resolve(ctx, pending)
+		}
+		if err == nil {
+			pending = s.again(pending)
+		} else {
+			cause = err
+		}
+		var wrong *wrongRedis
+		if len(pending) > 0 && (errors.As(cause, &wrong) || time.Now().Add(hold).After(limit)) {
+			s.giveUp(pending, cause)
+			return
+		}
+		if len(pending) > 0 {
+			time.Sleep(hold)
+		}
+	}
+}
+
+// again sends what is certainly not written and returns what is unsettled then.
+func (s *Store) again(items []*write) []*write {
+	var repeated []*write
+	for _, w := range items {
+		if w.fate == unsent {
+			repeated = append(repeated, w)
+		}
+	}
+	s.send(context.Background(), repeated)
+	return unsettled(items[:0], items)
+}
+
+// unsettled appends to dst the items whose fate is not known, or that are not written yet.
+func unsettled(dst, items []*write) []*write {
+	for _, w := range items {
+		if w.fate == unsent || w.fate == lost {
+			dst = append(dst, w)
+		}
+	}
+	return dst
+}
+
+// giveUp tells what is known and begins a time without writes.
+func (s *Store) giveUp(items []*write, cause error) {
+	for _, w := range items {
+		if w.fate == lost {
+			w.err = fmt.Errorf("%w: whether it was written is not known, send it again with the same id: %w", persistence.ErrUnavailable, cause)
+			continue
+		}
+		w.err = fmt.Errorf("%w: nothing was written: %w", persistence.ErrUnavailable, cause)
+	}
+	s.fail(cause)
+}
+
+// send sends writes to where they belong and notes what came of each. Writes to
+// one partition are sent in their order.
+func (s *Store) send(ctx context.Context, items []*write) {
+	if s.client.cluster == nil {
+		s.sendTo(ctx, s.client.single, items)
+		return
+	}
+	groups := map[*goredis.Client][]*write{}
+	for _, w := range items {
+		c, err := s.client.master(ctx, w.part.mark)
+		if err != nil {
+			w.fate, w.err = unsent, err
+			continue
+		}
+		groups[c] = append(groups[c], w)
+	}
+	var all sync.WaitGroup
+	for c, group := range groups {
+		all.Go(func() { s.sendTo(ctx, c, group) })
+	}
+	all.Wait()
+}
+
+// sendTo sends writes to one Redis as one pipeline.
+func (s *Store) sendTo(ctx context.Context, c *goredis.Client, items []*write) {
+	if len(items) == 0 {
+		return
+	}
+	pipe := c.Pipeline()
+	cmds := make([]*goredis.Cmd, len(items))
+	generation := strconv.FormatUint(s.generation, 10)
+	for i, w := range items {
+		args := make([]any, 0, 4+len(w.guard)+len(w.args))
+		args = append(args, s.incarnation, s.field, generation)
+		args = append(append(args, w.guard...), w.args...)
+		cmds[i] = evaluation(ctx, writeScript, w.keys, args...)
+		_ = pipe.Process(ctx, cmds[i]) // only queues
+	}
+	confirm := s.confirmation(ctx, pipe)
+	_, _ = pipe.Exec(ctx) // every command has its own answer
+	for i, w := range items {
+		s.judge(w, cmds[i])
+	}
+	err := confirm()
+	for _, w := range items {
+		if err != nil && w.fate == written {
+			w.fate, w.err = lost, err
+		}
+	}
+}
+
+// judge notes what the answer of a script says about its write.
+func (s *Store) judge(w *write, cmd *goredis.Cmd) {
+	answer, err := cmd.Slice()
+	if err != nil {
+		w.fate, w.err = s.meaning(err)
+		return
+	}
+	w.fate, w.err = written, nil
+	code, _ := answer[0].(int64)
+	if code != 0 {
+		s.wrote(w.part, answer)
+		return
+	}
+	there, _ := answer[1].(string)
+	switch w.kind {
+	case writeCommit:
+		now := stampOf(there)
+		w.fate, w.err = refused, fmt.Errorf("execution %q is at version %d by commit %x of epoch %d, the commit expects version %d by commit %x and is of epoch %d: %w",
+			w.exec, now.Version, now.Commit, now.Epoch, w.expect, w.parent, w.stamp.Epoch, persistence.ErrConflict)
+	case writeAccept:
+		w.takeKnown(there)
+	case writeForget:
+		w.fate, w.err = refused, errMoved
+	}
+}
+
+// takeKnown makes the answer of an acceptance that of the event which was there.
+func (w *write) takeKnown(row string) {
+	stored, err := decodeEvent(w.receipt.Event.ID, row)
+	if err != nil {
+		w.fate, w.err = refused, err
+		return
+	}
+	w.receipt, w.known = stored, true
+}
+
+var errMoved = errors.New("it changed since it was looked at")
+
+// wrote notes how many writes a partition has seen.
+func (s *Store) wrote(p *partition, answer []any) {
+	if n, ok := answer[1].(int64); ok {
+		s.seen[p.number].raise(n)
+	}
+}
