@@ -40,10 +40,10 @@ const (
 	keyState = "s:"
 
 	// keyRecords + execution: a list. Each element is what one commit wrote: the
-	// number of its first record in 8 bytes, and the records as a JSON array.
+	// number of its first record in 8 bytes, and persistence.AppendRecords.
 	keyRecords = "r:"
 
-	// keyReceipts + execution: a hash, signal -> receipt as JSON.
+	// keyReceipts + execution: a hash, signal -> persistence.AppendReceipt.
 	keyReceipts = "p:"
 
 	// keyStatus: index of status, past instant of creation, execution. Lists the
@@ -59,6 +59,22 @@ const (
 	keyWaits    = "w"
 	keyWaitRows = "wr"
 
+	// keyKeys: index of workflow, business key, past instant of creation, execution.
+	// The executions of a key, newest first, finished ones too.
+	keyKeys = "n"
+
+	// keyLabels: index of label's name, its value, past instant of creation, execution.
+	keyLabels = "l"
+
+	// keyClaims: a hash, workflow and business key -> who has it: the id of the commit
+	// that claimed it in 8 bytes, when that was by the clock of Redis in 8 bytes, the
+	// execution. It is in the partition of workflow and key, see claims.go.
+	keyClaims = "u"
+
+	// keyBarred + execution: a set of ids of commits that came too late for their
+	// claim and must not bring the execution to life any more. It expires.
+	keyBarred = "z:"
+
 	// keyTimers: index of due instant, execution, timer.
 	keyTimers = "t"
 
@@ -71,7 +87,7 @@ const (
 	// keyFinished: index of the instant of the end, execution: what Sweep forgets.
 	keyFinished = "f"
 
-	// keyEvents: a hash, event -> receipt as JSON. An event's partition is that of
+	// keyEvents: a hash, event -> persistence.AppendEventReceipt. An event's partition is that of
 	// its own id.
 	keyEvents = "e"
 
@@ -82,7 +98,7 @@ const (
 	// settled: what Sweep forgets.
 	keySettled = "x"
 
-	// keyOutbox: a hash, event -> receipt as JSON. Events that a commit emitted and
+	// keyOutbox: a hash, event -> persistence.AppendEventReceipt. Events that a commit emitted and
 	// whose home is another partition, until they have been carried there.
 	keyOutbox = "b"
 
@@ -203,6 +219,11 @@ func statusMember(s workflow.Status, created workflow.Instant, exec string) []by
 
 func workflowMember(id string, s workflow.Status, created workflow.Instant, exec string) []byte {
 	return appendID(appendPast(member2(id, string(s)), created), exec)
+}
+
+// listMember is a member of keyKeys and keyLabels.
+func listMember(a, b string, created workflow.Instant, exec string) []byte {
+	return appendID(appendPast(member2(a, b), created), exec)
 }
 
 func waitMember(name string, created workflow.Instant, exec, wait string) []byte {

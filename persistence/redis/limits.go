@@ -98,6 +98,18 @@ const (
 	// whoever scrapes metrics.
 	statsLimit = 500 * time.Millisecond
 
+	// claimGrace is how long a claim may wait for the commit that it was made for: the
+	// writer sends that at once. An older one whose execution is not there was left
+	// behind by a node that died, and is taken over.
+	claimGrace = 2 * answerLimit
+
+	// barredFor is how long a commit that came too late is remembered: no node holds
+	// one back for so long and is still alive.
+	barredFor = 24 * time.Hour
+
+	// claimRounds is how often a claim is tried against others who try the same.
+	claimRounds = 3
+
 	// keptWriters is how many openings back a writer's mark is kept in each
 	// partition. One that is older and still alive marks itself again.
 	keptWriters = 1000

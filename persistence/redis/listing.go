@@ -43,10 +43,16 @@ func (s *Store) list(q workflow.Query, behind *place, want int) *listing {
 	if q.Status != "" {
 		statuses = []workflow.Status{q.Status}
 	}
-	switch {
+	switch { // the narrowest index first
+	case q.Key != "":
+		l.index = keyKeys
+		l.prefixes = [][]byte{member2(q.WorkflowID, q.Key)}
 	case q.WaitingFor != "":
 		l.index, l.down = keyWaits, true
 		l.prefixes = [][]byte{member1(q.WaitingFor)}
+	case len(q.Labels) > 0:
+		l.index = keyLabels
+		l.prefixes = [][]byte{member2(q.Labels[0].Name, q.Labels[0].Value)}
 	case q.WorkflowID != "":
 		l.index = keyWorkflow
 		for _, status := range statuses {

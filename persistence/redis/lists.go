@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -22,6 +21,9 @@ func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page
 	behind, err := decodeCursor(q.Cursor)
 	if err != nil {
 		return page, err
+	}
+	if q.Key != "" && q.WorkflowID == "" {
+		return page, keyAlone(q.Key)
 	}
 	if err := s.begin(ctx); err != nil {
 		return page, err
@@ -96,8 +98,7 @@ func selected(state *workflow.State, q workflow.Query) bool {
 	if state.Error != nil && state.Error.Code == persistence.CodeCorrupt {
 		return true
 	}
-	waits := q.WaitingFor == "" || slices.ContainsFunc(state.Waits, func(w workflow.OpenWait) bool { return w.Name == q.WaitingFor })
-	return waits && (q.WorkflowID == "" || state.WorkflowID == q.WorkflowID) && (q.Status == "" || state.Status == q.Status)
+	return q.Selects(state)
 }
 
 // place is where an execution stands in a listing.
@@ -141,6 +142,15 @@ func badCursor(cursor string) error {
 		Code:    workflow.CodeInvalid,
 		Message: fmt.Sprintf("the cursor %q is none that a page of this list named", cursor),
 		Hint:    "leave it out to begin at the first page",
+	}
+}
+
+// keyAlone refuses to look for a key in all workflows.
+func keyAlone(key string) error {
+	return &workflow.Refusal{
+		Code:    workflow.CodeInvalid,
+		Message: fmt.Sprintf("the key %q is looked for without a workflow", key),
+		Hint:    "name the workflow, too: each has keys of its own",
 	}
 }
 

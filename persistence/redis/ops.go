@@ -102,6 +102,18 @@ func (o *ops) changes(exec string, c *persistence.Changes) {
 	for i := range c.Armed {
 		o.enter(keyTimers, timerMember(c.Armed[i].Due, exec, c.Armed[i].ID))
 	}
+	if c.Unkeyed != "" {
+		o.leave(keyKeys, listMember(c.Was.WorkflowID, c.Unkeyed, c.Was.CreatedAt, exec))
+	}
+	if c.Keyed != "" {
+		o.enter(keyKeys, listMember(c.Now.WorkflowID, c.Keyed, c.Now.CreatedAt, exec))
+	}
+	for _, l := range c.Unlabeled {
+		o.leave(keyLabels, listMember(l.Name, l.Value, c.Was.CreatedAt, exec))
+	}
+	for _, l := range c.Labeled {
+		o.enter(keyLabels, listMember(l.Name, l.Value, c.Now.CreatedAt, exec))
+	}
 	if c.Unfinished != 0 {
 		o.leave(keyFinished, momentMember(c.Unfinished, exec))
 	}

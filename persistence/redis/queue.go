@@ -21,10 +21,17 @@ type write struct {
 	parent uint64
 	stamp  persistence.Stamp
 	away   []carried // events whose home is another partition
+	claim  *claim    // of a unique key, to be made first
+	free   *claim    // of a unique key, to be given back afterwards
+
+	claimed bool // the claim was made for this commit and nobody had the key before
 
 	// An event.
 	receipt *workflow.EventReceipt
 	row     []byte
+
+	found   string // what refused it, or what a claim replaced
+	foundAt int64  // when that was seen, by the clock of Redis in milliseconds
 
 	done     func(error)
 	accepted func(*workflow.EventReceipt, bool, error)
@@ -41,6 +48,7 @@ const (
 	writeAccept
 	writeRows // without a verdict of its own: receipts that are replaced, documents
 	writeForget
+	writeClaim
 )
 
 // fate is what is known of a write.

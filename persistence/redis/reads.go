@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -80,8 +79,8 @@ func takeRecords(out []workflow.Record, execID string, rows []string, next, afte
 		if len(row) < 8 {
 			return nil, 0, &persistence.Corrupt{ExecID: execID, Cause: "a row of its records is shorter than its number"}
 		}
-		var records []workflow.Record
-		if err := json.Unmarshal([]byte(row[8:]), &records); err != nil {
+		records, err := persistence.DecodeRecords([]byte(row[8:]))
+		if err != nil {
 			return nil, 0, &persistence.Corrupt{ExecID: execID, Cause: "a row of its records: " + err.Error()}
 		}
 		if first := binary.BigEndian.Uint64([]byte(row[:8])); first > after+1 && len(out) == 0 && len(records) > 0 {
@@ -123,8 +122,8 @@ func (s *Store) Receipt(ctx context.Context, signalID, execID string) (*workflow
 }
 
 func decodeReceipt(signalID, execID, row string) (*workflow.Receipt, error) {
-	r := new(workflow.Receipt)
-	if err := json.Unmarshal([]byte(row), r); err != nil {
+	r, err := persistence.DecodeReceipt([]byte(row))
+	if err != nil {
 		return nil, fmt.Errorf("%w: decode the receipt of signal %q: %w", persistence.ErrUnavailable, signalID, err)
 	}
 	r.SignalID, r.ExecID = signalID, execID
@@ -204,8 +203,8 @@ func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, e
 }
 
 func decodeEvent(id, row string) (*workflow.EventReceipt, error) {
-	r := new(workflow.EventReceipt)
-	if err := json.Unmarshal([]byte(row), r); err != nil {
+	r, err := persistence.DecodeEventReceipt([]byte(row))
+	if err != nil {
 		return nil, fmt.Errorf("%w: decode event %q: %w", persistence.ErrUnavailable, id, err)
 	}
 	r.Event.ID = id

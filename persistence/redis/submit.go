@@ -21,18 +21,20 @@ func (s *Store) Submit(c *persistence.Commit) {
 	w.exec, w.expect, w.parent = c.ExecID, c.Expect, c.Parent
 	w.stamp = persistence.Stamp{Version: c.Now.Version, Epoch: c.Epoch, Commit: c.ID}
 	state := keyState + c.ExecID
-	w.begin(w.part.key(state), "commit", appendNumber(nil, c.Expect), appendNumber(nil, c.Parent), appendStamp(nil, w.stamp))
-	w.set(state, persistence.AppendSnapshot(appendStamp(nil, w.stamp), c.Now, c.Epoch, c.ID))
-	w.records(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records)
 	var changes persistence.Changes
 	changes.Derive(c.Was, c.Now)
+	w.begin(w.part.key(state), "commit", appendNumber(nil, c.Expect), appendNumber(nil, c.Parent), appendStamp(nil, w.stamp))
+	s.claims(w, &changes)
+	w.set(state, persistence.AppendSnapshot(appendStamp(nil, w.stamp), c.Now, c.Epoch, c.ID))
+	w.records(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records)
 	w.changes(c.ExecID, &changes)
 	for i := range c.Receipts {
 		w.ops.receipt(&c.Receipts[i])
 	}
-	if c.Working {
+	switch {
+	case c.Working && !c.Worked:
 		w.enter(keyWorking, member1(c.ExecID))
-	} else {
+	case c.Worked && !c.Working:
 		w.leave(keyWorking, member1(c.ExecID))
 	}
 	for i := range c.Events {
@@ -79,6 +81,8 @@ func checkCommit(c *persistence.Commit) error {
 		return fmt.Errorf("the commit of execution %q has no state of it", c.ExecID)
 	case c.ExecID == "" || len(c.ExecID) > workflow.MaxNameBytes:
 		return fmt.Errorf("an execution's id has 1 to %d bytes and not %d", workflow.MaxNameBytes, len(c.ExecID))
+	case len(c.Now.Key) > workflow.MaxNameBytes:
+		return fmt.Errorf("the key of execution %q has %d bytes, at most %d are possible", c.ExecID, len(c.Now.Key), workflow.MaxNameBytes)
 	case c.Now.Version <= c.Expect:
 		return fmt.Errorf("the commit of execution %q goes from version %d to %d, which is no later one", c.ExecID, c.Expect, c.Now.Version)
 	case (c.Was == nil) != (c.Expect == 0) || c.Was != nil && c.Was.Version != c.Expect:

@@ -49,7 +49,7 @@ func (s *Store) run() {
 func (s *Store) writeAll(items []*write) {
 	for len(items) > 0 {
 		n, bytes := 0, 0
-		for n < len(items) && n < maxGroup && (n == 0 || bytes+items[n].weight() <= maxGroupBytes) {
+		for n < len(items) && n < maxGroup && (n == 0 || bytes+items[n].weight() <= maxGroupBytes) && !s.mustWait(items[n], items[:n]) {
 			bytes += items[n].weight()
 			n++
 		}
@@ -67,7 +67,8 @@ func (s *Store) writeGroup(items []*write) {
 		}
 		return
 	}
-	s.deliver(items)
+	s.deliver(s.claimFirst(items))
+	s.freeAfterwards(items)
 	s.count(items)
 	var away []*write
 	for _, w := range items {
@@ -238,22 +239,38 @@ func (s *Store) judge(w *write, cmd *goredis.Cmd) {
 		return
 	}
 	w.fate, w.err = written, nil
-	code, _ := answer[0].(int64)
-	if code != 0 {
+	switch code, _ := answer[0].(int64); code {
+	case 1, 2:
 		s.wrote(w.part, answer)
+		if len(answer) > 2 {
+			w.found, _ = answer[2].(string)
+		}
+		return
+	case 3:
+		claim, _ := answer[1].(string)
+		w.fate, w.err = refused, w.claim.taken(holderOf(claim))
 		return
 	}
 	there, _ := answer[1].(string)
+	w.found = there
 	switch w.kind {
+	case writeClaim:
+		w.fate, w.err = refused, errMoved
+		if len(answer) > 2 {
+			w.foundAt, _ = answer[2].(int64)
+		}
 	case writeCommit:
-		now := stampOf(there)
-		w.fate, w.err = refused, fmt.Errorf("execution %q is at version %d by commit %x of epoch %d, the commit expects version %d by commit %x and is of epoch %d: %w",
-			w.exec, now.Version, now.Commit, now.Epoch, w.expect, w.parent, w.stamp.Epoch, persistence.ErrConflict)
+		w.fate, w.err = refused, w.conflict(stampOf(there))
 	case writeAccept:
 		w.takeKnown(there)
 	case writeForget:
 		w.fate, w.err = refused, errMoved
 	}
+}
+
+func (w *write) conflict(now persistence.Stamp) error {
+	return fmt.Errorf("execution %q is at version %d by commit %x of epoch %d, the commit expects version %d by commit %x and is of epoch %d: %w",
+		w.exec, now.Version, now.Commit, now.Epoch, w.expect, w.parent, w.stamp.Epoch, persistence.ErrConflict)
 }
 
 // takeKnown makes the answer of an acceptance that of the event which was there.

@@ -3,7 +3,8 @@
 -- KEYS    1 the mark of the partition, 2 what the guard looks at, others by the operations
 -- ARGV    1 incarnation, 2 field of the writer, 3 its generation, 4 the guard and what it needs,
 --         then operations
--- Answer  {1, count of writes, ...} written; {2, count} it was written before; {0, what is there}
+-- Answer  {1, count of writes, ...} written; {2, count} it was written before;
+--         {0, what is there} or {3, who has the claim} refused
 --
 -- Nothing is written before every check has passed: Redis takes nothing back.
 local mark = redis.call('HMGET', KEYS[1], 'incarnation', ARGV[2])
@@ -24,7 +25,7 @@ end
 
 local none = string.rep('\0', 24)
 local guard, at = ARGV[4], 5
-if guard == 'commit' then
+if guard == 'commit' or guard == 'claiming' then
   -- ARGV 5 version expected, 6 parent, 7 stamp of the commit; a stamp is epoch, version, id
   local now, stamp = redis.call('GETRANGE', KEYS[2], 0, 23), ARGV[7]
   if now == '' then now = none end
@@ -36,6 +37,27 @@ if guard == 'commit' then
     return {0, now}
   end
   at = 8
+  if guard == 'claiming' then
+    -- ARGV 8 key of claims, 9 field, 10 execution: who has it must be nobody else; or
+    -- '' for a claim that was made elsewhere; 11 key of barred commits
+    if ARGV[8] ~= '' then
+      local claim = redis.call('HGET', KEYS[tonumber(ARGV[8])], ARGV[9])
+      if claim and string.sub(claim, 17) ~= ARGV[10] then return {3, claim} end
+    elseif now == none and redis.call('SISMEMBER', KEYS[tonumber(ARGV[11])], string.sub(stamp, 17)) == 1 then
+      return {0, now}
+    end
+    at = 12
+  end
+elseif guard == 'claim' then
+  -- ARGV 5 field, 6 commit, 7 execution, 8 the claim that may be replaced
+  local now, time = redis.call('HGET', KEYS[2], ARGV[5]), redis.call('TIME')
+  local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  if now and now ~= ARGV[8] and string.sub(now, 17) ~= ARGV[7] then return {0, now, ms} end
+  redis.call('HINCRBY', KEYS[1], 'writes', 1)
+  redis.call('HSET', KEYS[2], ARGV[5], ARGV[6] .. struct.pack('>I4I4', math.floor(ms / 4294967296), ms % 4294967296) .. ARGV[7])
+  return {1, tonumber(redis.call('HGET', KEYS[1], 'writes')), now or ''}
+elseif guard == 'absent' then
+  if redis.call('EXISTS', KEYS[2]) == 1 then return {0, ''} end
 elseif guard == 'stamp' then
   -- ARGV 5 the stamp that must be there still
   local now = redis.call('GETRANGE', KEYS[2], 0, 23)
@@ -85,6 +107,18 @@ while at <= #ARGV do
       redis.call('LPOP', key)
     end
     at = at + 3
+  elseif op == 'U' then
+    -- unclaim: drop a claim if the execution has it, and by that commit if one is given
+    local claim = redis.call('HGET', key, ARGV[at + 2])
+    if claim and string.sub(claim, 17) == ARGV[at + 3] and (ARGV[at + 4] == '' or string.sub(claim, 1, 8) == ARGV[at + 4]) then
+      redis.call('HDEL', key, ARGV[at + 2])
+    end
+    at = at + 5
+  elseif op == 'B' then
+    -- bar a commit, for so many seconds
+    redis.call('SADD', key, ARGV[at + 2])
+    redis.call('EXPIRE', key, ARGV[at + 3])
+    at = at + 4
   elseif op == 'N' then
     -- new: the operations up to the given place only when the field is not there yet
     if redis.call('HSETNX', key, ARGV[at + 2], ARGV[at + 3]) == 1 then
