@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"net"
 	"sync"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -26,9 +25,8 @@ func (quiet) Printf(context.Context, string, ...any) {}
 
 var hush = sync.OnceFunc(func() { goredis.SetLogger(quiet{}) })
 
-// dial prepares the connections; none is made yet. Who names a dialer of its own
-// gets all of them.
-func dial(a *Address, dialer func(ctx context.Context, network, addr string) (net.Conn, error)) *client {
+// dial prepares the connections; none is made yet.
+func dial(a *Address) *client {
 	hush()
 	patience := answerLimit
 	if a.Replicas > 0 {
@@ -37,7 +35,7 @@ func dial(a *Address, dialer func(ctx context.Context, network, addr string) (ne
 	switch a.Kind {
 	case Cluster:
 		c := goredis.NewClusterClient(&goredis.ClusterOptions{
-			Addrs: a.Hosts, Username: a.Username, Password: a.Password, TLSConfig: a.TLS, Dialer: dialer,
+			Addrs: a.Hosts, Username: a.Username, Password: a.Password, TLSConfig: a.TLS,
 			MaxRedirects: readRetries + 1, MaxRetries: -1, Protocol: 2, DisableIdentity: true,
 			DialTimeout: dialLimit, DialerRetries: 1, ReadTimeout: patience, WriteTimeout: answerLimit,
 			PoolSize: poolSize, PipelinePoolSize: -1, ContextTimeoutEnabled: true,
@@ -47,7 +45,7 @@ func dial(a *Address, dialer func(ctx context.Context, network, addr string) (ne
 	case Sentinel:
 		o := goredis.FailoverOptions{
 			MasterName: a.Master, SentinelAddrs: a.Hosts, SentinelUsername: a.SentinelUsername, SentinelPassword: a.SentinelPassword,
-			Username: a.Username, Password: a.Password, DB: a.DB, TLSConfig: a.TLS, Dialer: dialer,
+			Username: a.Username, Password: a.Password, DB: a.DB, TLSConfig: a.TLS,
 			MaxRetries: readRetries, Protocol: 2, DisableIdentity: true,
 			DialTimeout: dialLimit, DialerRetries: 1, ReadTimeout: answerLimit, WriteTimeout: answerLimit,
 			PoolSize: poolSize, PipelinePoolSize: -1, ContextTimeoutEnabled: true,
@@ -58,7 +56,7 @@ func dial(a *Address, dialer func(ctx context.Context, network, addr string) (ne
 		return &client{reads: reads, single: goredis.NewFailoverClient(&w)}
 	}
 	o := goredis.Options{
-		Addr: a.Hosts[0], Username: a.Username, Password: a.Password, DB: a.DB, TLSConfig: a.TLS, Dialer: dialer,
+		Addr: a.Hosts[0], Username: a.Username, Password: a.Password, DB: a.DB, TLSConfig: a.TLS,
 		MaxRetries: readRetries, Protocol: 2, DisableIdentity: true,
 		DialTimeout: dialLimit, DialerRetries: 1, ReadTimeout: answerLimit, WriteTimeout: answerLimit,
 		PoolSize: poolSize, PipelinePoolSize: -1, ContextTimeoutEnabled: true,

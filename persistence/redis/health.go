@@ -101,6 +101,14 @@ func (s *Store) recognise(ctx context.Context) error {
 // are there, and that nothing it sent before can still be written: it takes every
 // partition under a new generation.
 func (s *Store) link(ctx context.Context) error {
+	err := s.takeAll(ctx)
+	if err != nil {
+		_, err = s.meaning(err)
+	}
+	return err
+}
+
+func (s *Store) takeAll(ctx context.Context) error {
 	s.client.refresh(ctx)
 	if err := s.client.each(ctx, teach); err != nil {
 		return err
@@ -136,7 +144,6 @@ func (s *Store) fence(ctx context.Context, c *goredis.Client, parts []*partition
 	for i, p := range parts {
 		n, err := cmds[i].Int64()
 		if err != nil {
-			_, err = s.meaning(err)
 			return err
 		}
 		s.compare(p, n)

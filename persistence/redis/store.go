@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,10 +24,6 @@ type Options struct {
 
 	// Log hears of failures and of their end; nil drops them.
 	Log *slog.Logger
-
-	// Dialer makes the connections; nil for the usual one. It is there for tests,
-	// which break them.
-	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Store is the store in a Redis. It implements persistence.Store.
@@ -79,7 +74,7 @@ func Open(ctx context.Context, a *Address, o Options) (*Store, error) {
 	s := &Store{
 		address: a, prefix: a.Prefix, file: o.Remember,
 		log:      cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
-		client:   dial(a, o.Dialer),
+		client:   dial(a),
 		queue:    newQueue(),
 		draining: make(chan chan error),
 		ended:    make(chan struct{}),

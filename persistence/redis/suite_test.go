@@ -3,8 +3,7 @@ package redis_test
 import (
 	"flag"
 	"fmt"
-	"os"
-	"sync"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -50,10 +49,8 @@ var fresh atomic.Int64
 func onServer(t testing.TB, address string) storetest.Opener {
 	prefix := fmt.Sprintf("test%d:", fresh.Add(1))
 	sign := "?"
-	for _, b := range address {
-		if b == '?' {
-			sign = "&"
-		}
+	if strings.Contains(address, "?") {
+		sign = "&"
 	}
 	a, err := redis.ParseAddress(address + sign + "prefix=" + prefix)
 	if err != nil {
@@ -61,6 +58,3 @@ func onServer(t testing.TB, address string) storetest.Opener {
 	}
 	return func() (persistence.Store, error) { return redis.Open(t.Context(), a, redis.Options{}) }
 }
-
-var _ = os.Getenv
-var _ sync.Mutex

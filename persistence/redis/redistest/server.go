@@ -266,3 +266,17 @@ func StartCluster(t testing.TB, settings ...string) *Server {
 	s.Await("cluster_state:ok", "CLUSTER", "INFO")
 	return s
 }
+
+// Move moves the files of a server that was killed to another folder; Copy copies
+// them, and PutBack brings them back.
+func (s *Server) Move(to string)      { s.t.Helper(); s.files(s.Dir, to); s.Empty() }
+func (s *Server) Copy(to string)      { s.t.Helper(); s.files(s.Dir, to) }
+func (s *Server) PutBack(from string) { s.t.Helper(); s.files(from, s.Dir) }
+
+// files copies the append-only files from one folder to another.
+func (s *Server) files(from, to string) {
+	s.t.Helper()
+	if err := os.CopyFS(filepath.Join(to, "appendonlydir"), os.DirFS(filepath.Join(from, "appendonlydir"))); err != nil {
+		s.t.Fatal(err)
+	}
+}
