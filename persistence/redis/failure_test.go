@@ -167,10 +167,19 @@ func refusedUnwritten(t testing.TB, err error, text string) {
 	}
 }
 
+// slow skips a test that waits for seconds, in a run that is to be short.
+func slow(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	t.Parallel()
+}
+
 // TestKilled kills Redis under load, again and again: what was acknowledged is
 // there, nothing is there twice, and the store goes on without a restart.
 func TestKilled(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	const rounds, owners = 4, 6
 	server := redistest.Start(t)
 	s := openAt(t, "redis://"+server.Addr, redis.Options{})
@@ -228,7 +237,7 @@ func TestBlink(t *testing.T) {
 // TestStopped stops Redis without ending it. Senders are told within seconds that
 // it is not known, and what lands when it wakes up is whole and once.
 func TestStopped(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	server := redistest.Start(t)
 	s := openAt(t, "redis://"+server.Addr, redis.Options{})
 	must(t, s, lived("e", 1, s.Epoch()))
@@ -333,7 +342,7 @@ func TestFull(t *testing.T) {
 
 // TestLoading restarts a Redis that takes long to read its files.
 func TestLoading(t *testing.T) {
-	t.Parallel()
+	slow(t)
 	server := redistest.Start(t)
 	s := openAt(t, "redis://"+server.Addr, redis.Options{})
 	must(t, s, lived("e", 1, s.Epoch()))

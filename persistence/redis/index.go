@@ -2,11 +2,10 @@ package redis
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
-	"github.com/signalbox/signalbox/persistence"
 )
 
 // bounds are the least and the greatest member of a range, as Redis wants them.
@@ -70,15 +69,18 @@ type entry struct {
 	part   *partition
 }
 
-// cursor walks one index over all partitions as if it were one, in the order of
-// its members. Each partition is read in chunks.
+// cursor walks one index, or several that have one order, over all partitions as if
+// they were one, in the order of members. Each partition is read in chunks, and all
+// indexes of it as of one moment, so that what moves from one to another is not missed.
 type cursor struct {
-	store       *Store
-	index, rows string // keys; rows is "" for an index without
-	greatest    string
-	chunk       int
-	heads       []*head
-	err         error
+	store    *Store
+	indexes  []string
+	rows     string  // key of the hash of rows, "" for indexes without
+	script   *script // that reads
+	greatest string
+	chunk    int
+	heads    []*head
+	err      error
 }
 
 // head is what was read of one partition and not shown yet.
@@ -91,12 +93,18 @@ type head struct {
 
 // walk begins a cursor over the partitions. want is how many entries the caller
 // expects to look at.
-func (s *Store) walk(in []*partition, index, rows string, b bounds, want int) *cursor {
-	c := &cursor{store: s, index: index, rows: rows, greatest: b.greatest}
+func (s *Store) walk(in []*partition, b bounds, want int, indexes ...string) *cursor {
+	c := &cursor{store: s, indexes: indexes, script: rangesScript, greatest: b.greatest}
 	c.chunk = min(max(want/len(in)+1, leastChunk), mostChunk)
 	for _, p := range in {
 		c.heads = append(c.heads, &head{part: p, least: b.least})
 	}
+	return c
+}
+
+// with has a cursor read a row for each member, by a script that knows how.
+func (c *cursor) with(read *script, rows string) *cursor {
+	c.script, c.rows = read, rows
 	return c
 }
 
@@ -134,53 +142,80 @@ func (c *cursor) fill(ctx context.Context) error {
 		return nil
 	}
 	at := 0
-	read := rangesScript
-	if c.rows != "" {
-		read = rowsScript
-	}
-	cmds, err := c.store.evaluateEach(ctx, in, read, func(p *partition) ([]string, []any) {
+	cmds, err := c.store.evaluateEach(ctx, in, c.script, func(p *partition) ([]string, []any) {
 		h := empty[at]
 		at = (at + 1) % len(empty) // it may be asked for all of them again
-		if c.rows != "" {
-			return []string{p.key(c.index), p.key(c.rows)}, []any{c.chunk, h.least, c.greatest}
-		}
-		return []string{p.key(c.index)}, []any{"up", c.chunk, h.least, c.greatest}
+		return c.call(p, h.least)
 	})
 	if err != nil {
-		return unavailable(ctx, "read the index", c.index, err)
+		return unavailable(ctx, "read the index", c.indexes[0], err)
 	}
 	for i, h := range empty {
-		if err := c.take(h, cmds[i]); err != nil {
-			return err
+		answer, err := cmds[i].Slice()
+		if err != nil {
+			return unavailable(ctx, "read the index", c.indexes[0], err)
 		}
+		c.take(h, answer)
 	}
 	return nil
 }
 
-// take takes the answer of a partition.
-func (c *cursor) take(h *head, cmd *goredis.Cmd) error {
-	answer, err := cmd.Slice()
-	if err != nil || len(answer) == 0 {
-		return fmt.Errorf("%w: read the index %q: %v, %w", persistence.ErrUnavailable, c.index, answer, err)
-	}
-	members, _ := answer[0].([]any)
-	var rows []any
+// call is what the script is called with.
+func (c *cursor) call(p *partition, least string) (keys []string, args []any) {
 	if c.rows != "" {
-		rows, _ = answer[1].([]any)
+		keys = append(keys, p.key(c.rows))
+		args = []any{c.chunk, least, c.greatest}
+	} else {
+		args = []any{"up", c.chunk}
 	}
-	for i, m := range members {
-		e := entry{part: h.part}
-		e.member, _ = m.(string)
-		if i < len(rows) {
-			e.row, e.some = rows[i].(string)
+	for i, index := range c.indexes {
+		keys = append(keys, p.key(index))
+		if c.rows == "" {
+			args = append(args, i+1, least, c.greatest)
 		}
-		h.entries = append(h.entries, e)
 	}
-	h.end = len(members) < c.chunk
+	return keys, args
+}
+
+// take takes the answer of a partition, as much of it as is complete: of an index
+// that has more nothing is known behind its last member.
+func (c *cursor) take(h *head, answer []any) {
+	h.end = true
+	known := ""
+	each := 1
+	if c.rows != "" {
+		each = 2
+	}
+	for i := 0; i+each <= len(answer); i += each {
+		members, _ := answer[i].([]any)
+		var rows []any
+		if each == 2 {
+			rows, _ = answer[i+1].([]any)
+		}
+		var last string
+		for j, m := range members {
+			e := entry{part: h.part}
+			e.member, _ = m.(string)
+			if j < len(rows) {
+				e.row, e.some = rows[j].(string)
+			}
+			h.entries = append(h.entries, e)
+			last = e.member
+		}
+		if len(members) >= c.chunk {
+			h.end = false
+			if known == "" || last < known {
+				known = last
+			}
+		}
+	}
+	if len(c.indexes) > 1 {
+		slices.SortFunc(h.entries, func(a, b entry) int { return strings.Compare(a.member, b.member) })
+		h.entries = slices.DeleteFunc(h.entries, func(e entry) bool { return known != "" && e.member > known })
+	}
 	if n := len(h.entries); n > 0 {
 		h.least = beyond([]byte(h.entries[n-1].member))
 	}
-	return nil
 }
 
 // pageOf is how many items a call that asks for limit gets at most.

@@ -55,9 +55,16 @@ const (
 	keyWorkflow = "j"
 
 	// keyWaits: index of name, instant of the execution's creation, execution, wait.
-	// keyWaitRows: a hash, member of that index -> persistence.AppendWaitRow.
+	// Who waits for a name without a key, the oldest first: what an event of that
+	// name has to ask one by one. keyKeyed: the same for the waits that have a key.
+	// keyWaitRows: a hash, member of either -> persistence.AppendWaitRow.
 	keyWaits    = "w"
+	keyKeyed    = "h"
 	keyWaitRows = "wr"
+
+	// keyCorrelation: index of name, path, key, instant of the execution's creation,
+	// execution, wait. Finds the waits in keyKeyed that a message can satisfy.
+	keyCorrelation = "c"
 
 	// keyKeys: index of workflow, business key, past instant of creation, execution.
 	// The executions of a key, newest first, finished ones too.
@@ -87,8 +94,8 @@ const (
 	// keyFinished: index of the instant of the end, execution: what Sweep forgets.
 	keyFinished = "f"
 
-	// keyEvents: a hash, event -> persistence.AppendEventReceipt. An event's partition is that of
-	// its own id.
+	// keyEvents: a hash, event -> the letter of its column in the books, see columnOf,
+	// and persistence.AppendEventReceipt. An event's partition is that of its own id.
 	keyEvents = "e"
 
 	// keyOpen: index of event, while its fan-out is not finished.
@@ -98,9 +105,27 @@ const (
 	// settled: what Sweep forgets.
 	keySettled = "x"
 
-	// keyOutbox: a hash, event -> persistence.AppendEventReceipt. Events that a commit emitted and
+	// keyOutbox: a hash, event -> the same. Events that a commit emitted and
 	// whose home is another partition, until they have been carried there.
 	keyOutbox = "b"
+
+	// keyBooks: a hash, name -> how many messages of it were accepted, and are
+	// consumed, buffered, expired and dead, as decimal numbers; the name "" stands for
+	// the names without a row of their own. What the partition's own messages did; the
+	// sum over all partitions is what counts.
+	keyBooks = "a"
+
+	// The dead letters, in the partition of the execution or, without one, of the
+	// message. keyLetterIDs: a hash, id -> class, size in ten digits, member.
+	// keyLetters: a hash, member -> persistence.AppendDeadLetter; keyLetterHeads: the
+	// same without the payload. keyLetterBytes: a hash, class -> sum of the sizes.
+	// keyRefused and keyAccepted: index of past instant of the death, id; of class 0 and 1.
+	keyLetterIDs   = "yi"
+	keyLetters     = "yl"
+	keyLetterHeads = "yh"
+	keyLetterBytes = "yb"
+	keyRefused     = "y0"
+	keyAccepted    = "y1"
 
 	// keyDocuments: a hash, member of the index -> body. keyDocumentIDs: index of
 	// kind, id. All documents of a kind are in the partition of the kind.
@@ -230,6 +255,11 @@ func waitMember(name string, created workflow.Instant, exec, wait string) []byte
 	return appendID(appendID(appendInstant(member1(name), created), exec), wait)
 }
 
+func correlationMember(w *workflow.OpenWait, created workflow.Instant, exec string) []byte {
+	member := appendInstant(appendID(member2(w.Name, w.Path), w.Key), created)
+	return appendID(appendID(member, exec), w.ID)
+}
+
 func timerMember(due workflow.Instant, exec, timer string) []byte {
 	return appendID(appendID(appendInstant(nil, due), exec), timer)
 }
@@ -237,6 +267,11 @@ func timerMember(due workflow.Instant, exec, timer string) []byte {
 // momentMember is a member of keyFinished and keySettled.
 func momentMember(at workflow.Instant, id string) []byte {
 	return appendID(appendInstant(nil, at), id)
+}
+
+// deathMember is a member of keyRefused and keyAccepted.
+func deathMember(at workflow.Instant, id string) []byte {
+	return appendID(appendPast(nil, at), id)
 }
 
 // after is the least member that is greater than prefix and all that it begins;

@@ -17,9 +17,9 @@ import (
 type listing struct {
 	store    *Store
 	query    workflow.Query
-	index    string
-	prefixes [][]byte
-	down     bool // the index has the oldest first
+	indexes  []string
+	prefixes [][]byte // each is looked for in every index
+	down     bool     // the index has the oldest first
 	behind   *place
 	heads    []*placeHead
 	chunk    int
@@ -45,21 +45,21 @@ func (s *Store) list(q workflow.Query, behind *place, want int) *listing {
 	}
 	switch { // the narrowest index first
 	case q.Key != "":
-		l.index = keyKeys
+		l.indexes = []string{keyKeys}
 		l.prefixes = [][]byte{member2(q.WorkflowID, q.Key)}
 	case q.WaitingFor != "":
-		l.index, l.down = keyWaits, true
+		l.indexes, l.down = []string{keyWaits, keyKeyed}, true
 		l.prefixes = [][]byte{member1(q.WaitingFor)}
 	case len(q.Labels) > 0:
-		l.index = keyLabels
+		l.indexes = []string{keyLabels}
 		l.prefixes = [][]byte{member2(q.Labels[0].Name, q.Labels[0].Value)}
 	case q.WorkflowID != "":
-		l.index = keyWorkflow
+		l.indexes = []string{keyWorkflow}
 		for _, status := range statuses {
 			l.prefixes = append(l.prefixes, member2(q.WorkflowID, string(status)))
 		}
 	default:
-		l.index = keyStatus
+		l.indexes = []string{keyStatus}
 		for _, status := range statuses {
 			l.prefixes = append(l.prefixes, member1(string(status)))
 		}
@@ -111,15 +111,19 @@ func (l *listing) fill(ctx context.Context) error {
 		cmds, err := l.store.evaluateEach(ctx, in, rangesScript, func(p *partition) ([]string, []any) {
 			h := empty[at]
 			at = (at + 1) % len(empty)
-			return []string{p.key(l.index)}, l.ranges(h)
+			keys := make([]string, len(l.indexes))
+			for i, index := range l.indexes {
+				keys[i] = p.key(index)
+			}
+			return keys, l.ranges(h)
 		})
 		if err != nil {
-			return unavailable(ctx, "read the index", l.index, err)
+			return unavailable(ctx, "read the index", l.indexes[0], err)
 		}
 		for i, h := range empty {
 			answer, err := cmds[i].Slice()
 			if err != nil {
-				return unavailable(ctx, "read the index", l.index, err)
+				return unavailable(ctx, "read the index", l.indexes[0], err)
 			}
 			if err := l.take(h, answer); err != nil {
 				return err
@@ -155,7 +159,9 @@ func (l *listing) ranges(h *placeHead) []any {
 				b.greatest = upTo(appendPast(slices.Clone(prefix), l.query.Since))
 			}
 		}
-		args = append(args, b.least, b.greatest)
+		for i := range l.indexes {
+			args = append(args, i+1, b.least, b.greatest)
+		}
 	}
 	return args
 }
@@ -164,7 +170,8 @@ func (l *listing) ranges(h *placeHead) []any {
 func (l *listing) take(h *placeHead, answer []any) error {
 	var known *place // nothing is known behind it
 	h.end = true
-	for i, prefix := range l.prefixes {
+	for i := range answer {
+		prefix := l.prefixes[i/len(l.indexes)]
 		members, _ := answer[i].([]any)
 		var last place
 		for _, m := range members {

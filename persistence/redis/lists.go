@@ -154,58 +154,6 @@ func keyAlone(key string) error {
 	}
 }
 
-// Waits lists open waits by name, then by the creation and the id of their
-// executions, oldest first.
-func (s *Store) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error) {
-	var page workflow.Page[workflow.WaitRow]
-	var prefix []byte
-	if q.Name != "" {
-		prefix = member1(q.Name)
-	}
-	b := under(prefix)
-	if q.Cursor != "" {
-		at, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-		if err != nil || len(at) == 0 || !strings.HasPrefix(string(at), string(prefix)) {
-			return page, badCursor(q.Cursor)
-		}
-		b.least = beyond(at)
-	}
-	if err := s.begin(ctx); err != nil {
-		return page, err
-	}
-	defer s.gate.leave()
-	limit := pageOf(q.Limit)
-	last := ""
-	c := s.walk(s.parts, keyWaits, keyWaitRows, b, limit+1)
-	for {
-		e, ok := c.next(ctx)
-		if !ok {
-			return page, c.err
-		}
-		p := parts{rest: e.member}
-		p.id()
-		p.instant()
-		exec := p.id()
-		p.id()
-		if err := p.end(); err != nil {
-			return page, err
-		}
-		row, err := persistence.DecodeWaitRow(exec, []byte(e.row))
-		if err != nil {
-			return page, err
-		}
-		if q.WorkflowID != "" && row.WorkflowID != q.WorkflowID {
-			continue
-		}
-		if len(page.Items) == limit {
-			page.Next = base64.RawURLEncoding.EncodeToString([]byte(last))
-			return page, nil
-		}
-		page.Items = append(page.Items, row)
-		last = e.member
-	}
-}
-
 // Due returns up to limit timers due at or before until, earliest first, that
 // are after the given one.
 func (s *Store) Due(ctx context.Context, until workflow.Instant, after *persistence.Due, limit int) ([]persistence.Due, error) {
@@ -222,7 +170,7 @@ func (s *Store) Due(ctx context.Context, until workflow.Instant, after *persiste
 	defer s.gate.leave()
 	limit = pageOf(limit)
 	var out []persistence.Due
-	c := s.walk(s.parts, keyTimers, "", b, limit)
+	c := s.walk(s.parts, b, limit, keyTimers)
 	for len(out) < limit {
 		e, ok := c.next(ctx)
 		if !ok {

@@ -87,14 +87,24 @@ func (o *ops) changes(exec string, c *persistence.Changes) {
 	for i := range c.Closed {
 		w := &c.Closed[i]
 		member := waitMember(w.Name, c.Was.CreatedAt, exec, w.ID)
-		o.leave(keyWaits, member)
 		o.drop(keyWaitRows, member)
+		if w.Key == "" {
+			o.leave(keyWaits, member)
+			continue
+		}
+		o.leave(keyKeyed, member)
+		o.leave(keyCorrelation, correlationMember(w, c.Was.CreatedAt, exec))
 	}
 	for i := range c.Opened {
 		w := &c.Opened[i]
 		member := waitMember(w.Name, c.Now.CreatedAt, exec, w.ID)
-		o.enter(keyWaits, member)
 		o.put(keyWaitRows, member, persistence.AppendWaitRow(nil, c.Now.WorkflowID, w))
+		if w.Key == "" {
+			o.enter(keyWaits, member)
+			continue
+		}
+		o.enter(keyKeyed, member)
+		o.enter(keyCorrelation, correlationMember(w, c.Now.CreatedAt, exec))
 	}
 	for i := range c.Disarmed {
 		o.leave(keyTimers, timerMember(c.Disarmed[i].Due, exec, c.Disarmed[i].ID))

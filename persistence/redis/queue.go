@@ -33,6 +33,8 @@ type write struct {
 	found   string // what refused it, or what a claim replaced
 	foundAt int64  // when that was seen, by the clock of Redis in milliseconds
 
+	gone, dropped int64 // dead letters that it dropped, and of them those for want of room
+
 	done     func(error)
 	accepted func(*workflow.EventReceipt, bool, error)
 

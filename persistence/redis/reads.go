@@ -139,7 +139,7 @@ func (s *Store) Receipts(ctx context.Context, signalID string, limit int) ([]wor
 	limit = pageOf(limit)
 	prefix := member1(signalID)
 	var execs []string
-	c := s.walk(s.parts, keySignals, "", under(prefix), limit)
+	c := s.walk(s.parts, under(prefix), limit, keySignals)
 	for len(execs) < limit {
 		e, ok := c.next(ctx)
 		if !ok {
@@ -203,7 +203,7 @@ func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, e
 }
 
 func decodeEvent(id, row string) (*workflow.EventReceipt, error) {
-	r, err := persistence.DecodeEventReceipt([]byte(row))
+	r, err := persistence.DecodeEventReceipt([]byte(row[min(1, len(row)):]))
 	if err != nil {
 		return nil, fmt.Errorf("%w: decode event %q: %w", persistence.ErrUnavailable, id, err)
 	}
@@ -277,7 +277,7 @@ func (s *Store) ids(ctx context.Context, in []*partition, index string, prefix [
 		b.least = beyond(appendID(append([]byte(nil), prefix...), after))
 	}
 	var out []string
-	c := s.walk(in, index, "", b, limit)
+	c := s.walk(in, b, limit, index)
 	for len(out) < limit {
 		e, ok := c.next(ctx)
 		if !ok {
@@ -332,7 +332,7 @@ func (s *Store) Documents(ctx context.Context, kind, after string, limit int) ([
 		b.least = beyond(member2(kind, after))
 	}
 	var out []persistence.Document
-	c := s.walk([]*partition{s.home(kind)}, keyDocumentIDs, keyDocuments, b, limit)
+	c := s.walk([]*partition{s.home(kind)}, b, limit, keyDocumentIDs).with(rowsScript, keyDocuments)
 	for len(out) < limit {
 		e, ok := c.next(ctx)
 		if !ok {

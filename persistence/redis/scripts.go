@@ -25,14 +25,24 @@ var (
 	//go:embed scripts/records.lua
 	recordsSource string
 
+	//go:embed scripts/keyed.lua
+	keyedSource string
+	//go:embed scripts/paths.lua
+	pathsSource string
+	//go:embed scripts/letter.lua
+	letterSource string
+
 	writeScript   = newScript(writeSource)
 	fenceScript   = newScript(fenceSource)
 	beginScript   = newScript(beginSource)
 	rangesScript  = newScript(rangesSource)
 	rowsScript    = newScript(rowsSource)
 	recordsScript = newScript(recordsSource)
+	keyedScript   = newScript(keyedSource)
+	pathsScript   = newScript(pathsSource)
+	letterScript  = newScript(letterSource)
 
-	scripts = []*script{writeScript, fenceScript, beginScript, rangesScript, rowsScript, recordsScript}
+	scripts = []*script{writeScript, fenceScript, beginScript, rangesScript, rowsScript, recordsScript, keyedScript, pathsScript, letterScript}
 )
 
 // script is a script with the digest that Redis knows it by.

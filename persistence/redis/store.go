@@ -64,7 +64,7 @@ var _ persistence.Store = (*Store)(nil)
 
 // counters are what Stats tells, and how many acknowledged writes were lost.
 type counters struct {
-	commits, conflicts, groups, grouped, failures, forgotten atomic.Uint64
+	commits, conflicts, groups, grouped, failures, forgotten, dropped atomic.Uint64
 }
 
 // Open opens the store in the Redis at an address, making it when the Redis is
@@ -130,8 +130,8 @@ func (s *Store) Health() error {
 	return nil
 }
 
-// Stats describes the work of the store so far. The open waits are those in the
-// Redis, of all nodes; -1 when it does not answer soon.
+// Stats describes the work of the store so far. Open waits and dead
+// letters are those in the Redis, of all nodes; -1 when it does not answer soon.
 func (s *Store) Stats() persistence.Stats {
 	st := persistence.Stats{
 		Commits:   s.stats.commits.Load(),
@@ -141,6 +141,9 @@ func (s *Store) Stats() persistence.Stats {
 		Failures:  s.stats.failures.Load(),
 		DiskBytes: s.disk.Load(),
 		Waits:     -1,
+		Letters:   -1,
+
+		LettersDropped: s.stats.dropped.Load(),
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), statsLimit)
 	defer cancel()
@@ -148,19 +151,21 @@ func (s *Store) Stats() persistence.Stats {
 		return st
 	}
 	defer s.gate.leave()
-	counts := make([]*goredis.IntCmd, len(s.parts))
+	var waits, letters []*goredis.IntCmd
 	_, err := s.client.reads.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
-		for i, p := range s.parts {
-			counts[i] = pipe.ZCard(ctx, p.key(keyWaits))
+		for _, p := range s.parts {
+			waits = append(waits, pipe.ZCard(ctx, p.key(keyWaits)), pipe.ZCard(ctx, p.key(keyKeyed)))
+			letters = append(letters, pipe.ZCard(ctx, p.key(keyRefused)), pipe.ZCard(ctx, p.key(keyAccepted)))
 		}
 		return nil
 	})
 	if err != nil {
 		return st
 	}
-	st.Waits = 0
-	for _, c := range counts {
-		st.Waits += c.Val()
+	st.Waits, st.Letters = 0, 0
+	for i := range waits {
+		st.Waits += waits[i].Val()
+		st.Letters += letters[i].Val()
 	}
 	return st
 }

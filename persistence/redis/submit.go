@@ -31,6 +31,8 @@ func (s *Store) Submit(c *persistence.Commit) {
 	for i := range c.Receipts {
 		w.ops.receipt(&c.Receipts[i])
 	}
+	w.account(persistence.Tally(nil, c.Receipts))
+	w.letters(c.Dead, c.Revived)
 	switch {
 	case c.Working && !c.Worked:
 		w.enter(keyWorking, member1(c.ExecID))
@@ -47,10 +49,10 @@ func (s *Store) Submit(c *persistence.Commit) {
 // the same partition, and to the outbox otherwise.
 func (s *Store) emit(w *write, ev workflow.Event) {
 	r := persistence.Accepted(ev)
-	row := persistence.AppendEventReceipt(nil, r)
+	row := eventRow(r)
 	home := s.home(ev.ID)
 	if home == w.part {
-		w.unless(keyEvents, []byte(ev.ID), row, func() { w.eventLists(r) })
+		w.unless(keyEvents, []byte(ev.ID), row, func() { w.eventLists(r); w.eventAccepted(r) })
 		return
 	}
 	w.unless(keyOutbox, []byte(ev.ID), row, func() {})
@@ -108,10 +110,11 @@ func (s *Store) AcceptEvent(ev workflow.Event, done func(*workflow.EventReceipt,
 }
 
 func (s *Store) acceptance(r *workflow.EventReceipt, done func(*workflow.EventReceipt, bool, error)) *write {
-	w := &write{kind: writeAccept, accepted: done, receipt: r, row: persistence.AppendEventReceipt(nil, r)}
+	w := &write{kind: writeAccept, accepted: done, receipt: r, row: eventRow(r)}
 	w.part = s.home(r.Event.ID)
 	w.begin(w.part.key(keyEvents), "fresh", []byte(r.Event.ID))
 	w.ops.event(r, w.row)
+	w.eventAccepted(r)
 	return w
 }
 
@@ -120,7 +123,13 @@ func (s *Store) SettleEvent(r *workflow.EventReceipt, done func(error)) {
 	w := &write{kind: writeRows, done: done}
 	w.part = s.home(r.Event.ID)
 	w.begin(w.part.key(keyEvents), "none")
-	w.ops.event(r, persistence.AppendEventReceipt(nil, r))
+	w.eventMoved(r)
+	w.ops.event(r, eventRow(r))
+	if r.Fate == workflow.FateDead {
+		w.letters([]workflow.DeadLetter{workflow.LetterOfEvent(r)}, nil)
+	} else {
+		w.letters(nil, []string{workflow.LetterID(workflow.KindEvent, "", r.Event.ID)})
+	}
 	s.push(w)
 }
 

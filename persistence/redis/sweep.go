@@ -56,7 +56,7 @@ func (s *Store) gather(ctx context.Context, before workflow.Instant, limit int) 
 		forget func(context.Context, workflow.Instant, string) (*write, error)
 	}{{keyFinished, s.forgetExecution}, {keySettled, s.forgetEvent}} {
 		found := 0
-		c := s.walk(s.parts, old.index, "", bounds{"-", beyond(appendInstant(nil, before))}, limit)
+		c := s.walk(s.parts, bounds{"-", beyond(appendInstant(nil, before))}, limit, old.index)
 		for found < limit {
 			e, ok := c.next(ctx)
 			if !ok {

@@ -245,6 +245,11 @@ func (s *Store) judge(w *write, cmd *goredis.Cmd) {
 		if len(answer) > 2 {
 			w.found, _ = answer[2].(string)
 		}
+		if len(answer) > 4 {
+			w.gone, _ = answer[3].(int64)
+			w.dropped, _ = answer[4].(int64)
+			s.stats.dropped.Add(uint64(w.dropped))
+		}
 		return
 	case 3:
 		claim, _ := answer[1].(string)

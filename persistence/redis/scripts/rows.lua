@@ -1,8 +1,16 @@
--- Reads a range of an index with the row of each member, as of one moment.
+-- Reads a range of some indexes with the row of each member, as of one moment.
 --
--- KEYS    1 the index, 2 the hash of rows
--- ARGV    1 the most, 2 least, 3 greatest
--- Answer  the members, and their rows
-local members = redis.call('ZRANGEBYLEX', KEYS[1], ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[1])
-if #members == 0 then return {members, {}} end
-return {members, redis.call('HMGET', KEYS[2], unpack(members))}
+-- KEYS    1 the hash of rows, then the indexes
+-- ARGV    1 the most of each, 2 least, 3 greatest
+-- Answer  of each index the members, and their rows
+local answer = {}
+for i = 2, #KEYS do
+  local members = redis.call('ZRANGEBYLEX', KEYS[i], ARGV[2], ARGV[3], 'LIMIT', 0, ARGV[1])
+  answer[#answer + 1] = members
+  if #members == 0 then
+    answer[#answer + 1] = {}
+  else
+    answer[#answer + 1] = redis.call('HMGET', KEYS[1], unpack(members))
+  end
+end
+return answer

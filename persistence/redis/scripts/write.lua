@@ -75,6 +75,41 @@ elseif guard == 'same' then
   at = 7
 end
 
+-- account adds to the row of a name in the books, or to that of the rest. A row is
+-- how many were accepted, consumed, buffered, expired and dead.
+local function account(key, name, most, by)
+  local row = redis.call('HGET', key, name)
+  if not row and name ~= '' and (redis.call('HEXISTS', key, '') == 1 or redis.call('HLEN', key) >= tonumber(most)) then
+    name = ''
+    row = redis.call('HGET', key, name)
+  end
+  local now = {}
+  for n in string.gmatch(row or '0 0 0 0 0', '%S+') do
+    now[#now + 1] = string.format('%.0f', tonumber(n) + by[#now + 1])
+  end
+  redis.call('HSET', key, name, table.concat(now, ' '))
+end
+
+-- The keys of dead letters stand together: ids, rows, summaries, bytes, and an
+-- index for each class.
+local gone, dropped = 0, 0
+local function bury(k, id)
+  local entry = redis.call('HGET', KEYS[k], id)
+  if not entry then return end
+  local class, size, member = string.sub(entry, 1, 1), tonumber(string.sub(entry, 2, 11)), string.sub(entry, 12)
+  redis.call('HDEL', KEYS[k], id)
+  redis.call('HDEL', KEYS[k + 1], member)
+  redis.call('HDEL', KEYS[k + 2], member)
+  redis.call('HINCRBY', KEYS[k + 3], class, -size)
+  redis.call('ZREM', KEYS[k + 4 + tonumber(class)], member)
+  gone = gone + 1
+end
+local function idOf(member)
+  local id = string.gsub(string.sub(member, 9, -3), '%z\255', '\0')
+  return id
+end
+
+local columns = {b = 3, c = 2, x = 4, d = 5}
 local writes = redis.call('HINCRBY', KEYS[1], 'writes', 1)
 while at <= #ARGV do
   local op, key = ARGV[at], KEYS[tonumber(ARGV[at + 1])]
@@ -107,6 +142,55 @@ while at <= #ARGV do
       redis.call('LPOP', key)
     end
     at = at + 3
+  elseif op == 'A' then
+    -- account: name, most names, five numbers
+    local by = {}
+    for i = 1, 5 do by[i] = tonumber(ARGV[at + 3 + i]) end
+    account(key, ARGV[at + 2], ARGV[at + 3], by)
+    at = at + 9
+  elseif op == 'M' then
+    -- move an event in the books: name, most names, key of events, event, column it goes to
+    local was = redis.call('HGET', KEYS[tonumber(ARGV[at + 4])], ARGV[at + 5])
+    local to, by = columns[ARGV[at + 6]], {0, 0, 0, 0, 0}
+    local from = was and columns[string.sub(was, 1, 1)]
+    if from ~= to then
+      if from then by[from] = -1 else by[1] = 1 end
+      by[to] = 1
+      account(key, ARGV[at + 2], ARGV[at + 3], by)
+    end
+    at = at + 7
+  elseif op == 'K' then
+    -- keep a dead letter: id, class, member, size, row, summary
+    local k, id, class, member = tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+    bury(k, id)
+    redis.call('HSET', KEYS[k], id, class .. string.format('%010d', tonumber(ARGV[at + 5])) .. member)
+    redis.call('HSET', KEYS[k + 1], member, ARGV[at + 6])
+    redis.call('HSET', KEYS[k + 2], member, ARGV[at + 7])
+    redis.call('HINCRBY', KEYS[k + 3], class, ARGV[at + 5])
+    redis.call('ZADD', KEYS[k + 4 + tonumber(class)], 0, member)
+    at = at + 8
+  elseif op == 'G' then
+    bury(tonumber(ARGV[at + 1]), ARGV[at + 2])
+    at = at + 3
+  elseif op == 'O' then
+    -- the oldest letters of a class go while there are too many: class, most, most bytes
+    local k, class = tonumber(ARGV[at + 1]), ARGV[at + 2]
+    local index = KEYS[k + 4 + tonumber(class)]
+    while redis.call('ZCARD', index) > tonumber(ARGV[at + 3])
+        or tonumber(redis.call('HGET', KEYS[k + 3], class) or 0) > tonumber(ARGV[at + 4]) do
+      local oldest = redis.call('ZREVRANGEBYLEX', index, '+', '-', 'LIMIT', 0, 1)
+      if #oldest == 0 then break end
+      bury(k, idOf(oldest[1]))
+      dropped = dropped + 1
+    end
+    at = at + 5
+  elseif op == 'Y' then
+    -- letters of a class that died early go, the oldest first: class, least member, most
+    local k, class = tonumber(ARGV[at + 1]), ARGV[at + 2]
+    for _, member in ipairs(redis.call('ZREVRANGEBYLEX', KEYS[k + 4 + tonumber(class)], '+', ARGV[at + 3], 'LIMIT', 0, ARGV[at + 4])) do
+      bury(k, idOf(member))
+    end
+    at = at + 5
   elseif op == 'U' then
     -- unclaim: drop a claim if the execution has it, and by that commit if one is given
     local claim = redis.call('HGET', key, ARGV[at + 2])
@@ -130,4 +214,4 @@ while at <= #ARGV do
     return redis.error_reply('OPERATION ' .. op) -- only another release's script could say so
   end
 end
-return {1, writes}
+return {1, writes, '', gone, dropped}
