@@ -64,6 +64,9 @@ func (e *execution) Receive(ctx actor.Context) {
 	case *Deliver:
 		e.queue = append(e.queue, m)
 		e.wantTurn()
+	case *parcel:
+		e.queue = append(e.queue, m.items...)
+		e.wantTurn()
 	case turn:
 		e.turning = false
 		e.takeTurn()

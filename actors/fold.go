@@ -59,6 +59,9 @@ func (f *fold) take(d *Deliver) error {
 			return err
 		}
 	}
+	if d.Together != nil {
+		return f.together(d)
+	}
 	if in, ok := d.Input.(workflow.Signalled); ok {
 		return f.signal(d, in)
 	}
@@ -123,35 +126,40 @@ func (f *fold) again(d *Deliver, in workflow.Started, s *workflow.State) error {
 	return nil
 }
 
-// signal admits a signal, unless it is one that came before.
+// signal admits the signal of a delivery and arranges its reply.
 func (f *fold) signal(d *Deliver, in workflow.Signalled) error {
+	r, err := f.admit(in)
+	if err == nil {
+		f.reply(d, r)
+	}
+	return err
+}
+
+// admit takes a signal, unless it is one that came before, and says what its
+// sender hears.
+func (f *fold) admit(in workflow.Signalled) (Reply, error) {
 	first, err := f.receipt(in.Signal)
 	if err != nil {
-		f.reply(d, Reply{Err: unavailable(err)})
-		return nil
+		return Reply{Err: unavailable(err)}, nil
 	}
 	if first != nil {
-		f.reply(d, repeated(first, in.Signal, f.current()))
-		return nil
+		return repeated(first, in.Signal, f.current()), nil
 	}
 	if refusal := workflow.Admit(f.def, f.current(), in.Signal); refusal != nil {
-		f.reply(d, Reply{Err: refusal, State: f.current()})
-		return nil
+		return Reply{Err: refusal, State: f.current()}, nil
 	}
 	changed, err := f.advance(in)
 	switch {
 	case err != nil:
-		return err
+		return Reply{}, err
 	case changed:
-		f.reply(d, Reply{Answer: f.fresh[in.Signal.ID].Answer, Matched: true, State: f.now})
+		return Reply{Answer: f.fresh[in.Signal.ID].Answer, Matched: true, State: f.now}, nil
 	case in.OnlyIfMatched:
-		f.reply(d, Reply{State: f.current()})
-	default:
-		// The state remembers the id although its receipt was swept.
-		f.reply(d, Reply{Known: true, State: f.current(), Answer: workflow.Answer{
-			SignalID: in.Signal.ID, Outcome: workflow.Delivered, Duplicate: true, Status: f.current().Status}})
+		return Reply{State: f.current()}, nil
 	}
-	return nil
+	// The state remembers the id although its receipt was swept.
+	return Reply{Known: true, State: f.current(), Answer: workflow.Answer{
+		SignalID: in.Signal.ID, Outcome: workflow.Delivered, Duplicate: true, Status: f.current().Status}}, nil
 }
 
 // repeated is the reply to a signal whose id was accepted before.

@@ -9,8 +9,9 @@ const (
 	Shards = 32
 
 	// TurnSize is how many inputs an execution folds into one commit: a turn
-	// stays within a millisecond and within one frame of the store.
-	TurnSize = 64
+	// stays within a few milliseconds and within one frame of the store, and a
+	// batch to one execution needs few commits.
+	TurnSize = 256
 
 	// MaxFlights is how many commits of one execution may be on their way to the
 	// disk; beyond that its inputs gather into the next turn.

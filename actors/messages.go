@@ -14,6 +14,7 @@ import (
 type Deliver struct {
 	ExecID     string
 	Input      workflow.Input
+	Together   []workflow.Signalled // signals that are accepted all or none; Input is the first of them
 	Definition *workflow.Definition // of a Started
 	Signal     *workflow.Signal     // of a Started: delivered in its commit, or to the execution that is there already
 	Fresh      bool                 // a Started under an id that nobody can have used: there is nothing to load
@@ -27,11 +28,13 @@ type Deliver struct {
 
 // Reply is what became of a delivered input.
 type Reply struct {
-	Answer  workflow.Answer // of a Signalled
-	Matched bool            // a Signalled{OnlyIfMatched} was taken by a wait
-	State   *workflow.State // the execution afterwards; nil with an error
-	Known   bool            // the input had been applied before
-	Err     error           // *workflow.Refusal where the sender can do something
+	Answer  workflow.Answer   // of a Signalled
+	Answers []workflow.Answer // of those delivered together
+	Refused int               // with an error, which of those
+	Matched bool              // a Signalled{OnlyIfMatched} was taken by a wait
+	State   *workflow.State   // the execution afterwards; nil with an error
+	Known   bool              // the input had been applied before
+	Err     error             // *workflow.Refusal where the sender can do something
 }
 
 // presumes reports whether the execution is taken to be new without a look into

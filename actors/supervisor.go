@@ -49,6 +49,8 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		}
 	case *Deliver:
 		s.deliver(ctx, m)
+	case *parcel:
+		s.deliverAll(ctx, m)
 	case retiring:
 		s.retire(ctx, m.execID)
 	case *actor.Terminated:
@@ -90,6 +92,23 @@ func (s *supervisor) deliver(ctx actor.Context, d *Deliver) {
 	}
 	c.used = time.Now()
 	ctx.Send(c.pid, d)
+}
+
+// deliverAll passes a parcel on, or its items one by one where something else
+// has to be decided first.
+func (s *supervisor) deliverAll(ctx actor.Context, p *parcel) {
+	c := s.live[p.execID]
+	if c == nil && s.closed || c != nil && c.retiring {
+		for _, d := range p.items {
+			s.deliver(ctx, d)
+		}
+		return
+	}
+	if c == nil {
+		c = s.spawn(ctx, p.execID)
+	}
+	c.used = time.Now()
+	ctx.Send(c.pid, p)
 }
 
 func (s *supervisor) spawn(ctx actor.Context, execID string) *child {

@@ -146,6 +146,23 @@ type EventAnswer struct {
 	Duplicate bool   `json:"duplicate"`
 }
 
+// Batch is what the sender of several messages gets back: one result for each.
+type Batch[T any] struct {
+	Results  []BatchResult[T] `json:"results"`
+	Accepted int              `json:"accepted"`
+	Refused  int              `json:"refused"`
+}
+
+// BatchResult is what one message of several would have been answered with
+// alone: Data, or Problem when it was refused.
+type BatchResult[T any] struct {
+	Index   int      `json:"index"`
+	Status  int      `json:"status"`
+	Ended   bool     `json:"ended,omitempty"` // the stream broke off before this message
+	Data    *T       `json:"data,omitempty"`
+	Problem *Problem `json:"problem,omitempty"`
+}
+
 // StartAnswer is what the starter of an execution gets back.
 type StartAnswer struct {
 	ExecURL    string `json:"exec_url"`

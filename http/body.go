@@ -35,24 +35,30 @@ func giveBuffer(b *buffer) {
 	}
 }
 
-// readBody reads the whole body into x.in, at most MaxBodyBytes of it. The
-// memory grows with what has arrived and not with what was announced.
+// readBody reads the whole body into x.in, at most MaxBodyBytes of it, or
+// MaxBatchBytes where many messages may come. The memory grows with what has
+// arrived and not with what was announced. A stream is left to its handler.
 func (x *exchange) readBody() error {
 	r := x.r
-	if err := checkMedia(r); err != nil {
+	var err error
+	if x.format, err = x.checkFormat(); err != nil {
 		return err
 	}
-	if r.ContentLength > MaxBodyBytes {
-		return x.tooLarge()
+	most := MaxBodyBytes
+	if x.route.many {
+		most = MaxBatchBytes
+	}
+	if r.ContentLength > int64(most) {
+		return x.tooLarge(most)
 	}
 	x.in = takeBuffer()
-	if r.Body == nil || r.Body == http.NoBody {
+	if r.Body == nil || r.Body == http.NoBody || x.format == formatLines {
 		return nil
 	}
 	b := x.in.b
 	for {
 		if len(b) == cap(b) {
-			grown, err := x.grow(b)
+			grown, err := x.grow(b, most)
 			if err != nil {
 				return err
 			}
@@ -61,8 +67,8 @@ func (x *exchange) readBody() error {
 		n, err := r.Body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
 		x.in.b = b
-		if len(b) > MaxBodyBytes {
-			return x.tooLarge()
+		if len(b) > most {
+			return x.tooLarge(most)
 		}
 		if err == io.EOF {
 			return nil
@@ -74,8 +80,8 @@ func (x *exchange) readBody() error {
 }
 
 // grow doubles a body's memory, counted against MaxBodiesHeld.
-func (x *exchange) grow(b []byte) ([]byte, error) {
-	size := min(2*cap(b), MaxBodyBytes+1)
+func (x *exchange) grow(b []byte, most int) ([]byte, error) {
+	size := min(2*cap(b), most+1)
 	if held := x.server.bodies.Add(int64(size)); held > MaxBodiesHeld {
 		x.server.bodies.Add(-int64(size))
 		x.closeAfter()
@@ -91,9 +97,9 @@ func (x *exchange) grow(b []byte) ([]byte, error) {
 // closeAfter ends the connection after the answer: the rest of the body is not read.
 func (x *exchange) closeAfter() { x.w.Header()["Connection"] = closeHeader }
 
-func (x *exchange) tooLarge() error {
+func (x *exchange) tooLarge(most int) error {
 	x.closeAfter()
-	return refuse(CodeBodyTooLarge, fmt.Sprintf("the body has more than %d bytes", MaxBodyBytes),
+	return refuse(CodeBodyTooLarge, fmt.Sprintf("the body has more than %d bytes", most),
 		"store large content elsewhere and send a link to it")
 }
 
@@ -106,19 +112,37 @@ func (x *exchange) cutBody(err error) error {
 	return refuse(workflow.CodeInvalid, "the body could not be read to its end", "send it again; nothing was kept")
 }
 
-// checkMedia refuses bodies that are not plain JSON.
-func checkMedia(r *http.Request) error {
-	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return refuse(CodeMediaType, fmt.Sprintf("the body's encoding %q is not supported", truncate(coding)), "send it without compression")
+// format is how a body is written.
+type format int
+
+const (
+	formatJSON  format = iota
+	formatLines        // NDJSON: many messages, one on each line
+)
+
+// checkFormat finds out how the body is written, and refuses what the route
+// does not read.
+func (x *exchange) checkFormat() (format, error) {
+	if coding := x.r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return 0, refuse(CodeMediaType, fmt.Sprintf("the body's encoding %q is not supported", truncate(coding)), "send it without compression")
 	}
-	kind := r.Header.Get("Content-Type")
+	kind := x.r.Header.Get("Content-Type")
 	if kind == "" || kind == "application/json" {
-		return nil
+		return formatJSON, nil
 	}
 	name, params, err := mime.ParseMediaType(kind)
 	charset := params["charset"]
-	if err != nil || name != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return refuse(CodeMediaType, fmt.Sprintf("the body's type %q is not supported", truncate(kind)), "send Content-Type: application/json, as UTF-8")
+	if err == nil && (charset == "" || strings.EqualFold(charset, "utf-8")) {
+		switch {
+		case name == "application/json":
+			return formatJSON, nil
+		case x.route.many && (name == linesHeader[0] || name == "application/ndjson" || name == "application/jsonl"):
+			return formatLines, nil
+		}
 	}
-	return nil
+	hint := "send Content-Type: application/json, as UTF-8"
+	if x.route.many {
+		hint = "send Content-Type: application/json or application/x-ndjson, as UTF-8"
+	}
+	return 0, refuse(CodeMediaType, fmt.Sprintf("the body's type %q is not supported", truncate(kind)), hint)
 }

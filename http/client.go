@@ -75,11 +75,15 @@ type EventRequest struct {
 
 // Event sends an event and returns when it is durable.
 func (c *Client) Event(ctx context.Context, q EventRequest) (EventAnswer, error) {
+	return call[EventAnswer](ctx, c, "POST", api+"/events", nil, q.body())
+}
+
+func (q EventRequest) body() map[string]any {
 	body := map[string]any{"name": q.Name}
 	set(body, "payload", q.Payload, q.Payload != nil)
 	set(body, "event_id", q.ID, q.ID != "")
 	set(body, "correlation_id", q.CorrelationID, q.CorrelationID != "")
-	return call[EventAnswer](ctx, c, "POST", api+"/events", nil, body)
+	return body
 }
 
 // StartRequest is an execution to start.
@@ -334,13 +338,18 @@ func (c *Client) raw(ctx context.Context, path string) ([]byte, error) {
 	return text, problemIn(response, text)
 }
 
+// rawBody is a body that is sent as it is.
+type rawBody []byte
+
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body any, header http.Header) (*http.Response, error) {
 	address := c.base + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
 	var reader io.Reader
-	if body != nil {
+	if raw, ok := body.(rawBody); ok {
+		reader = bytes.NewReader(raw)
+	} else if body != nil {
 		// Bytes stay as they were given: the same payload sent by curl under the
 		// same id must have the same digest.
 		var text bytes.Buffer
@@ -355,11 +364,11 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, fmt.Errorf("make the request %s %s: %w", method, path, err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
 	if body != nil {
 		request.Header["Content-Type"] = jsonHeader
+	}
+	for name, values := range header {
+		request.Header[name] = values
 	}
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)

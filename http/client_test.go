@@ -87,6 +87,31 @@ func TestClient(t *testing.T) {
 		t.Fatalf("%+v", history)
 	}
 
+	many, err := c.Signals(ctx, []SignalTo{{ExecID: "e 1", SignalRequest: SignalRequest{Name: "approval-decision", ID: "s2", Payload: map[string]string{"decision": "ok"}}},
+		{ExecID: "nobody", SignalRequest: SignalRequest{Name: "n"}}}, BatchOptions{})
+	must(err)
+	if many.Accepted != 1 || many.Refused != 1 || !many.Results[0].Data.Duplicate || many.Results[1].Problem.Code != workflow.CodeNoExecution {
+		t.Fatalf("%+v", many)
+	}
+	many, err = c.SignalLines(ctx, []byte(`{"exec_id":"nobody","signal_name":"n"}`+"\n{"), BatchOptions{Force: true})
+	must(err)
+	if many.Refused != 2 || many.Results[1].Status != 400 {
+		t.Fatalf("%+v", many)
+	}
+	_, err = c.Signals(ctx, []SignalTo{{ExecID: "nobody", SignalRequest: SignalRequest{Name: "n"}}}, BatchOptions{Atomic: true})
+	var none *Problem
+	if !errors.As(err, &none) || none.Code != workflow.CodeNoExecution || none.Details["index"] != 0.0 {
+		t.Fatalf("%v", err)
+	}
+	events, err := c.Events(ctx, []EventRequest{{Name: "n", ID: "ev0"}, {Name: ""}})
+	must(err)
+	if events.Accepted != 1 || events.Results[1].Status != 400 {
+		t.Fatalf("%+v", events)
+	}
+	if events, err = c.EventLines(ctx, []byte(`{"name":"n","id":"ev0"}`)); err != nil || !events.Results[0].Data.Duplicate {
+		t.Fatalf("%+v %v", events, err)
+	}
+
 	event, err := c.Event(ctx, EventRequest{Name: "n", Payload: map[string]any{}, ID: "ev", CorrelationID: "c"})
 	must(err)
 	eventReceipt, err := c.EventReceipt(ctx, event.EventID)

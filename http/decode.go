@@ -20,6 +20,7 @@ import (
 // decoded. Nothing in this file does anything but compute.
 
 type signalRequest struct {
+	execID                string // only of an item of a batch
 	name, id, correlation string
 	payload               workflow.Value
 	ttl                   time.Duration // zero: as long as the execution lives
@@ -48,11 +49,14 @@ type keyRequest struct {
 
 var (
 	signalFields = []string{"signal_name", "payload", "signal_id", "ttl", "correlation_id"}
-	eventFields  = []string{"name", "payload", "id", "event_id", "correlation_id"}
-	startFields  = []string{"input", "exec_id", "key", "labels", "signal", "start", "task_id"}
-	syncFields   = []string{"input", "exec_id", "key", "labels", "signal", "start", "timeout", "task_id"}
-	steerFields  = []string{"reason"}
-	keyFields    = []string{"name", "scopes", "expires"}
+	// An item of a batch says itself where it goes.
+	batchSignalFields = append([]string{"exec_id"}, signalFields...)
+
+	eventFields = []string{"name", "payload", "id", "event_id", "correlation_id"}
+	startFields = []string{"input", "exec_id", "key", "labels", "signal", "start", "task_id"}
+	syncFields  = []string{"input", "exec_id", "key", "labels", "signal", "start", "timeout", "task_id"}
+	steerFields = []string{"reason"}
+	keyFields   = []string{"name", "scopes", "expires"}
 )
 
 func decodeSignal(body []byte) (q signalRequest, err error) {
@@ -60,20 +64,28 @@ func decodeSignal(body []byte) (q signalRequest, err error) {
 	if err != nil {
 		return q, err
 	}
+	return readSignal(&m, signalFields)
+}
+
+// readSignal reads the members of a signal; known are the fields that it may have.
+func readSignal(m *members, known []string) (q signalRequest, err error) {
 	for m.next() {
-		switch string(m.name) {
-		case "signal_name":
+		name := string(m.name)
+		switch {
+		case name == "exec_id" && len(known) == len(batchSignalFields):
+			q.execID, err = m.id()
+		case name == "signal_name":
 			q.name, err = m.text()
-		case "payload":
+		case name == "payload":
 			q.payload, err = m.object()
-		case "signal_id":
+		case name == "signal_id":
 			q.id, err = m.id()
-		case "ttl":
+		case name == "ttl":
 			q.ttl, err = m.duration(workflow.MaxHold)
-		case "correlation_id":
+		case name == "correlation_id":
 			q.correlation, err = m.label()
 		default:
-			err = m.unknown(signalFields)
+			err = m.unknown(known)
 		}
 		if err != nil {
 			return q, err
@@ -90,6 +102,11 @@ func decodeEvent(body []byte) (q eventRequest, err error) {
 	if err != nil {
 		return q, err
 	}
+	return readEvent(&m)
+}
+
+// readEvent reads the members of an event.
+func readEvent(m *members) (q eventRequest, err error) {
 	var other string
 	for m.next() {
 		switch string(m.name) {
@@ -233,24 +250,33 @@ type members struct {
 // open checks a whole body - UTF-8, one JSON value, not nested too deeply, an
 // object - and stands before its first member.
 func open(body []byte) (members, error) {
-	if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
-		return members{}, refuse(workflow.CodeInvalid, "the body is empty", "send a JSON object")
-	}
-	if !utf8.Valid(body) {
-		return members{}, refuse(workflow.CodeInvalid, "the body is not valid UTF-8", "send JSON as UTF-8")
-	}
-	if deep := depth(body); deep > MaxBodyDepth {
-		return members{}, refuse(workflow.CodeInvalid,
-			fmt.Sprintf("the body nests %d levels deep, at most %d are allowed", deep, MaxBodyDepth), "flatten it")
-	}
-	if !json.Valid(body) {
-		return members{}, malformed(body)
+	if err := checkJSON(body); err != nil {
+		return members{}, err
 	}
 	body = bytes.Trim(body, " \t\r\n")
 	if body[0] != '{' {
 		return members{}, refuse(workflow.CodeInvalid, "the body is "+kindOf(body)+", not an object", "send a JSON object")
 	}
 	return members{rest: body[1:]}, nil
+}
+
+// checkJSON says what is wrong with a body that is not UTF-8, one JSON value,
+// or nested too deeply.
+func checkJSON(body []byte) error {
+	if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
+		return refuse(workflow.CodeInvalid, "the body is empty", "send a JSON object")
+	}
+	if !utf8.Valid(body) {
+		return refuse(workflow.CodeInvalid, "the body is not valid UTF-8", "send JSON as UTF-8")
+	}
+	if deep := depth(body); deep > MaxBodyDepth {
+		return refuse(workflow.CodeInvalid,
+			fmt.Sprintf("the body nests %d levels deep, at most %d are allowed", deep, MaxBodyDepth), "flatten it")
+	}
+	if !json.Valid(body) {
+		return malformed(body)
+	}
+	return nil
 }
 
 // depth is how deeply brackets nest outside of strings, valid JSON or not.

@@ -88,6 +88,9 @@ func (d *door) do(method, path, body string, header ...string) answer {
 		r.Header.Set("Authorization", "Bearer "+d.token)
 	}
 	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Content-Type" {
+			r.Header.Del(header[i]) // one kind of body, not two
+		}
 		if header[i+1] == "" {
 			r.Header.Del(header[i])
 		} else {

@@ -12,7 +12,14 @@ import (
 
 // appendSignalAnswer is the 200 of a signal.
 func appendSignalAnswer(b []byte, a *workflow.Answer) []byte {
-	b = append(b, `{"status":200,"message":"signal sent successfully","data":{"message":"Signal sent successfully","signal_id":`...)
+	b = append(b, `{"status":200,"message":"signal sent successfully","data":`...)
+	b = appendSignalData(b, a)
+	return append(b, "}\n"...)
+}
+
+// appendSignalData is what the sender of a signal gets, without the envelope.
+func appendSignalData(b []byte, a *workflow.Answer) []byte {
+	b = append(b, `{"message":"Signal sent successfully","signal_id":`...)
 	b = appendString(b, a.SignalID)
 	b = append(b, `,"outcome":`...)
 	b = appendString(b, string(a.Outcome))
@@ -35,16 +42,23 @@ func appendSignalAnswer(b []byte, a *workflow.Answer) []byte {
 	}
 	b = append(b, `,"status":`...)
 	b = appendString(b, string(a.Status))
-	return append(b, "}}\n"...)
+	return append(b, '}')
 }
 
 // appendEventAnswer is the 202 of an event.
 func appendEventAnswer(b []byte, eventID string, duplicate bool) []byte {
-	b = append(b, `{"status":202,"message":"event received","data":{"message":"event received","event_id":`...)
+	b = append(b, `{"status":202,"message":"event received","data":`...)
+	b = appendEventData(b, eventID, duplicate)
+	return append(b, "}\n"...)
+}
+
+// appendEventData is what the sender of an event gets, without the envelope.
+func appendEventData(b []byte, eventID string, duplicate bool) []byte {
+	b = append(b, `{"message":"event received","event_id":`...)
 	b = appendString(b, eventID)
 	b = append(b, `,"duplicate":`...)
 	b = strconv.AppendBool(b, duplicate)
-	return append(b, "}}\n"...)
+	return append(b, '}')
 }
 
 // appendInstant is RFC 3339 in UTC with milliseconds, quoted.

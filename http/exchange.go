@@ -31,6 +31,8 @@ type exchange struct {
 	id     string // of the request
 	key    *Key   // that opened the route; nil when it needs none
 
+	format  format  // of the request's body
+	lane    lane    // that the request counts against
 	in      *buffer // the request's body; nil when none was read
 	out     *buffer // the answer's body
 	held    int64   // bytes counted in the server's bodies
@@ -54,7 +56,7 @@ var (
 // serve takes one request through the steps that every route shares.
 func (s *Server) serve(rt *route, counted *routeMetrics, w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 	x := exchanges.Get().(*exchange)
-	*x = exchange{server: s, route: rt, w: w, r: r, params: params, start: time.Now()}
+	*x = exchange{server: s, route: rt, w: w, r: r, params: params, start: time.Now(), lane: rt.lane}
 	defer s.finish(x, counted)
 	x.identify()
 	if err := x.admit(); err != nil {
@@ -78,7 +80,7 @@ func (s *Server) finish(x *exchange, counted *routeMetrics) {
 		}
 	}
 	if x.entered {
-		s.leave(x.route.lane)
+		s.leave(x.lane)
 	}
 	s.bodies.Add(-x.held)
 	received := 0
@@ -125,7 +127,10 @@ func (x *exchange) admit() error {
 			return err
 		}
 	}
-	if err := x.server.enter(x.route.lane); err != nil {
+	if x.format == formatLines {
+		x.lane = laneSync // a stream takes as long as its sender
+	}
+	if err := x.server.enter(x.lane); err != nil {
 		return err
 	}
 	x.entered = true

@@ -31,9 +31,10 @@ type fakeNode struct {
 	maxBuffer  int
 	reads      int // of all documents of a kind
 
-	fails       error                           // what every call answers, when set
-	docFails    error                           // what calls for documents answer, when set
-	beforeReply func(ctx context.Context) error // called by Signal after its checks, without the lock
+	fails        error                           // what every call answers, when set
+	docFails     error                           // what calls for documents answer, when set
+	beforeEvents func()                          // called by Events
+	beforeReply  func(ctx context.Context) error // called by Signal after its checks, without the lock
 }
 
 type fakeExecution struct {
@@ -245,6 +246,38 @@ func (n *fakeNode) Event(ctx context.Context, ev workflow.Event) (*workflow.Even
 		Deliveries: []workflow.Delivery{{Kind: "trigger", WorkflowID: "approval", ExecID: "started-by-" + ev.ID, Outcome: "started", At: ev.ReceivedAt}}}
 	n.events[ev.ID] = r
 	return r, false, nil
+}
+
+func (n *fakeNode) Signals(ctx context.Context, signals []workflow.Signal) []workflow.SignalResult {
+	results := make([]workflow.SignalResult, len(signals))
+	for i, s := range signals {
+		results[i].Answer, results[i].Err = n.Signal(ctx, s)
+	}
+	return results
+}
+
+// SignalsTogether keeps none when the first of those that it would refuse is a
+// signal to a finished execution; the real node knows more reasons.
+func (n *fakeNode) SignalsTogether(ctx context.Context, signals []workflow.Signal) ([]workflow.Answer, int, error) {
+	answers := make([]workflow.Answer, len(signals))
+	for i, s := range signals {
+		var err error
+		if answers[i], err = n.Signal(ctx, s); err != nil {
+			return nil, i, err
+		}
+	}
+	return answers, -1, nil
+}
+
+func (n *fakeNode) Events(ctx context.Context, events []workflow.Event) []workflow.EventResult {
+	if n.beforeEvents != nil {
+		n.beforeEvents()
+	}
+	results := make([]workflow.EventResult, len(events))
+	for i, e := range events {
+		results[i].Stored, results[i].Known, results[i].Err = n.Event(ctx, e)
+	}
+	return results
 }
 
 func (n *fakeNode) Steer(ctx context.Context, execID string, what workflow.Input) (*workflow.State, error) {

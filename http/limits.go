@@ -13,6 +13,18 @@ const (
 	// payload that is larger belongs into a file store with a link to it.
 	MaxBodyBytes = 1 << 20
 
+	// MaxBatch messages may come in one request, and MaxBatchBytes of them: a
+	// client that has more sends more requests, and loses less when one breaks off.
+	MaxBatch      = 10_000
+	MaxBatchBytes = 16 << 20
+
+	// BatchPiece messages of a batch are delivered at a time: the commits of one
+	// piece share their syncs, and the memory is that of one piece.
+	BatchPiece = 1_000
+
+	// MaxTogether signals may be kept together or not at all: they are one commit.
+	MaxTogether = 1_000
+
 	// MaxBodyDepth of nested JSON: people nest below ten, and everything that
 	// walks a payload later may recurse safely.
 	MaxBodyDepth = 64
@@ -52,7 +64,8 @@ const (
 	// connection, a goroutine and a watch.
 	DefaultMaxStreams = 1024
 
-	// DefaultMaxSyncWaits synchronous starts may wait at once, for the same reason.
+	// DefaultMaxSyncWaits requests that wait for something may wait at once, for
+	// the same reason: synchronous starts, streams of messages, ?wait= of receipts.
 	DefaultMaxSyncWaits = 1024
 
 	// MaxBodiesHeld bytes of large bodies may be in memory at once, over all

@@ -13,6 +13,14 @@ import (
 type Node interface {
 	// Signal returns after the signal is durable, or with a refusal when nothing was kept.
 	Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, error)
+	// Signals delivers many signals, those of one execution in their order, and
+	// returns one result for each.
+	Signals(ctx context.Context, signals []workflow.Signal) []workflow.SignalResult
+	// SignalsTogether delivers signals to one execution in one commit, or none of
+	// them: then refused is the index of the one that was to blame, or -1.
+	SignalsTogether(ctx context.Context, signals []workflow.Signal) (answers []workflow.Answer, refused int, err error)
+	// Events accepts many events and returns one result for each.
+	Events(ctx context.Context, events []workflow.Event) []workflow.EventResult
 	// Event returns after the event is durable. known: the id had been accepted before.
 	Event(ctx context.Context, e workflow.Event) (stored *workflow.EventReceipt, known bool, err error)
 	// Begin returns after the new execution is durable, or the one that was started

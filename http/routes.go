@@ -17,7 +17,7 @@ type lane int
 
 const (
 	laneQuick  lane = iota // MaxInFlight
-	laneSync               // MaxSyncWaits
+	laneSync               // MaxSyncWaits: requests that take long because somebody else does
 	laneStream             // MaxStreams
 	laneFree               // none: probes must answer on an overloaded node
 )
@@ -35,6 +35,7 @@ type route struct {
 	mixed   bool    // and its handler asks for the ones that the body needs
 	lane    lane
 	body    bool     // it reads a JSON body
+	many    bool     // which may hold many messages, in an array or as NDJSON
 	writes  bool     // its 2xx promises durability, said in a header
 	query   []string // the parameters it knows; others are refused
 	loose   bool     // it ignores parameters that it does not know
@@ -52,8 +53,10 @@ var (
 var routes = []route{
 	{method: "POST", path: api + "/executions/workflows/:exec_id/signals", name: "sendSignal", summary: "Send a signal to one execution",
 		handle: (*exchange).sendSignal, scopes: []Scope{SignalsWrite}, body: true, writes: true, query: []string{"force"}, success: []int{200}},
-	{method: "POST", path: api + "/events", name: "sendEvent", summary: "Send an event to whoever listens",
-		handle: (*exchange).sendEvent, scopes: []Scope{EventsWrite}, body: true, writes: true, success: []int{202}},
+	{method: "POST", path: api + "/signals", name: "sendSignals", summary: "Send many signals",
+		handle: (*exchange).sendSignals, scopes: []Scope{SignalsWrite}, body: true, many: true, writes: true, query: []string{"atomic", "force"}, success: []int{200}},
+	{method: "POST", path: api + "/events", name: "sendEvent", summary: "Send events to whoever listens",
+		handle: (*exchange).sendEvent, scopes: []Scope{EventsWrite}, body: true, many: true, writes: true, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions", name: "startExecution", summary: "Start an execution",
 		handle: (*exchange).startExecution, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, body: true, writes: true, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions/sync", name: "startExecutionSync", summary: "Start an execution and wait for its end",

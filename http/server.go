@@ -228,7 +228,7 @@ func (s *Server) leave(l lane) {
 var overloaded = [laneFree]*workflow.Refusal{
 	laneQuick: refuse(workflow.CodeOverloaded, "the node has as many requests under way as it can take; nothing was kept",
 		"send it again after the time in Retry-After"),
-	laneSync: refuse(workflow.CodeOverloaded, "as many synchronous starts wait as the node can take; nothing was started",
+	laneSync: refuse(workflow.CodeOverloaded, "as many requests wait as the node lets wait; nothing was kept",
 		"start without /sync and look or stream, or come back after the time in Retry-After"),
 	laneStream: refuse(workflow.CodeOverloaded, "as many event streams are open as the node can take",
 		"close streams that nobody reads, or come back after the time in Retry-After"),

@@ -296,7 +296,7 @@ func TestOverTheWire(t *testing.T) {
 		t.Errorf("an announced gigabyte: %d, closed %v", status, closed)
 	}
 	// The client asks first, and is told before it sends.
-	if status, _ := send(head + "Expect: 100-continue\r\nContent-Length: 2000000\r\n\r\n"); status != 413 {
+	if status, _ := send(head + "Expect: 100-continue\r\nContent-Length: 20000000\r\n\r\n"); status != 413 {
 		t.Errorf("100-continue: %d", status)
 	}
 	if status, _ := send(head + "Transfer-Encoding: chunked\r\n\r\nc\r\n{\"name\":\"n\"}\r\n0\r\n\r\n"); status != 202 {

@@ -23,17 +23,7 @@ func (x *exchange) sendSignal() error {
 	if err != nil {
 		return err
 	}
-	signal := workflow.Signal{
-		ID: q.id, ExecID: execID, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
-		Source: "api", By: x.by(), ReceivedAt: x.now(), Force: force,
-	}
-	if signal.ID == "" {
-		signal.ID, signal.Minted = mintID(x.start), true
-	}
-	if q.ttl > 0 {
-		signal.ExpiresAt = signal.ReceivedAt.Add(q.ttl)
-	}
-	answer, err := x.server.node.Signal(x.context(), signal)
+	answer, err := x.server.node.Signal(x.context(), x.signal(q, execID, force))
 	if err != nil {
 		return err
 	}
@@ -44,6 +34,21 @@ func (x *exchange) sendSignal() error {
 	out.b = appendSignalAnswer(out.b[:0], &answer)
 	x.send(200, jsonHeader, out.b)
 	return nil
+}
+
+// signal is the message that a request asks to send.
+func (x *exchange) signal(q signalRequest, execID string, force bool) workflow.Signal {
+	signal := workflow.Signal{
+		ID: q.id, ExecID: execID, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
+		Source: "api", By: x.by(), ReceivedAt: x.now(), Force: force,
+	}
+	if signal.ID == "" {
+		signal.ID, signal.Minted = mintID(x.start), true
+	}
+	if q.ttl > 0 {
+		signal.ExpiresAt = signal.ReceivedAt.Add(q.ttl)
+	}
+	return signal
 }
 
 // unitedID is the id in the body, or its alias in the header.
@@ -91,8 +96,15 @@ func (x *exchange) signalReceipt() error {
 	return x.answer(200, "signal receipt", SignalReceipts{SignalReceipt: shown[0], Others: shown[1:]})
 }
 
-// sendEvent answers after the event is durable; who listens is found afterwards.
+// sendEvent answers after the event is durable; who listens is found
+// afterwards. Many of them, in an array or in lines, are answered one by one.
 func (x *exchange) sendEvent() error {
+	if x.format == formatLines || isArray(x.in.b) {
+		return x.sendEvents()
+	}
+	if len(x.in.b) > MaxBodyBytes {
+		return x.tooLarge(MaxBodyBytes)
+	}
 	q, err := decodeEvent(x.in.b)
 	if err != nil {
 		return err
@@ -100,13 +112,7 @@ func (x *exchange) sendEvent() error {
 	if q.id, err = x.unitedID(q.id, "event_id"); err != nil {
 		return err
 	}
-	event := workflow.Event{
-		ID: q.id, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
-		Source: "api", By: x.by(), ReceivedAt: x.now(), TraceParent: traceParent(x.r.Header.Get("Traceparent")),
-	}
-	if event.ID == "" {
-		event.ID = mintID(x.start)
-	}
+	event := x.event(q)
 	stored, known, err := x.server.node.Event(x.context(), event)
 	if err != nil {
 		return err
@@ -121,6 +127,27 @@ func (x *exchange) sendEvent() error {
 	out.b = appendEventAnswer(out.b[:0], event.ID, known)
 	x.send(202, jsonHeader, out.b)
 	return nil
+}
+
+// event is the message that a request asks to send.
+func (x *exchange) event(q eventRequest) workflow.Event {
+	event := workflow.Event{
+		ID: q.id, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
+		Source: "api", By: x.by(), ReceivedAt: x.now(), TraceParent: traceParent(x.r.Header.Get("Traceparent")),
+	}
+	if event.ID == "" {
+		event.ID = mintID(x.start)
+	}
+	return event
+}
+
+// readEventItem reads one event of several.
+func (x *exchange) readEventItem(m members) (workflow.Event, error) {
+	q, err := readEvent(&m)
+	if err != nil {
+		return workflow.Event{}, err
+	}
+	return x.event(q), nil
 }
 
 // sameBody refuses an id that stands for another event.

@@ -22,6 +22,76 @@ func (n *Node) Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, 
 	return r.Answer, err
 }
 
+// Signals delivers many signals and answers after the commits of all.
+func (n *Node) Signals(ctx context.Context, signals []workflow.Signal) []workflow.SignalResult {
+	stamp := workflow.Stamp{At: workflow.InstantOf(time.Now())}
+	deliveries := make([]actors.Deliver, len(signals))
+	all := make([]*actors.Deliver, len(signals))
+	for i, s := range signals {
+		s.ReceivedAt = stamp.At
+		deliveries[i] = actors.Deliver{ExecID: s.ExecID, Input: workflow.Signalled{Stamp: stamp, Signal: s}}
+		all[i] = &deliveries[i]
+	}
+	results := make([]workflow.SignalResult, len(signals))
+	replies, err := n.system.AskAll(ctx, all)
+	for i := range results {
+		r := actors.Reply{Err: err}
+		if err == nil {
+			r = replies[i]
+		}
+		results[i] = workflow.SignalResult{Answer: r.Answer, Err: r.Err}
+		n.telemetry.Signal(outcome(r, r.Err))
+	}
+	return results
+}
+
+// SignalsTogether delivers signals to one execution in one commit, or none.
+func (n *Node) SignalsTogether(ctx context.Context, signals []workflow.Signal) ([]workflow.Answer, int, error) {
+	if len(signals) == 0 {
+		return nil, -1, nil
+	}
+	stamp := workflow.Stamp{At: workflow.InstantOf(time.Now())}
+	inputs := make([]workflow.Signalled, len(signals))
+	for i, s := range signals {
+		s.ReceivedAt = stamp.At
+		inputs[i] = workflow.Signalled{Stamp: stamp, Signal: s}
+	}
+	answers, refused, err := n.system.Together(ctx, signals[0].ExecID, inputs)
+	if err != nil {
+		n.telemetry.Signal(outcome(actors.Reply{}, err))
+	}
+	for i := range answers {
+		n.telemetry.Signal(outcome(actors.Reply{Answer: answers[i]}, nil))
+	}
+	return answers, refused, err
+}
+
+// Events accepts many events; they are durable when this returns.
+func (n *Node) Events(ctx context.Context, events []workflow.Event) []workflow.EventResult {
+	at := workflow.InstantOf(time.Now())
+	for i := range events {
+		events[i].ReceivedAt = at
+	}
+	results, err := n.system.Events(ctx, events)
+	if err != nil {
+		results = make([]workflow.EventResult, len(events))
+		for i := range results {
+			results[i].Err = err
+		}
+		return results
+	}
+	for _, r := range results {
+		switch {
+		case r.Err != nil:
+		case r.Known:
+			n.telemetry.Event("duplicate")
+		default:
+			n.telemetry.Event("accepted")
+		}
+	}
+	return results
+}
+
 // outcome is the label under which a signal is counted.
 func outcome(r actors.Reply, err error) string {
 	var refusal *workflow.Refusal

@@ -73,6 +73,20 @@ type Answer struct {
 	Status    Status  `json:"status"` // of the execution, after the signal
 }
 
+// SignalResult is what became of one of several signals: an answer, or an error
+// when it was not kept or its outcome is not known.
+type SignalResult struct {
+	Answer Answer
+	Err    error
+}
+
+// EventResult is what became of one of several events.
+type EventResult struct {
+	Stored *EventReceipt
+	Known  bool // its id had been accepted before
+	Err    error
+}
+
 // Fate is where an accepted message stands.
 type Fate string
 

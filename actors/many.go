@@ -1,0 +1,198 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync/atomic"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// parcel brings several deliveries of one execution as one message: they are
+// folded in their order, and as few commits as possible serve them.
+type parcel struct {
+	execID string
+	items  []*Deliver
+}
+
+// TellAll delivers without waiting, like Tell. Those for the same execution
+// travel together, in the order in which they are given.
+func (s *System) TellAll(all []*Deliver) {
+	parcels := make(map[string]*parcel)
+	var order []*parcel
+	for _, d := range all {
+		p := parcels[d.ExecID]
+		if p == nil {
+			p = &parcel{execID: d.ExecID}
+			parcels[d.ExecID] = p
+			order = append(order, p)
+		}
+		p.items = append(p.items, d)
+	}
+	for _, p := range order {
+		if len(p.items) == 1 {
+			s.Tell(p.items[0])
+			continue
+		}
+		s.actors.Root.Send(s.shards[s.shard(p.execID)], p)
+	}
+}
+
+// AskAll delivers inputs from outside and waits until all have their reply. When
+// the context ends first, the outcome of each is unknown to the caller.
+func (s *System) AskAll(ctx context.Context, all []*Deliver) ([]Reply, error) {
+	if err := s.admit(len(all)); err != nil {
+		return nil, err
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	replies := make([]Reply, len(all))
+	done := make(chan struct{})
+	var left atomic.Int64
+	left.Store(int64(len(all)))
+	for i, d := range all {
+		d.Reply = func(r Reply) {
+			replies[i] = r
+			if left.Add(-1) == 0 {
+				s.admitted.Add(-int64(len(all)))
+				close(done)
+			}
+		}
+	}
+	s.TellAll(all)
+	select {
+	case <-done:
+		return replies, nil
+	case <-ctx.Done():
+		return nil, timedOut(ctx.Err())
+	}
+}
+
+// admit takes so many places among the inputs from outside, or says why not.
+func (s *System) admit(n int) error {
+	if s.stopping.Load() {
+		return stopping()
+	}
+	if err := s.Store.Health(); err != nil {
+		return unavailable(err)
+	}
+	if s.admitted.Add(int64(n)) > MaxAdmitted {
+		s.admitted.Add(-int64(n))
+		return overloaded()
+	}
+	return nil
+}
+
+// Events accepts many events, as Event does one; they share the syncs of the
+// disk. The results are in the order of the events. When the context ends first,
+// the outcome of each is unknown to the caller.
+func (s *System) Events(ctx context.Context, events []workflow.Event) ([]workflow.EventResult, error) {
+	if err := s.admit(len(events)); err != nil {
+		return nil, err
+	}
+	if len(events) == 0 {
+		return nil, nil
+	}
+	results := make([]workflow.EventResult, len(events))
+	done := make(chan struct{})
+	var left atomic.Int64
+	left.Store(int64(len(events)))
+	for i := range events {
+		s.Store.AcceptEvent(events[i], func(stored *workflow.EventReceipt, known bool, err error) {
+			switch {
+			case errors.Is(err, persistence.ErrClosed):
+				results[i].Err = stopping()
+			case err != nil:
+				results[i].Err = unavailable(err)
+			default:
+				results[i] = workflow.EventResult{Stored: stored, Known: known}
+				if !known {
+					receipt := *stored
+					s.actors.Root.Send(s.router, fan{receipt: &receipt})
+				}
+			}
+			if left.Add(-1) == 0 {
+				s.admitted.Add(-int64(len(events)))
+				close(done)
+			}
+		})
+	}
+	select {
+	case <-done:
+		return results, nil
+	case <-ctx.Done():
+		return nil, timedOut(ctx.Err())
+	}
+}
+
+// mark is where a fold stood before several signals that only count together.
+type mark struct {
+	now     *workflow.State
+	records int
+	effects int
+	moved   int
+	fresh   map[string]*workflow.Receipt
+	unread  error
+}
+
+func (f *fold) mark() mark {
+	return mark{f.now, len(f.records), len(f.effects), len(f.moved), maps.Clone(f.fresh), f.unread}
+}
+
+// rewind forgets everything that was folded since the mark. States and receipts
+// are never changed in place, so going back is forgetting.
+func (f *fold) rewind(m mark) {
+	f.now, f.fresh, f.unread = m.now, m.fresh, m.unread
+	f.records, f.effects, f.moved = f.records[:m.records], f.effects[:m.effects], f.moved[:m.moved]
+}
+
+// together takes all signals of a delivery or, when one is refused, none.
+func (f *fold) together(d *Deliver) error {
+	before := f.mark()
+	answers := make([]workflow.Answer, len(d.Together))
+	for i, in := range d.Together {
+		r, err := f.admit(in)
+		if err != nil {
+			return err
+		}
+		if r.Err != nil {
+			f.rewind(before)
+			f.reply(d, Reply{Err: r.Err, Refused: i, State: f.current()})
+			return nil
+		}
+		answers[i] = r.Answer
+	}
+	f.reply(d, Reply{Answers: answers, State: f.current()})
+	return nil
+}
+
+// Together brings signals of one execution that are accepted in one commit or
+// not at all. With an error, refused is the index of the signal that caused it,
+// or -1 when none did.
+func (s *System) Together(ctx context.Context, execID string, signals []workflow.Signalled) (answers []workflow.Answer, refused int, err error) {
+	if len(signals) == 0 {
+		return nil, -1, nil
+	}
+	r, err := s.Ask(ctx, &Deliver{ExecID: execID, Input: signals[0], Together: signals})
+	if err == nil && len(r.Answers) != len(signals) {
+		err = fmt.Errorf("%d signals to execution %s were answered with %d", len(signals), execID, len(r.Answers))
+	}
+	var refusal *workflow.Refusal
+	if errors.As(err, &refusal) && !transient(refusal.Code) {
+		return nil, r.Refused, err
+	}
+	return r.Answers, -1, err
+}
+
+// transient reports whether a refusal is about the node and not about what was sent.
+func transient(code string) bool {
+	switch code {
+	case workflow.CodeStoreUnavailable, workflow.CodeStopping, workflow.CodeTimeout, workflow.CodeOverloaded:
+		return true
+	}
+	return false
+}
