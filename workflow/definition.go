@@ -113,6 +113,12 @@ type Condition interface {
 	Source() string
 }
 
+// Explainer is a Condition that can show itself to a person with the values of a
+// scope filled in. Explaining is total, like judging, and never shows a secret.
+type Explainer interface {
+	Explain(*Scope) string
+}
+
 // Verdict is the result of judging a condition.
 type Verdict struct {
 	Holds  bool

@@ -88,6 +88,14 @@ const (
 	// and shown in one line.
 	MaxReasonBytes = 256
 
+	// MaxExplanationBytes of a condition with its values filled in: one line that
+	// a person reads, longer than a reason because it shows the whole condition.
+	MaxExplanationBytes = 1024
+
+	// maxSpots of one condition get their values filled in; who reads more than
+	// that reads the source.
+	maxSpots = 64
+
 	// maxReasonValue bytes of one value shown inside a reason.
 	maxReasonValue = 64
 
