@@ -81,6 +81,11 @@ func TestClient(t *testing.T) {
 	if receipt.State != workflow.FateConsumed || receipt.By != "root" {
 		t.Fatalf("%+v", receipt)
 	}
+	why, err := c.Why(ctx, "e 1")
+	must(err)
+	if why.ExecID != "e 1" || why.Sentence == "" {
+		t.Fatalf("%+v", why)
+	}
 	history, err := c.History(ctx, "e 1", 1, 3)
 	must(err)
 	if len(history.Records) != 3 || history.NextAfter != 4 {

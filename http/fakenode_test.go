@@ -374,6 +374,16 @@ func (n *fakeNode) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Pa
 	return page(rows, func(r workflow.WaitRow) string { return r.ExecID }, q.Limit, q.Cursor), n.fails
 }
 
+func (n *fakeNode) Why(_ context.Context, execID string) (*workflow.Why, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e, err := n.execution(execID)
+	if err != nil {
+		return nil, err
+	}
+	return workflow.Explain(n.workflow(e.state.WorkflowID).Definition, &e.state, workflow.InstantOf(time.Now()), workflow.Circumstance{}), nil
+}
+
 func (n *fakeNode) SignalReceipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

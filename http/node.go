@@ -11,6 +11,8 @@ import (
 // runtime satisfies it. Errors are *workflow.Refusal where the caller can do
 // something about them.
 type Node interface {
+	seer
+
 	// Signal returns after the signal is durable, or with a refusal when nothing was kept.
 	Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, error)
 	// Signals delivers many signals, those of one execution in their order, and

@@ -76,6 +76,8 @@ var routes = []route{
 		handle: (*exchange).resume, scopes: []Scope{ExecutionsWrite}, body: true, writes: true, success: []int{200}},
 	{method: "GET", path: api + "/executions/workflows/:exec_id/history", name: "getHistory", summary: "Read the records of an execution",
 		handle: (*exchange).history, scopes: []Scope{ExecutionsRead}, query: []string{"after", "limit"}, success: []int{200}},
+	{method: "GET", path: api + "/executions/workflows/:exec_id/why", name: "getWhy", summary: "Say what an execution waits for",
+		handle: (*exchange).why, scopes: []Scope{ExecutionsRead}, success: []int{200}},
 	{method: "GET", path: api + "/executions/workflows/:exec_id/stream", name: "streamExecution", summary: "Follow the records of an execution",
 		handle: (*exchange).stream, scopes: []Scope{ExecutionsRead}, lane: laneStream, query: []string{"events", "last_event_id"}, success: []int{200, 204}},
 

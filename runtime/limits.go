@@ -26,4 +26,8 @@ const (
 
 	// maxPage is the most rows a page may have, whoever asks.
 	maxPage = 1000
+
+	// maxPausePages of history are read to find who paused an execution: it was
+	// among its last records, unless thousands of signals came since.
+	maxPausePages = 4
 )

@@ -101,4 +101,9 @@ const (
 	// MaxWeight of a signal and of what is needed: a thousand of them still add
 	// up exactly.
 	MaxWeight = 1_000_000_000 * One
+
+	// whySignals kept signals are explained one by one, and whySentences of them
+	// in the sentence: more is a list, and the buffer has them all.
+	whySignals   = 20
+	whySentences = 3
 )

@@ -266,21 +266,31 @@ func (t *transition) lose(task *Task, ts *TaskState, status Status, failure Fail
 	}
 	t.s.Last = task.ID
 	t.s.Context++
-	way := task.OnError
-	if status == TimedOut && task.OnTimeout != "" {
-		way = task.OnTimeout
-	}
-	if failure.Code == codeVetoed && task.OnVeto != "" {
-		way = task.OnVeto
-	}
-	if way == "" && t.def.OnError != task.ID {
-		way = t.def.OnError
-	}
+	way := t.def.wayOut(task, status == TimedOut, failure.Code == codeVetoed)
 	if next := t.def.Task(way); next != nil {
 		t.start(next, task.ID)
 		return
 	}
 	t.finish(status, &Failure{Code: failure.Code, Details: failure.Details, Message: "task " + task.ID + ": " + failure.Message})
+}
+
+// wayOut is the task that follows one which ends badly, "" when the execution
+// ends with it.
+func (d *Definition) wayOut(task *Task, timedOut, vetoed bool) string {
+	way := task.OnError
+	if timedOut && task.OnTimeout != "" {
+		way = task.OnTimeout
+	}
+	if vetoed && task.OnVeto != "" {
+		way = task.OnVeto
+	}
+	if way == "" && d.OnError != task.ID {
+		way = d.OnError
+	}
+	if d.Task(way) == nil {
+		return ""
+	}
+	return way
 }
 
 // ended follows the transitions of a task that ended well or was skipped.

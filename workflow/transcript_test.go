@@ -47,6 +47,9 @@ func (p *play) command(d *datadriven.TestData) string {
 	if d.Cmd == "state" {
 		return p.show()
 	}
+	if d.Cmd == "why" {
+		return p.why(d)
+	}
 	in := p.input(d)
 	if start, ok := in.(workflow.Started); ok {
 		if refusal := p.def.Mark(&start, nil); refusal != nil {

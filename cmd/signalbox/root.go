@@ -70,7 +70,7 @@ func (a *app) root() *cobra.Command {
 	)
 	add(root, "run", a.demoCommand(), a.devCommand(), a.serveCommand(), a.keysCommand())
 	add(root, "talk", a.startCommand(), a.signalCommand(), a.eventCommand(),
-		a.executionsCommand(), a.waitsCommand(), a.receiptCommand())
+		a.executionsCommand(), a.waitsCommand(), a.whyCommand(), a.receiptCommand())
 	add(root, "write", a.validateCommand(), a.schemaCommand())
 	root.AddCommand(a.versionCommand())
 	return root
