@@ -140,6 +140,7 @@ func (e *execution) fold(batch []*Deliver) {
 	}()
 	if refusal := e.load(batch[0].presumes()); refusal != nil {
 		for _, d := range batch {
+			e.system.refused(d, nil, refusal)
 			d.answer(Reply{Err: refusal})
 		}
 		e.ctx.Send(e.ctx.Parent(), retiring{e.id})

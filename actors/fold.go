@@ -23,6 +23,8 @@ type fold struct {
 	records []workflow.Record
 	effects []workflow.Effect
 	moved   []string // ids of the signals whose receipts changed
+	dead    []workflow.DeadLetter
+	revived []string // ids of dead letters whose signals were taken up again
 	replies []func(error)
 	life    int   // of the execution's memory that it was made from
 	sent    bool  // the commit is on its way: replies come from there
@@ -46,7 +48,9 @@ func (f *fold) take(d *Deliver) error {
 		return f.start(d, start)
 	}
 	if f.current() == nil {
-		f.reply(d, Reply{Err: notFound(f.id)})
+		refusal := notFound(f.id)
+		f.system.refused(d, nil, refusal)
+		f.reply(d, Reply{Err: refusal})
 		return nil
 	}
 	if d.Input == nil {
@@ -90,7 +94,7 @@ func (f *fold) start(d *Deliver, in workflow.Started) error {
 	}
 	if refusal := workflow.Admit(f.def, f.now, *d.Signal); refusal != nil {
 		// A signal that is refused starts nothing: as if nobody had come.
-		f.def, f.now, f.records, f.effects, f.moved = nil, nil, nil, nil, nil
+		f.def, f.now, f.records, f.effects, f.moved, f.dead = nil, nil, nil, nil, nil, nil
 		f.reply(d, Reply{Err: refusal})
 		return nil
 	}
@@ -142,18 +146,28 @@ func (f *fold) admit(in workflow.Signalled) (Reply, error) {
 	if err != nil {
 		return Reply{Err: unavailable(err)}, nil
 	}
-	if first != nil {
+	if first != nil && !reopens(first, in.Signal) {
 		return repeated(first, in.Signal, f.current()), nil
 	}
 	if refusal := workflow.Admit(f.def, f.current(), in.Signal); refusal != nil {
+		f.system.letters.refused(in, f.current(), refusal)
 		return Reply{Err: refusal, State: f.current()}, nil
+	}
+	var letterID string
+	if in.Signal.Redelivered {
+		letterID = f.unbury(in.Signal.ID)
 	}
 	changed, err := f.advance(in)
 	switch {
 	case err != nil:
 		return Reply{}, err
 	case changed:
-		return Reply{Answer: f.fresh[in.Signal.ID].Answer, Matched: true, State: f.now}, nil
+		answer := f.fresh[in.Signal.ID].Answer
+		if in.Signal.Redelivered {
+			f.revived = append(f.revived, letterID)
+			answer = f.fresh[in.Signal.ID].Redelivered(&in.Signal, f.now)
+		}
+		return Reply{Answer: answer, Matched: true, State: f.now}, nil
 	case in.OnlyIfMatched:
 		return Reply{State: f.current()}, nil
 	}
@@ -215,7 +229,8 @@ func (f *fold) known(signalID string) *workflow.Receipt {
 
 // advance is step 2 for one input.
 func (f *fold) advance(in workflow.Input) (bool, error) {
-	next, records, effects, err := workflow.Advance(f.def, *f.current(), in)
+	before := f.current()
+	next, records, effects, err := workflow.Advance(f.def, *before, in)
 	if err != nil || len(records) == 0 {
 		return false, err
 	}
@@ -226,7 +241,9 @@ func (f *fold) advance(in workflow.Input) (bool, error) {
 	if in, ok := in.(workflow.Signalled); ok {
 		arrived = &in.Signal
 	}
-	for _, r := range workflow.Follow(f.now, records, arrived, f.known) {
+	receipts := workflow.Follow(f.now, records, arrived, f.known)
+	f.dead = append(f.dead, workflow.Bury(before, f.now, arrived, receipts)...)
+	for _, r := range receipts {
 		if f.fresh == nil {
 			f.fresh = make(map[string]*workflow.Receipt)
 		}
@@ -276,6 +293,7 @@ func (f *fold) abandon(batch []*Deliver, why *workflow.Refusal) {
 		return
 	}
 	for _, d := range batch {
+		f.system.refused(d, f.was, why)
 		d.answer(Reply{Err: why})
 	}
 }
@@ -311,6 +329,7 @@ func (f *fold) commit() {
 	f.system.Store.Submit(&persistence.Commit{
 		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.system.Store.Epoch(),
 		Was: f.was, Now: f.now, Records: f.records, Receipts: receipts, Events: events,
+		Dead: f.dead, Revived: f.revived,
 		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
 		Done: func(err error) {
 			f.landed(err)
@@ -340,6 +359,10 @@ func (f *fold) landed(err error) {
 	f.speak(err)
 	if err == nil {
 		f.system.setAlarms(f.was, f.now)
+		f.system.noteClosed(f.was, f.records)
+		for i := range f.dead {
+			f.system.Observer.Buried(f.dead[i].Cause)
+		}
 		f.system.watchers.notify(f.id)
 		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.records, time.Since(f.began))
 	}

@@ -78,4 +78,25 @@ const (
 	// unavailableRetryAfter is what a sender is asked to hold when the store or
 	// the node cannot take more.
 	unavailableRetryAfter = time.Second
+
+	// LetterRate dead letters of refused messages are kept a second in the long
+	// run, of LetterRateBytes of payload; a burst may be larger. That is far more
+	// than anybody reads, and little beside what the disk takes: a flood of what
+	// nobody wants slows nothing down. The others are dropped, and counted.
+	LetterRate       = 50
+	LetterBurst      = 1_000
+	LetterRateBytes  = 256 << 10
+	LetterBurstBytes = 4 << 20
+
+	// LetterBacklog letters may wait for the disk, LetterBatch of them are written
+	// at once.
+	LetterBacklog = 256
+	LetterBatch   = 128
+
+	// NearRecords of a finished execution's history are looked through for the
+	// wait that a signal came too late for.
+	NearRecords = 256
+
+	// nearPlaces names of waits that closed lately are remembered.
+	nearPlaces = 256
 )

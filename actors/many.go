@@ -135,12 +135,13 @@ type mark struct {
 	records int
 	effects int
 	moved   int
+	dead    int
 	fresh   map[string]*workflow.Receipt
 	unread  error
 }
 
 func (f *fold) mark() mark {
-	return mark{f.now, len(f.records), len(f.effects), len(f.moved), maps.Clone(f.fresh), f.unread}
+	return mark{f.now, len(f.records), len(f.effects), len(f.moved), len(f.dead), maps.Clone(f.fresh), f.unread}
 }
 
 // rewind forgets everything that was folded since the mark. States and receipts
@@ -148,6 +149,7 @@ func (f *fold) mark() mark {
 func (f *fold) rewind(m mark) {
 	f.now, f.fresh, f.unread = m.now, m.fresh, m.unread
 	f.records, f.effects, f.moved = f.records[:m.records], f.effects[:m.effects], f.moved[:m.moved]
+	f.dead = f.dead[:m.dead]
 }
 
 // together takes all signals of a delivery or, when one is refused, none.

@@ -16,13 +16,16 @@ import (
 
 // The messages around an event's fan-out.
 type (
-	fan      struct{ receipt *workflow.EventReceipt } // to the router: an event is durable
-	catchUp  struct{}                                 // to the router: look for events that are not fanned out
-	fanned   struct{ eventID string }                 // fan-out to router: finished
-	reached  struct{ delivery workflow.Delivery }     // listener to fan-out
-	passed   struct{ reason string }                  // wait to fan-out: not taken
-	settled  struct{ err error }                      // store to fan-out
-	nextPage struct{}                                 // fan-out to itself
+	fan     struct{ receipt *workflow.EventReceipt } // to the router: an event is durable
+	catchUp struct{}                                 // to the router: look for events that are not fanned out
+	fanned  struct{ eventID string }                 // fan-out to router: finished
+	reached struct {                                 // listener to fan-out
+		delivery workflow.Delivery
+		invalid  bool // it refused the payload by a schema
+	}
+	passed   struct{ state *workflow.State } // wait to fan-out: not taken by this execution
+	settled  struct{ err error }             // store to fan-out
+	nextPage struct{}                        // fan-out to itself
 )
 
 // router gives each durable event to a fan-out of its own, MaxFanouts at a
@@ -132,12 +135,13 @@ type fanout struct {
 	receipt   *workflow.EventReceipt
 	listeners []Listener
 	triggers  []*actor.PID
-	open      int    // deliveries without an answer
-	cursor    string // of the next page of waits
-	paged     bool   // all pages were read
-	skipped   int    // waits that did not take it
-	reason    string // of the last of those
-	failed    bool   // something must be tried again
+	open      int             // deliveries without an answer
+	cursor    string          // of the next page of waits
+	paged     bool            // all pages were read
+	skipped   int             // waits that did not take it
+	invalid   int             // listeners whose schema refused it
+	missed    *workflow.State // of the execution of the last of those
+	failed    bool            // something must be tried again
 	settling  bool
 }
 
@@ -154,11 +158,14 @@ func (f *fanout) Receive(ctx actor.Context) {
 		f.page(ctx)
 	case reached:
 		f.open--
+		if m.invalid {
+			f.invalid++
+		}
 		f.note(m.delivery)
 	case passed:
 		f.open--
 		f.skipped++
-		f.reason = m.reason
+		f.missed = m.state
 	case settled:
 		if m.err != nil {
 			f.system.Logger.Warn("the receipt of an event could not be settled; its fan-out is done again", "event_id", f.receipt.Event.ID, "err", m.err)
@@ -206,7 +213,7 @@ func (f *fanout) deliver(ctx actor.Context, row workflow.WaitRow) {
 		},
 		Reply: func(r Reply) {
 			if r.Err == nil && !r.Matched {
-				root.Send(self, passed{reason: row.ExecID + ": its wait did not take the event"})
+				root.Send(self, passed{state: r.State})
 				return
 			}
 			d := workflow.Delivery{Kind: "wait", WorkflowID: row.WorkflowID, ExecID: row.ExecID, WaitID: row.ID, Outcome: "delivered", At: now()}
@@ -215,21 +222,27 @@ func (f *fanout) deliver(ctx actor.Context, row workflow.WaitRow) {
 			} else if r.Answer.WaitID != "" {
 				d.WaitID = r.Answer.WaitID
 			}
-			root.Send(self, reached{delivery: d})
+			root.Send(self, reached{delivery: d, invalid: codeOf(r.Err) == workflow.CodePayloadInvalid})
 		},
 	})
 }
 
 // outcomeOf tells a listener that refuses for good from one to try again.
 func outcomeOf(err error) string {
-	var refusal *workflow.Refusal
-	if errors.As(err, &refusal) {
-		switch refusal.Code {
-		case workflow.CodeStoreUnavailable, workflow.CodeStopping, workflow.CodeTimeout:
-			return again
-		}
+	switch codeOf(err) {
+	case workflow.CodeStoreUnavailable, workflow.CodeStopping, workflow.CodeTimeout:
+		return again
 	}
 	return "refused"
+}
+
+// codeOf is the code of a refusal, "" of any other error and of none.
+func codeOf(err error) string {
+	var refusal *workflow.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Code
+	}
+	return ""
 }
 
 // again is the outcome of a delivery that must be repeated.
@@ -268,6 +281,9 @@ func (f *fanout) settle(ctx actor.Context) {
 		}
 	}
 	f.receipt.Reason = f.why()
+	if f.receipt.Fate == workflow.FateDead {
+		f.bury()
+	}
 	slices.SortStableFunc(f.receipt.Deliveries, func(a, b workflow.Delivery) int { return int(a.At - b.At) })
 	self, root := ctx.Self(), ctx.ActorSystem().Root
 	f.system.Observer.Event(string(f.receipt.Fate))
@@ -281,7 +297,7 @@ func (f *fanout) why() string {
 	case len(f.receipt.Deliveries) > 0:
 		return "every listener refused it"
 	case f.skipped > 0:
-		return fmt.Sprintf("%d open waits of that name did not take it, the last: %s", f.skipped, f.reason)
+		return fmt.Sprintf("%d executions with an open wait of that name did not take it", f.skipped)
 	}
 	return fmt.Sprintf("no trigger and no open wait listens for %q", f.receipt.Event.Name)
 }
@@ -326,7 +342,7 @@ func (t *trigger) Receive(ctx actor.Context) {
 	spec := m.listener.Definition.Triggers[m.listener.Index]
 	if outcome, reason := accepts(spec, m.event); outcome != "" {
 		d.Outcome, d.Reason = outcome, reason
-		ctx.Send(m.fanout, reached{delivery: d})
+		ctx.Send(m.fanout, reached{delivery: d, invalid: outcome == "refused"})
 		return
 	}
 	t.start(ctx, m, d)
@@ -358,7 +374,7 @@ func (t *trigger) start(ctx actor.Context, m triggered, d workflow.Delivery) {
 	input, broken := Input(def, ev.Payload)
 	if broken != nil {
 		d.Outcome, d.Reason = "refused", broken.Error()
-		ctx.Send(m.fanout, reached{delivery: d})
+		ctx.Send(m.fanout, reached{delivery: d, invalid: true})
 		return
 	}
 	started := workflow.Started{

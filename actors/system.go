@@ -22,6 +22,9 @@ type Catalog interface {
 	Version(hash string) (*workflow.Definition, error)
 	// Listeners returns the triggers that an event of that name starts.
 	Listeners(event string) []Listener
+	// Names returns the names that some trigger or wait listens for, as far as
+	// they are known before anything runs.
+	Names() []string
 }
 
 // Listener is one trigger of one current workflow.
@@ -44,6 +47,8 @@ type Observer interface {
 	Committed(def string, was, now *workflow.State, records []workflow.Record, took time.Duration)
 	Turn(inputs int, took time.Duration)
 	Quarantined(def string)
+	Buried(cause workflow.Cause) // a message became a dead letter
+	LettersDropped(n int)        // dead letters of refused messages that were too many to keep
 }
 
 // Options are what a System needs.
@@ -69,11 +74,15 @@ type System struct {
 	stopping atomic.Bool
 	crew     *crew
 	left     atomic.Uint64 // executions that left memory
+	letters  *letters
+	closed   recentWaits
 }
 
 // NewSystem prepares the actors; Start brings them to life.
 func NewSystem(o Options) *System {
-	return &System{Options: o, seed: maphash.MakeSeed(), crew: newCrew()}
+	s := &System{Options: o, seed: maphash.MakeSeed(), crew: newCrew()}
+	s.letters = newLetters(s)
+	return s
 }
 
 // Start spawns the actors and resumes what the store says is unfinished: the
@@ -98,6 +107,7 @@ func (s *System) Start(ctx context.Context) error {
 	}
 	s.router = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return newRouter(s) }, actor.WithSupervisor(stop)))
 	s.alarms = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return newAlarms(s) }))
+	go s.letters.run()
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
@@ -149,6 +159,7 @@ func (s *System) Stop(ctx context.Context) error {
 	for _, pid := range s.shards {
 		root.Stop(pid)
 	}
+	s.letters.stop(ctx)
 	s.actors.Shutdown()
 	s.crew.dismiss()
 	return nil
@@ -158,6 +169,8 @@ func (s *System) Stop(ctx context.Context) error {
 func (s *System) Tell(d *Deliver) {
 	s.actors.Root.Send(s.shards[s.shard(d.ExecID)], d)
 }
+
+func (s *System) place(name string) uint64 { return maphash.String(s.seed, name) % nearPlaces }
 
 func (s *System) shard(execID string) uint64 {
 	return maphash.String(s.seed, execID) % Shards

@@ -87,6 +87,16 @@ func (w *world) Listeners(event string) (found []actors.Listener) {
 	return found
 }
 
+func (w *world) Names() (names []string) {
+	for _, d := range w.defs {
+		names = append(names, d.Awaits...)
+		for _, t := range d.Triggers {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
+
 // Run does every task at once, in another goroutine.
 func (w *world) Run(job workflow.RunTask, done func(workflow.Input)) {
 	w.mu.Lock()
@@ -105,6 +115,8 @@ func (silent) Committed(string, *workflow.State, *workflow.State, []workflow.Rec
 }
 func (silent) Turn(int, time.Duration) {}
 func (silent) Quarantined(string)      {}
+func (silent) Buried(workflow.Cause)   {}
+func (silent) LettersDropped(int)      {}
 
 // start brings a system to life on a store, which may be a faulty one.
 func (w *world) start(store persistence.Store) (*actors.System, func()) {

@@ -16,7 +16,7 @@ func Tally(dst []Entry, receipts []workflow.Receipt) []Entry {
 	begin := len(dst)
 	for i := range receipts {
 		r := &receipts[i]
-		if r.Source == SourceEvent || r.Was == r.Fate {
+		if r.Source == workflow.FromEvent || r.Was == r.Fate {
 			continue
 		}
 		at := begin
@@ -30,9 +30,6 @@ func Tally(dst []Entry, receipts []workflow.Receipt) []Entry {
 	}
 	return dst
 }
-
-// SourceEvent is the source of a signal that is an event's delivery.
-const SourceEvent = "event"
 
 // AppendDeadLetter appends the row of a dead letter.
 func AppendDeadLetter(dst []byte, l *workflow.DeadLetter) []byte { return encode(dst, l, letterFields) }

@@ -128,7 +128,7 @@ func waitFields(c *coder, w *workflow.OpenWait) {
 }
 
 func bufferedFields(c *coder, b *workflow.Buffered) {
-	outer := c.open(14)
+	outer := c.open(15)
 	text(c, &b.ID)
 	text(c, &b.ExecID)
 	text(c, &b.Name)
@@ -143,6 +143,7 @@ func bufferedFields(c *coder, b *workflow.Buffered) {
 	c.unsigned(&b.JudgedAt)
 	list(c, &b.Busy, text)
 	c.flag(&b.Transient)
+	c.flag(&b.Redelivered)
 	c.close(outer)
 }
 

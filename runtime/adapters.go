@@ -26,6 +26,18 @@ func (c catalog) Listeners(event string) []actors.Listener {
 	return listeners
 }
 
+// Names implements actors.Catalog.
+func (c catalog) Names() []string {
+	var names []string
+	for _, w := range c.All() {
+		for _, t := range w.Triggers {
+			names = append(names, t.Name)
+		}
+		names = append(names, w.Awaits...)
+	}
+	return names
+}
+
 // tools configures the executors.
 func (n *Node) tools() executors.Options {
 	return executors.Options{

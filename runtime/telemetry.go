@@ -24,6 +24,8 @@ type telemetry struct {
 	turn        prometheus.Histogram
 	inputs      prometheus.Histogram
 	quarantined *prometheus.CounterVec
+	buried      *prometheus.CounterVec
+	unburied    prometheus.Counter
 	calls       *prometheus.CounterVec
 	callTime    *prometheus.HistogramVec
 	tokens      *prometheus.CounterVec
@@ -40,6 +42,8 @@ func newTelemetry(n *Node) *telemetry {
 		tasks:       counter("tasks_total", "Tasks that ended, by workflow and status.", "workflow", "status"),
 		waited:      histogram("wait_duration_seconds", "How long waits were open before they were satisfied or timed out.", prometheus.ExponentialBucketsRange(0.001, 30*24*3600, 24), "outcome"),
 		quarantined: counter("executions_quarantined_total", "Executions that broke and may not act any more.", "workflow"),
+		buried:      counter("dead_letters_total", "Messages that became a dead letter, by cause.", "cause"),
+		unburied:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "dead_letters_unkept_total", Help: "Dead letters of refused messages that were not kept, because too many came at once or the store did not take them."}),
 		calls:       counter("executor_calls_total", "Attempts of tasks by executor and outcome.", "executor", "outcome"),
 		callTime:    histogram("executor_call_duration_seconds", "How long attempts of tasks took.", latencies, "executor"),
 		tokens:      counter("model_tokens_total", "Tokens that models were paid for.", "provider", "kind"),
@@ -47,7 +51,7 @@ func newTelemetry(n *Node) *telemetry {
 		turn:        single("transition_duration_seconds", "Time that one turn of an execution spends in the core.", prometheus.ExponentialBucketsRange(0.000001, 1, 20)),
 		inputs:      single("turn_inputs", "Inputs that one turn of an execution folds into one commit.", prometheus.ExponentialBuckets(1, 2, 8)),
 	}
-	n.options.Registry.MustRegister(t.signals, t.events, t.executions, t.tasks, t.waited, t.quarantined,
+	n.options.Registry.MustRegister(t.signals, t.events, t.executions, t.tasks, t.waited, t.quarantined, t.buried, t.unburied,
 		t.calls, t.callTime, t.tokens, t.commit, t.turn, t.inputs, &gauges{node: n})
 	return t
 }
@@ -80,6 +84,12 @@ func (t *telemetry) Turn(inputs int, took time.Duration) {
 
 // Quarantined implements actors.Observer.
 func (t *telemetry) Quarantined(def string) { t.quarantined.WithLabelValues(def).Inc() }
+
+// Buried implements actors.Observer.
+func (t *telemetry) Buried(cause workflow.Cause) { t.buried.WithLabelValues(string(cause)).Inc() }
+
+// LettersDropped implements actors.Observer.
+func (t *telemetry) LettersDropped(n int) { t.unburied.Add(float64(n)) }
 
 // Committed implements actors.Observer.
 func (t *telemetry) Committed(def string, was, now *workflow.State, records []workflow.Record, took time.Duration) {
@@ -141,6 +151,8 @@ var (
 	groupedDesc  = describe("store_grouped_total", "Commits in those groups: divided by the groups, the mean size of a group.")
 	failedDesc   = describe("store_failures_total", "Groups that could not be written.")
 	diskDesc     = describe("store_disk_bytes", "Bytes on disk.")
+	lettersDesc  = describe("dead_letters", "Dead letters that are kept now.")
+	droppedDesc  = describe("dead_letters_dropped_total", "Dead letters that were dropped because there were more than the bounds allow, the oldest first.")
 	doneDesc     = describe("actors_passivated_total", "Executions that left memory because they were idle.")
 )
 
@@ -150,7 +162,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{infoDesc, readyDesc, liveDesc, waitsDesc, admittedDesc, commitsDesc, refusedDesc, groupsDesc, groupedDesc, failedDesc, diskDesc, doneDesc} {
+	for _, d := range []*prometheus.Desc{infoDesc, readyDesc, liveDesc, waitsDesc, admittedDesc, commitsDesc, refusedDesc, groupsDesc, groupedDesc, failedDesc, diskDesc, lettersDesc, droppedDesc, doneDesc} {
 		out <- d
 	}
 }
@@ -187,4 +199,6 @@ func (g *gauges) store(s persistence.Stats, gauge func(*prometheus.Desc, float64
 	count(groupedDesc, s.Grouped)
 	count(failedDesc, s.Failures)
 	gauge(diskDesc, float64(s.DiskBytes))
+	gauge(lettersDesc, float64(s.Letters))
+	count(droppedDesc, s.LettersDropped)
 }

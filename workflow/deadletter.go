@@ -100,6 +100,18 @@ func (l *DeadLetter) Size() int {
 	return len(l.Payload) + len(l.Name) + len(l.Reason) + letterOverhead
 }
 
+// Redelivery is what became of the message of a dead letter that was sent on its
+// way again: of a signal its answer, of an event that it is fanned out anew.
+type Redelivery struct {
+	LetterID  string
+	Kind      MessageKind
+	MessageID string
+	ExecID    string
+	Name      string
+	Answer    *Answer
+	Fate      Fate
+}
+
 // LetterQuery selects dead letters, those that died last first. Zero fields
 // select everything.
 type LetterQuery struct {

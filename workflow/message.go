@@ -21,6 +21,8 @@ type Signal struct {
 
 	Minted bool `json:"-"`               // the id was made by us: nobody can have sent it before
 	Force  bool `json:"force,omitempty"` // accept a name that the workflow can never wait for
+
+	Redelivered bool `json:"redelivered,omitempty"` // it was a dead letter; its receipt goes on
 }
 
 // Digest identifies the body of a message: equal bodies, equal digests.
@@ -175,6 +177,7 @@ const (
 	CodeNoWorkflow       = "workflow_not_found"
 	CodeNoSignal         = "signal_not_found"
 	CodeNoEvent          = "event_not_found"
+	CodeNoLetter         = "dead_letter_not_found"
 	CodeFinished         = "execution_finished"
 	CodeNeverAwaited     = "signal_never_awaited"
 	CodeIDReused         = "id_reused"        // same id, other body

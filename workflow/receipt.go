@@ -23,6 +23,12 @@ func Follow(s *State, records []Record, arrived *Signal, known func(signalID str
 			continue
 		}
 		if rec.Type == (Signalled{}).Kind() {
+			if arrived.Redelivered {
+				if r := find(rec.Signal); r != nil {
+					r.reopen(rec)
+					continue
+				}
+			}
 			changed = append(changed, accepted(s, arrived, rec))
 			continue
 		}
@@ -42,11 +48,21 @@ func Follow(s *State, records []Record, arrived *Signal, known func(signalID str
 
 // accepted opens the receipt of a signal that has just come.
 func accepted(s *State, sig *Signal, rec Record) *Receipt {
+	step := Step{At: rec.At, What: "accepted", Record: rec.Seq}
+	if sig.Redelivered {
+		step.Reason = "redelivered: it had been refused before, and was a dead letter"
+	}
 	return &Receipt{
 		SignalID: sig.ID, ExecID: s.ExecID, Name: sig.Name, Digest: sig.Digest(), By: sig.By, Source: sig.Source,
-		Fate: FateBuffered, At: rec.At, Steps: []Step{{At: rec.At, What: "accepted", Record: rec.Seq}},
+		Fate: FateBuffered, At: rec.At, Steps: []Step{step},
 		Answer: Answer{SignalID: sig.ID, ExpiresAt: sig.ExpiresAt},
 	}
+}
+
+// reopen takes up a signal again that was a dead letter.
+func (r *Receipt) reopen(rec Record) {
+	r.Fate = FateBuffered
+	r.step(Step{At: rec.At, What: "redelivered", Record: rec.Seq})
 }
 
 // follow adds one step of the signal's biography.
@@ -66,6 +82,10 @@ func (r *Receipt) follow(rec Record) {
 	default:
 		return
 	}
+	r.step(step)
+}
+
+func (r *Receipt) step(step Step) {
 	if len(r.Steps) >= MaxReceiptSteps {
 		// The first steps and the latest are worth more than those between.
 		r.Steps = slices.Delete(r.Steps, MaxReceiptSteps/2, MaxReceiptSteps/2+1)
@@ -75,20 +95,37 @@ func (r *Receipt) follow(rec Record) {
 
 // answer is what the sender is told, made from what has happened so far.
 func (r *Receipt) answer(s *State) {
-	r.Answer.Status = s.Status
-	r.Answer.Outcome = KeptForWait
-	for _, step := range r.Steps {
-		switch step.What {
-		case "consumed":
-			r.Answer.Outcome, r.Answer.WaitID = Delivered, step.Wait
-			r.Answer.Reason, r.Answer.ExpiresAt = step.Reason, 0
-		case "buffered", "dead", "expired":
-			r.Answer.Reason = step.Reason
+	r.Answer = answerOf(Answer{SignalID: r.SignalID, ExpiresAt: r.Answer.ExpiresAt}, r.Steps, s)
+}
+
+// Redelivered is what whoever sent a dead letter on its way again is told: what
+// has happened since. The receipt's own answer stays the first one.
+func (r *Receipt) Redelivered(sig *Signal, s *State) Answer {
+	since := r.Steps
+	for i := range r.Steps {
+		if r.Steps[i].What == "redelivered" {
+			since = r.Steps[i:]
 		}
 	}
-	if r.Answer.WaitID != "" {
-		r.Answer.WaitTask = waitTask(r.Answer.WaitID)
+	return answerOf(Answer{SignalID: r.SignalID, ExpiresAt: sig.ExpiresAt}, since, s)
+}
+
+func answerOf(a Answer, steps []Step, s *State) Answer {
+	a.Status = s.Status
+	a.Outcome = KeptForWait
+	for _, step := range steps {
+		switch step.What {
+		case "consumed":
+			a.Outcome, a.WaitID = Delivered, step.Wait
+			a.Reason, a.ExpiresAt = step.Reason, 0
+		case "buffered", "dead", "expired":
+			a.Reason = step.Reason
+		}
 	}
+	if a.WaitID != "" {
+		a.WaitTask = waitTask(a.WaitID)
+	}
+	return a
 }
 
 // waitTask is the task of a wait's id, task/run.

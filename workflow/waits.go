@@ -9,6 +9,9 @@ import (
 // keeps it when none takes it.
 func (t *transition) signalled(in Signalled) bool {
 	sig := in.Signal
+	if sig.Redelivered {
+		t.s.Recent = slices.DeleteFunc(t.s.Recent, func(id string) bool { return id == sig.ID })
+	}
 	if t.known(sig.ID) || Admit(t.def, &t.s, sig) != nil {
 		return false
 	}

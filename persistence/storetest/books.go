@@ -54,7 +54,7 @@ func booksOfSignals(f *fixture) {
 	f.reopen()
 	c = next(s, 1, nil)
 	delivered := moved("ev1", "e1", "pay", "", workflow.FateConsumed)
-	delivered.Source = persistence.SourceEvent
+	delivered.Source = workflow.FromEvent
 	c.Receipts = []workflow.Receipt{
 		moved("s2", "e1", "pay", workflow.FateBuffered, workflow.FateExpired), moved("s3", "e1", "approve", workflow.FateBuffered, workflow.FateDead),
 		moved("s4", "e1", "pay", workflow.FateBuffered, workflow.FateBuffered), delivered,

@@ -1,0 +1,111 @@
+package actors
+
+import (
+	"context"
+	"errors"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Redeliver sends the message of a dead letter on its way again, under its own
+// id, so that its receipt goes on. The letter goes in the same commit as the
+// message is taken up; when it is refused again, the letter stays as it is. Once
+// redelivered, a message is not redelivered again: a second call, or one whose
+// answer was lost, tells what became of it.
+func (s *System) Redeliver(ctx context.Context, id string, force bool) (workflow.Redelivery, error) {
+	letter, err := s.Store.Letter(ctx, id)
+	if errors.Is(err, persistence.ErrNotFound) {
+		return workflow.Redelivery{}, noLetter(id)
+	}
+	if err != nil {
+		return workflow.Redelivery{}, unavailable(err)
+	}
+	done := workflow.Redelivery{LetterID: id, Kind: letter.Kind, MessageID: letter.MessageID, ExecID: letter.ExecID, Name: letter.Name}
+	if letter.Kind == workflow.KindEvent {
+		done.Fate, err = s.redeliverEvent(ctx, letter)
+		return done, err
+	}
+	at := now()
+	sig := workflow.Signal{
+		ID: letter.MessageID, ExecID: letter.ExecID, Name: letter.Name, Payload: letter.Payload, CorrelationID: letter.CorrelationID,
+		Source: letter.Source, By: letter.By, ReceivedAt: at, Force: letter.Force || force, Redelivered: true,
+	}
+	if letter.ExpiresAt != 0 {
+		sig.ExpiresAt = at + letter.ExpiresAt - letter.ReceivedAt // as long as it asked for at first
+	}
+	r, err := s.Ask(ctx, &Deliver{ExecID: letter.ExecID, Input: workflow.Signalled{Stamp: workflow.Stamp{At: at}, Signal: sig}})
+	if err != nil {
+		return done, err
+	}
+	done.Answer, done.Fate = &r.Answer, workflow.FateBuffered
+	if r.Answer.Outcome == workflow.Delivered {
+		done.Fate = workflow.FateConsumed
+	}
+	return done, s.forgetTaken(ctx, id, r.Known)
+}
+
+// forgetTaken drops the letter of a message that had been taken up before.
+func (s *System) forgetTaken(ctx context.Context, id string, known bool) error {
+	if !known {
+		return nil
+	}
+	if _, err := s.Store.DropLetters(ctx, []string{id}); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// redeliverEvent opens the event's receipt again and hands it to the router. An
+// event that was swept begins anew.
+func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter) (workflow.Fate, error) {
+	if s.stopping.Load() {
+		return "", stopping()
+	}
+	stored, err := s.Store.Event(ctx, letter.MessageID)
+	at := now()
+	switch {
+	case errors.Is(err, persistence.ErrNotFound):
+		stored = persistence.Accepted(workflow.Event{
+			ID: letter.MessageID, Name: letter.Name, Payload: letter.Payload, CorrelationID: letter.CorrelationID,
+			Source: letter.Source, By: letter.By, TraceParent: letter.TraceParent, ReceivedAt: at,
+		})
+	case err != nil:
+		return "", unavailable(err)
+	case stored.Fate != workflow.FateDead:
+		return stored.Fate, s.forgetTaken(ctx, letter.ID, true)
+	}
+	again := *stored
+	again.Fate, again.Reason, again.Cause, again.Near, again.Deliveries = workflow.FateAccepted, "", "", nil, nil
+	again.Steps = append(append([]workflow.Step(nil), stored.Steps...), workflow.Step{At: at, What: "redelivered"})
+	settled := make(chan error, 1)
+	s.Store.SettleEvent(&again, func(err error) {
+		if err == nil {
+			receipt := again
+			s.actors.Root.Send(s.router, fan{receipt: &receipt})
+		}
+		settled <- err
+	})
+	select {
+	case err := <-settled:
+		if err != nil {
+			return "", unavailable(err)
+		}
+		return workflow.FateAccepted, nil
+	case <-ctx.Done():
+		return "", timedOut(ctx.Err())
+	}
+}
+
+// Discard forgets dead letters; it returns how many of them there were.
+func (s *System) Discard(ctx context.Context, ids []string) (int, error) {
+	n, err := s.Store.DropLetters(ctx, ids)
+	if err != nil {
+		return 0, unavailable(err)
+	}
+	return n, nil
+}
+
+// LettersDropped counts the dead letters of refused messages that were not kept
+// because too many came at once.
+func (s *System) LettersDropped() uint64 { return s.letters.dropped.Load() }
