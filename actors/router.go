@@ -172,6 +172,7 @@ func (f *fanout) Receive(ctx actor.Context) {
 			f.again(ctx)
 			return
 		}
+		f.system.watchers.notify(workflow.EventKey(f.receipt.Event.ID))
 		f.leave(ctx)
 		return
 	}
@@ -379,7 +380,7 @@ func (t *trigger) start(ctx actor.Context, m triggered, d workflow.Delivery) {
 	}
 	started := workflow.Started{
 		Stamp: workflow.Stamp{At: now()}, ExecID: d.ExecID, WorkflowID: def.ID, Definition: def.Hash, Input: input, By: ev.By,
-		Origin: &workflow.Origin{Type: "signal", Name: ev.Name, Payload: ev.Payload, EventID: ev.ID, CorrelationID: ev.CorrelationID},
+		Origin: &workflow.Origin{Type: "signal", Name: ev.Name, Payload: ev.Payload, EventID: ev.ID, CorrelationID: ev.CorrelationID, TraceParent: ev.TraceParent},
 	}
 	if refusal := def.Mark(&started, nil); refusal != nil {
 		d.Outcome, d.Reason = "refused", refusal.Error()

@@ -15,6 +15,8 @@ type Job struct {
 	Attempt int
 	Request workflow.Value // rendered by the core; secrets are masked, see Options.Unmask
 	Timeout time.Duration  // the context already carries it
+
+	TraceParent string // W3C trace context that calls to outside continue, "" for none
 }
 
 // Executor does one kind of work.

@@ -111,6 +111,9 @@ func (h *httpTool) request(ctx context.Context, job Job, spec *toolSpec) (*http.
 	req.Header.Set("User-Agent", "signalbox")
 	req.Header.Set("Accept", "application/json, */*;q=0.5")
 	req.Header.Set("Idempotency-Key", job.Key)
+	if job.TraceParent != "" {
+		req.Header.Set("Traceparent", job.TraceParent)
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", mediaType)
 	}

@@ -100,7 +100,7 @@ func (h *httpTool) redirect(req *http.Request, via []*http.Request) error {
 		return permanent(CodeRedirectRefused, "%s: redirected with its body to %s, which is another service; give the tool the final address", where(via[0].URL), where(req.URL))
 	}
 	keep := http.Header{}
-	for _, name := range []string{"Accept", "User-Agent", "Idempotency-Key"} {
+	for _, name := range []string{"Accept", "User-Agent", "Idempotency-Key", "Traceparent"} {
 		if value := req.Header.Get(name); value != "" {
 			keep.Set(name, value)
 		}

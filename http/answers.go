@@ -97,6 +97,7 @@ type Origin struct {
 	EventID       string         `json:"event_id,omitempty"`
 	CorrelationID string         `json:"correlation_id,omitempty"`
 	SignalID      string         `json:"signal_id,omitempty"` // of the signal that came with the start
+	TraceParent   string         `json:"traceparent,omitempty"`
 }
 
 // WaitingTask is an open wait of an execution.
@@ -230,6 +231,19 @@ type ReceiptStep struct {
 	Wait   string `json:"wait,omitempty"`
 	Record uint64 `json:"record,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	Link   string `json:"link,omitempty"` // to the record
+}
+
+// Caused is one thing that a message caused: a task, wait, event or execution
+// that began, or the end of its execution.
+type Caused struct {
+	Kind   string `json:"kind"`
+	ID     string `json:"id"`
+	Name   string `json:"name,omitempty"` // of an event; of an execution, its workflow
+	ExecID string `json:"exec_id"`
+	Record uint64 `json:"record,omitempty"`
+	At     Time   `json:"at,omitzero"`
+	Link   string `json:"link"`
 }
 
 // SignalReceipt is what can be looked up for ever about a signal.
@@ -244,9 +258,13 @@ type SignalReceipt struct {
 	ExpiresAt  Time             `json:"expires_at,omitzero"`
 	Source     string           `json:"source,omitempty"`
 	By         string           `json:"by,omitempty"`
+	From       string           `json:"from,omitempty"`       // the client's address; see mayKnow
+	RequestID  string           `json:"request_id,omitempty"` // likewise
 	Digest     string           `json:"digest"`
 	ReceivedAt Time             `json:"received_at"`
 	Steps      []ReceiptStep    `json:"steps"`
+	Caused     []Caused         `json:"caused,omitempty"`
+	Link       string           `json:"link"` // to the execution
 }
 
 // SignalReceipts is the receipt of a signal and, when its id was used for
@@ -265,6 +283,8 @@ type EventReceipt struct {
 	CorrelationID string         `json:"correlation_id,omitempty"`
 	Source        string         `json:"source,omitempty"`
 	By            string         `json:"by,omitempty"`
+	From          string         `json:"from,omitempty"`       // the client's address; see mayKnow
+	RequestID     string         `json:"request_id,omitempty"` // likewise
 	ReceivedAt    Time           `json:"received_at"`
 	Payload       workflow.Value `json:"payload,omitempty"` // only for keys that may read executions
 	Steps         []ReceiptStep  `json:"steps"`
@@ -280,6 +300,10 @@ type Delivery struct {
 	Outcome    string `json:"outcome"`
 	Reason     string `json:"reason,omitempty"`
 	At         Time   `json:"at,omitzero"`
+	Link       string `json:"link,omitempty"` // to the execution
+
+	Steps  []ReceiptStep `json:"steps,omitempty"`  // of a wait: what happened there
+	Caused []Caused      `json:"caused,omitempty"` // of a wait that took it
 }
 
 // Workflow is a loaded definition.
@@ -408,19 +432,23 @@ func recordOf(r *workflow.Record) Record {
 	}
 }
 
-func stepsOf(steps []workflow.Step) []ReceiptStep {
+func stepsOf(execID string, steps []workflow.Step) []ReceiptStep {
 	out := make([]ReceiptStep, 0, len(steps))
 	for _, s := range steps {
-		out = append(out, ReceiptStep{At: Time(s.At), What: s.What, Wait: s.Wait, Record: s.Record, Reason: s.Reason})
+		out = append(out, ReceiptStep{At: Time(s.At), What: s.What, Wait: s.Wait, Record: s.Record, Reason: s.Reason, Link: recordLink(execID, s.Record)})
 	}
 	return out
 }
 
-func signalReceiptOf(r *workflow.Receipt) SignalReceipt {
+func signalReceiptOf(r *workflow.Receipt, whole bool) SignalReceipt {
 	out := SignalReceipt{
 		SignalID: r.SignalID, ExecID: r.ExecID, SignalName: r.Name, State: r.Fate,
 		Outcome: r.Answer.Outcome, Reason: r.Answer.Reason, ExpiresAt: Time(r.Answer.ExpiresAt),
-		Source: r.Source, By: r.By, Digest: r.Digest, ReceivedAt: Time(r.At), Steps: stepsOf(r.Steps),
+		Source: r.Source, By: r.By, Digest: r.Digest, ReceivedAt: Time(r.At), Steps: stepsOf(r.ExecID, r.Steps),
+		Link: executionURL(r.ExecID),
+	}
+	if whole {
+		out.From, out.RequestID = r.From, r.RequestID
 	}
 	if r.Answer.WaitID != "" {
 		out.Wait = &AnsweredWait{ID: r.Answer.WaitID, TaskID: r.Answer.WaitTask}
@@ -428,15 +456,15 @@ func signalReceiptOf(r *workflow.Receipt) SignalReceipt {
 	return out
 }
 
-func eventReceiptOf(r *workflow.EventReceipt, withPayload bool) EventReceipt {
+func eventReceiptOf(r *workflow.EventReceipt, whole bool) EventReceipt {
 	out := EventReceipt{
 		EventID: r.Event.ID, Name: r.Event.Name, State: r.Fate, Reason: r.Reason,
 		CorrelationID: r.Event.CorrelationID, Source: r.Event.Source, By: r.Event.By,
-		ReceivedAt: Time(r.Event.ReceivedAt), Steps: stepsOf(r.Steps),
+		ReceivedAt: Time(r.Event.ReceivedAt), Steps: stepsOf("", r.Steps),
 		Deliveries: make([]Delivery, 0, len(r.Deliveries)),
 	}
-	if withPayload {
-		out.Payload = r.Event.Payload
+	if whole {
+		out.Payload, out.From, out.RequestID = r.Event.Payload, r.Event.From, r.Event.RequestID
 	}
 	for _, d := range r.Deliveries {
 		out.Deliveries = append(out.Deliveries, deliveryOf(d))
@@ -463,8 +491,12 @@ func workflowOf(w *definitions.Workflow, withSource bool) Workflow {
 }
 
 func deliveryOf(d workflow.Delivery) Delivery {
+	link := ""
+	if d.ExecID != "" {
+		link = executionURL(d.ExecID)
+	}
 	return Delivery{
 		Kind: d.Kind, WorkflowID: d.WorkflowID, ExecID: d.ExecID, WaitID: d.WaitID,
-		Outcome: d.Outcome, Reason: d.Reason, At: Time(d.At),
+		Outcome: d.Outcome, Reason: d.Reason, At: Time(d.At), Link: link,
 	}
 }

@@ -212,6 +212,20 @@ func (c *Client) SignalReceipt(ctx context.Context, signalID, execID string) (Si
 	return call[SignalReceipts](ctx, c, "GET", api+"/signals/"+url.PathEscape(signalID), query, nil)
 }
 
+// AwaitSignalReceipt is SignalReceipt whose answer is held until the fate is
+// final, at most so long; then it tells what is known.
+func (c *Client) AwaitSignalReceipt(ctx context.Context, signalID, execID string, most time.Duration) (SignalReceipts, error) {
+	query := url.Values{"wait": {most.String()}}
+	add(query, "exec_id", execID)
+	return call[SignalReceipts](ctx, c, "GET", api+"/signals/"+url.PathEscape(signalID), query, nil)
+}
+
+// AwaitEventReceipt is EventReceipt whose answer is held until every listener
+// was reached, at most so long; then it tells what is known.
+func (c *Client) AwaitEventReceipt(ctx context.Context, eventID string, most time.Duration) (EventReceipt, error) {
+	return call[EventReceipt](ctx, c, "GET", api+"/events/"+url.PathEscape(eventID), url.Values{"wait": {most.String()}}, nil)
+}
+
 // EventReceipt looks up what became of an event.
 func (c *Client) EventReceipt(ctx context.Context, eventID string) (EventReceipt, error) {
 	return call[EventReceipt](ctx, c, "GET", api+"/events/"+url.PathEscape(eventID), nil, nil)

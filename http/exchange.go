@@ -127,8 +127,8 @@ func (x *exchange) admit() error {
 			return err
 		}
 	}
-	if x.format == formatLines {
-		x.lane = laneSync // a stream takes as long as its sender
+	if x.format == formatLines || x.lane == laneQuick && x.query("wait") != "" {
+		x.lane = laneSync // it takes as long as somebody else
 	}
 	if err := x.server.enter(x.lane); err != nil {
 		return err
@@ -139,6 +139,19 @@ func (x *exchange) admit() error {
 
 // context is what calls to the node get; see patience.
 func (x *exchange) context() context.Context { return x.server.patience.context(x.start) }
+
+// soon is what calls to the node get late in a request that has held its answer.
+func (x *exchange) soon() context.Context { return x.server.patience.context(time.Now()) }
+
+// from is the address of the client, without its port. What a header of the
+// request says about it is not looked at: anybody can write one.
+func (x *exchange) from() string {
+	address := x.r.RemoteAddr
+	if i := strings.LastIndexByte(address, ':'); i >= 0 {
+		address = address[:i]
+	}
+	return strings.Trim(address, "[]")
+}
 
 // now is the moment of the request in the core's terms.
 func (x *exchange) now() workflow.Instant { return workflow.InstantOf(x.start) }

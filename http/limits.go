@@ -97,6 +97,18 @@ const (
 	DefaultSyncTimeout = 60 * time.Second
 	MaxSyncTimeout     = 300 * time.Second
 
+	// MaxReceiptWait is how long the answer to a receipt is held for a final fate:
+	// below what usual proxies allow; whoever wants to know later asks again.
+	MaxReceiptWait = 60 * time.Second
+
+	// maxTraced receipts of one answer are followed to what they caused, and
+	// maxCaused things are listed of each, looked for in maxCauseRecords of the
+	// history, causePage at a time: the history and the links have the rest.
+	maxTraced       = 20
+	maxCaused       = 100
+	maxCauseRecords = 1000
+	causePage       = 50
+
 	// DefaultListLimit and MaxListLimit bound the items of one page.
 	DefaultListLimit = 50
 	MaxListLimit     = 500

@@ -84,9 +84,9 @@ var routes = []route{
 	{method: "GET", path: api + "/waits", name: "listWaits", summary: "List what waits for what",
 		handle: (*exchange).listWaits, scopes: []Scope{ExecutionsRead}, query: append([]string{"name", "workflow_id", "correlation"}, pageParams...), success: []int{200}},
 	{method: "GET", path: api + "/signals/:signal_id", name: "getSignalReceipt", summary: "Look up what became of a signal",
-		handle: (*exchange).signalReceipt, scopes: []Scope{SignalsWrite, ExecutionsRead}, query: []string{"exec_id"}, success: []int{200}},
+		handle: (*exchange).signalReceipt, scopes: []Scope{SignalsWrite, ExecutionsRead}, query: []string{"exec_id", "wait"}, success: []int{200}},
 	{method: "GET", path: api + "/events/:event_id", name: "getEventReceipt", summary: "Look up what became of an event",
-		handle: (*exchange).eventReceipt, scopes: []Scope{EventsWrite, ExecutionsRead}, success: []int{200}},
+		handle: (*exchange).eventReceipt, scopes: []Scope{EventsWrite, ExecutionsRead}, query: []string{"wait"}, success: []int{200}},
 
 	{method: "GET", path: api + "/workflows", name: "listWorkflows", summary: "List the loaded workflows",
 		handle: (*exchange).listWorkflows, scopes: []Scope{ExecutionsRead, ExecutionsWrite}, success: []int{200}},

@@ -40,7 +40,7 @@ func (x *exchange) sendSignal() error {
 func (x *exchange) signal(q signalRequest, execID string, force bool) workflow.Signal {
 	signal := workflow.Signal{
 		ID: q.id, ExecID: execID, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
-		Source: "api", By: x.by(), ReceivedAt: x.now(), Force: force,
+		Source: "api", By: x.by(), From: x.from(), RequestID: x.id, ReceivedAt: x.now(), Force: force,
 	}
 	if signal.ID == "" {
 		signal.ID, signal.Minted = mintID(x.start), true
@@ -70,30 +70,6 @@ func (x *exchange) flag(name string) (bool, error) {
 	default:
 		return false, refuse(workflow.CodeInvalid, fmt.Sprintf("the parameter %s is %q", name, truncate(value)), "it is true or false")
 	}
-}
-
-// signalReceipt shows what became of a signal.
-func (x *exchange) signalReceipt() error {
-	id, err := x.pathID("signal_id")
-	if err != nil {
-		return err
-	}
-	receipts, err := x.server.node.SignalReceipts(x.context(), id, MaxReceipts)
-	if err != nil {
-		return err
-	}
-	var shown []SignalReceipt
-	only := x.query("exec_id")
-	for i := range receipts {
-		if only == "" || receipts[i].ExecID == only {
-			shown = append(shown, signalReceiptOf(&receipts[i]))
-		}
-	}
-	if len(shown) == 0 {
-		return refuse(workflow.CodeNoSignal, fmt.Sprintf("there is no receipt of a signal %q", truncate(id)),
-			"it was never accepted: send it, with the same id")
-	}
-	return x.answer(200, "signal receipt", SignalReceipts{SignalReceipt: shown[0], Others: shown[1:]})
 }
 
 // sendEvent answers after the event is durable; who listens is found
@@ -133,7 +109,7 @@ func (x *exchange) sendEvent() error {
 func (x *exchange) event(q eventRequest) workflow.Event {
 	event := workflow.Event{
 		ID: q.id, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
-		Source: "api", By: x.by(), ReceivedAt: x.now(), TraceParent: traceParent(x.r.Header.Get("Traceparent")),
+		Source: "api", By: x.by(), From: x.from(), RequestID: x.id, ReceivedAt: x.now(), TraceParent: traceParent(x.r.Header.Get("Traceparent")),
 	}
 	if event.ID == "" {
 		event.ID = mintID(x.start)
@@ -184,26 +160,6 @@ func traceParent(header string) string {
 		}
 	}
 	return header
-}
-
-// eventReceipt shows what became of an event.
-func (x *exchange) eventReceipt() error {
-	id, err := x.pathID("event_id")
-	if err != nil {
-		return err
-	}
-	receipt, err := x.server.node.EventReceipt(x.context(), id)
-	if err != nil {
-		return err
-	}
-	if receipt == nil {
-		return refuse(workflow.CodeNoEvent, fmt.Sprintf("there is no receipt of an event %q", truncate(id)),
-			"it was never accepted: send it, with the same id")
-	}
-	// A sender may see what became of its event; the content of others' events
-	// is for those who may read executions.
-	withPayload := x.server.keys == nil || x.key.Has(ExecutionsRead)
-	return x.answer(200, "event receipt", eventReceiptOf(receipt, withPayload))
 }
 
 // echo answers a body with itself.

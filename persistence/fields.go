@@ -44,13 +44,14 @@ func labelFields(c *coder, l *workflow.Label) {
 }
 
 func originFields(c *coder, o *workflow.Origin) {
-	outer := c.open(6)
+	outer := c.open(7)
 	text(c, &o.Type)
 	text(c, &o.Name)
 	c.value(&o.Payload)
 	text(c, &o.EventID)
 	text(c, &o.CorrelationID)
 	text(c, &o.SignalID)
+	text(c, &o.TraceParent)
 	c.close(outer)
 }
 
@@ -200,7 +201,7 @@ func recordFields(c *coder, r *workflow.Record) {
 }
 
 func receiptFields(c *coder, r *workflow.Receipt) {
-	outer := c.open(10)
+	outer := c.open(12)
 	text(c, &r.SignalID)
 	text(c, &r.ExecID)
 	text(c, &r.Name)
@@ -211,6 +212,8 @@ func receiptFields(c *coder, r *workflow.Receipt) {
 	nested(c, &r.Answer, answerFields)
 	list(c, &r.Steps, stepFields)
 	signed(c, &r.At)
+	text(c, &r.From)
+	text(c, &r.RequestID)
 	c.close(outer)
 }
 
@@ -284,7 +287,7 @@ func letterFields(c *coder, l *workflow.DeadLetter) {
 }
 
 func eventFields(c *coder, e *workflow.Event) {
-	outer := c.open(8)
+	outer := c.open(11)
 	text(c, &e.ID)
 	text(c, &e.Name)
 	c.value(&e.Payload)
@@ -293,6 +296,20 @@ func eventFields(c *coder, e *workflow.Event) {
 	text(c, &e.By)
 	signed(c, &e.ReceivedAt)
 	text(c, &e.TraceParent)
+	text(c, &e.From)
+	text(c, &e.RequestID)
+	optional(c, &e.CloudEvent, cloudEventFields)
+	c.close(outer)
+}
+
+func cloudEventFields(c *coder, e *workflow.CloudEvent) {
+	outer := c.open(6)
+	text(c, &e.ID)
+	text(c, &e.Subject)
+	text(c, &e.Time)
+	text(c, &e.DataType)
+	text(c, &e.DataSchema)
+	c.value(&e.Extensions)
 	c.close(outer)
 }
 

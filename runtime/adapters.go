@@ -77,6 +77,7 @@ func (h *hands) Run(job workflow.RunTask, done func(workflow.Input)) {
 func (h *hands) submit(job workflow.RunTask, done func(workflow.Input)) bool {
 	return h.pool.Submit(job.Executor, executors.Job{
 		Key: job.Key(), ExecID: job.ExecID, Task: job.Task, Attempt: job.Attempt, Request: job.Request, Timeout: job.Timeout,
+		TraceParent: job.TraceParent,
 	}, func(output workflow.Value, err error) { done(result(job, output, err)) })
 }
 

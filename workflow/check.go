@@ -241,7 +241,7 @@ func Outstanding(def *Definition, s *State) []Effect {
 			continue
 		}
 		if task := def.Task(ts.ID); task != nil && task.Work != nil {
-			effects = append(effects, runTask(s.ExecID, task, ts))
+			effects = append(effects, runTask(s, task, ts))
 		}
 	}
 	return effects

@@ -17,6 +17,8 @@ type RunTask struct {
 	Executor string
 	Request  Value
 	Timeout  time.Duration // of this attempt
+
+	TraceParent string // that it continues, "" for none
 }
 
 // Key is stable over crashes and repeats, so that the far side can deduplicate:

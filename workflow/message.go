@@ -16,6 +16,8 @@ type Signal struct {
 	CorrelationID string  `json:"correlation_id,omitempty"`
 	Source        string  `json:"source,omitempty"` // "api", or "event" for one that an event delivered
 	By            string  `json:"by,omitempty"`     // name of the key that sent it
+	From          string  `json:"-"`                // address of the client, for the receipt only
+	RequestID     string  `json:"-"`                // of the request that brought it, for the receipt only
 	ReceivedAt    Instant `json:"received"`
 	ExpiresAt     Instant `json:"expires,omitempty"` // a buffered one is dropped then; zero keeps it as long as the execution lives
 
@@ -38,7 +40,25 @@ type Event struct {
 	By            string  `json:"by,omitempty"`
 	ReceivedAt    Instant `json:"received"`
 	TraceParent   string  `json:"traceparent,omitempty"`
+	From          string  `json:"from,omitempty"`    // address of the client
+	RequestID     string  `json:"request,omitempty"` // of the request that brought it
+
+	CloudEvent *CloudEvent `json:"cloudevent,omitempty"` // of one that came as such
 }
+
+// CloudEvent is what a CloudEvent says beside what every event has. Its type is
+// the event's name and its source the event's source.
+type CloudEvent struct {
+	ID         string `json:"id"` // unique within its source
+	Subject    string `json:"subject,omitempty"`
+	Time       string `json:"time,omitempty"` // RFC 3339, as it was sent
+	DataType   string `json:"datacontenttype,omitempty"`
+	DataSchema string `json:"dataschema,omitempty"`
+	Extensions Value  `json:"extensions,omitempty"` // an object of the other attributes
+}
+
+// EventKey is what to watch to hear when an event is settled.
+func EventKey(eventID string) string { return "event:" + eventID }
 
 // Digest identifies the body of a message: equal bodies, equal digests.
 func (e Event) Digest() string { return digest(e.Name, e.Payload) }
@@ -116,6 +136,9 @@ type Receipt struct {
 	Answer   Answer  `json:"answer"` // the first one
 	Steps    []Step  `json:"steps"`
 	At       Instant `json:"at"`
+
+	From      string `json:"from,omitempty"`    // address of the client
+	RequestID string `json:"request,omitempty"` // of the request that brought it
 
 	Was Fate `json:"-"` // of a receipt in a commit: its fate before, "" when it is new; the books follow from it
 }

@@ -54,6 +54,7 @@ func accepted(s *State, sig *Signal, rec Record) *Receipt {
 	}
 	return &Receipt{
 		SignalID: sig.ID, ExecID: s.ExecID, Name: sig.Name, Digest: sig.Digest(), By: sig.By, Source: sig.Source,
+		From: sig.From, RequestID: sig.RequestID,
 		Fate: FateBuffered, At: rec.At, Steps: []Step{step},
 		Answer: Answer{SignalID: sig.ID, ExpiresAt: sig.ExpiresAt},
 	}

@@ -41,6 +41,17 @@ const (
 	HistoryFolded     = "history.folded" // stands for the records before it, which were dropped
 )
 
+// IsInput reports whether the record carries an input, so that a new transition
+// begins with it.
+func (r *Record) IsInput() bool {
+	switch r.Type {
+	case Started{}.Kind(), Signalled{}.Kind(), TimerFired{}.Kind(), TaskDone{}.Kind(), TaskFailed{}.Kind(),
+		PauseAsked{}.Kind(), ResumeAsked{}.Kind(), CancelAsked{}.Kind():
+		return true
+	}
+	return false
+}
+
 // Input decodes the input that the record carries, or nil for a record that
 // only says what followed from one.
 func (r Record) Input() (Input, error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
+	"strings"
 )
 
 // State is everything that an execution is. It is a value: Advance never
@@ -51,6 +52,7 @@ type Origin struct {
 	EventID       string `json:"event_id,omitempty"`
 	CorrelationID string `json:"correlation_id,omitempty"`
 	SignalID      string `json:"signal_id,omitempty"` // of the signal that came with the start
+	TraceParent   string `json:"traceparent,omitempty"`
 }
 
 // Failure is the error object of an execution or task.
@@ -134,6 +136,24 @@ const (
 	TimerSleep    TimerKind = "sleep"    // of a task
 	TimerExpiry   TimerKind = "expiry"   // of a buffered signal
 )
+
+// TimerTask is the task that a timer's id says is held: by a sleep, or until its
+// next attempt. It is "" of a timer of something else.
+func TimerTask(id string) string {
+	kind, of, _ := strings.Cut(id, ":")
+	if kind == string(TimerRetry) || kind == string(TimerSleep) {
+		return of
+	}
+	return ""
+}
+
+// traceParent is the trace that the execution continues, "" for none.
+func (s *State) traceParent() string {
+	if s.Trigger == nil {
+		return ""
+	}
+	return s.Trigger.TraceParent
+}
 
 // Alarms returns the timers that must fire: none while paused.
 func (s *State) Alarms() []Timer {

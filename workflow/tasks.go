@@ -109,7 +109,7 @@ func (t *transition) ask(task *Task, ts *TaskState) {
 // issue asks for the current attempt.
 func (t *transition) issue(task *Task, ts *TaskState) {
 	ts.Status, ts.UpdatedAt = Running, t.at
-	t.effects = append(t.effects, runTask(t.s.ExecID, task, ts))
+	t.effects = append(t.effects, runTask(&t.s, task, ts))
 	t.record(Record{Type: TaskStarted, Task: task.ID, Data: ValueOf(attempt{ts.Run, ts.Attempt})})
 }
 
@@ -118,9 +118,9 @@ type attempt struct {
 	Attempt int `json:"attempt"`
 }
 
-func runTask(execID string, task *Task, ts *TaskState) RunTask {
+func runTask(s *State, task *Task, ts *TaskState) RunTask {
 	return RunTask{
-		ExecID: execID, Task: ts.ID, Run: ts.Run, Attempt: ts.Attempt,
+		ExecID: s.ExecID, Task: ts.ID, Run: ts.Run, Attempt: ts.Attempt, TraceParent: s.traceParent(),
 		Executor: task.Work.Executor, Request: ts.Request, Timeout: time.Duration(ts.TimeoutMS) * time.Millisecond,
 	}
 }
@@ -143,6 +143,7 @@ func (t *transition) emit(task *Task, ts *TaskState) {
 	ev := Event{
 		ID: t.s.ExecID + ":" + task.ID + ":" + strconv.Itoa(ts.Run), Name: name, Payload: payload,
 		CorrelationID: t.s.ExecID, Source: "workflow:" + t.s.WorkflowID, ReceivedAt: t.at,
+		TraceParent: t.s.traceParent(),
 	}
 	t.effects = append(t.effects, EmitEvent{Event: ev})
 	t.record(Record{Type: EventEmitted, Task: task.ID, Data: ValueOf(ev)})

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox/signalbox/http"
@@ -9,20 +11,27 @@ import (
 
 func (a *app) eventCommand() *cobra.Command {
 	request := http.EventRequest{}
-	var payload string
+	var payload, file string
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "event NAME",
 		Short: "Post an event to whoever listens",
 		Long: `Post an event: it starts an execution for each trigger of that name, and wakes
 every wait for it whose condition holds. The answer comes when the event is on
-disk; ` + "`signalbox receipt ID`" + ` says what it caused.`,
+disk; ` + "`signalbox receipt ID`" + ` says what it caused. With --wait it holds on until
+every listener was reached, and prints the receipt.
+
+With --file it sends many: each line of the file is a JSON object with name and
+payload, and if need be id, correlation_id.`,
 		Example: `  signalbox event approval-request --payload '{"request_id":"r-1"}' --id request-1`,
-		Args:    exactly("NAME"),
+		Args:    onlyWithout(&file, "NAME"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&payload, "payload", "", "JSON object, @FILE, or - for standard input")
 	flags.StringVar(&request.ID, "id", "", "of the event, which makes a repeat harmless (default: the node makes one)")
-	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+	flags.DurationVar(&wait, "wait", 0, "until every listener was reached, at most this long; then print the receipt")
+	flags.StringVar(&file, "file", "", "of events, one JSON object on each line; - for standard input")
+	one := a.holding(&wait, func(ctx context.Context, client *http.Client, args []string) error {
 		var err error
 		if request.Payload, err = a.object("payload", payload); err != nil {
 			return err
@@ -32,6 +41,10 @@ disk; ` + "`signalbox receipt ID`" + ` says what it caused.`,
 		if err != nil {
 			return err
 		}
+		if wait > 0 {
+			receipt, err := client.AwaitEventReceipt(ctx, answer.EventID, wait)
+			return a.reached(receipt, err, wait)
+		}
 		return a.print(answer, func(t *rows) {
 			t.field("event", answer.EventID)
 			if answer.Duplicate {
@@ -39,5 +52,30 @@ disk; ` + "`signalbox receipt ID`" + ` says what it caused.`,
 			}
 		})
 	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if file == "" {
+			return one(cmd, args)
+		}
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		return a.sendLines(cmd.Context(), file, linesPerRequest, false, eventLines(client))
+	}
 	return a.completing(cmd, eventNames)
+}
+
+// reached prints the receipt of an event; one that is not final after the wait
+// is not an answer.
+func (a *app) reached(receipt http.EventReceipt, err error, wait time.Duration) error {
+	if err != nil {
+		return err
+	}
+	if err := a.print(receipt, func(t *rows) { eventReceipt(t, &receipt) }); err != nil {
+		return err
+	}
+	if !receipt.State.Final() {
+		return timedOut("event %s is still %s after %v", receipt.EventID, receipt.State, wait)
+	}
+	return nil
 }

@@ -11,6 +11,10 @@ const (
 	// maxKeyFile bytes are read from SIGNALBOX_KEY_FILE: a key is about fifty.
 	maxKeyFile = 4 << 10
 
+	// linesPerRequest of a file of messages go into one request: enough that the
+	// syncs are shared, few enough that results come while one looks.
+	linesPerRequest = 1000
+
 	// maxListed rows are fetched by a list that was not told a limit: more do
 	// not help anybody who reads them.
 	maxListed = 50

@@ -37,6 +37,13 @@ func writeJSON(w io.Writer, value any) error {
 	return enc.Encode(value)
 }
 
+// writeLine writes a value as one line of NDJSON.
+func writeLine(w io.Writer, value any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(value)
+}
+
 // rows writes the lines of a table. What a cell says comes from users, so
 // control characters, which could move the cursor or split a row, are dropped.
 type rows struct{ w io.Writer }

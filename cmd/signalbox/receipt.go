@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -10,20 +11,27 @@ import (
 )
 
 func (a *app) receiptCommand() *cobra.Command {
-	return &cobra.Command{
+	var wait time.Duration
+	cmd := &cobra.Command{
 		Use:   "receipt ID",
-		Short: "Say what became of a signal or an event",
+		Short: "Say what became of a signal or an event, and what it caused",
 		Args:  exactly("ID"),
-		RunE: a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+		RunE: a.holding(&wait, func(ctx context.Context, client *http.Client, args []string) error {
 			id := args[0]
-			signal, err := client.SignalReceipt(ctx, id, "")
+			signal, err := a.signalFate(ctx, client, id, wait)
+			if err == nil && wait > 0 {
+				return a.fate(signal, nil, wait)
+			}
 			if err == nil {
 				return a.print(signal, func(t *rows) { signalReceipt(t, &signal) })
 			}
 			if !notFound(err) {
 				return err
 			}
-			event, err := client.EventReceipt(ctx, id)
+			event, err := a.eventFate(ctx, client, id, wait)
+			if err == nil && wait > 0 {
+				return a.reached(event, nil, wait)
+			}
 			if err == nil {
 				return a.print(event, func(t *rows) { eventReceipt(t, &event) })
 			}
@@ -34,6 +42,22 @@ func (a *app) receiptCommand() *cobra.Command {
 			return err
 		}),
 	}
+	cmd.Flags().DurationVar(&wait, "wait", 0, "until the fate is final, at most this long")
+	return cmd
+}
+
+func (a *app) signalFate(ctx context.Context, client *http.Client, id string, wait time.Duration) (http.SignalReceipts, error) {
+	if wait > 0 {
+		return client.AwaitSignalReceipt(ctx, id, "", wait)
+	}
+	return client.SignalReceipt(ctx, id, "")
+}
+
+func (a *app) eventFate(ctx context.Context, client *http.Client, id string, wait time.Duration) (http.EventReceipt, error) {
+	if wait > 0 {
+		return client.AwaitEventReceipt(ctx, id, wait)
+	}
+	return client.EventReceipt(ctx, id)
 }
 
 func notFound(err error) bool {
@@ -55,8 +79,23 @@ func oneSignal(t *rows, r *http.SignalReceipt) {
 	t.field("execution", r.ExecID)
 	t.field("state", r.State)
 	t.field("by", r.By)
+	t.field("from", r.From)
+	t.field("request", r.RequestID)
 	t.row()
 	steps(t, r.Steps)
+	caused(t, r.Caused)
+}
+
+// caused lists what a message led to.
+func caused(t *rows, all []http.Caused) {
+	if len(all) == 0 {
+		return
+	}
+	t.row()
+	t.row("CAUSED", "ID", "NAME", "EXECUTION")
+	for _, c := range all {
+		t.row(c.Kind, c.ID, c.Name, c.ExecID)
+	}
 }
 
 func eventReceipt(t *rows, r *http.EventReceipt) {
@@ -65,6 +104,8 @@ func eventReceipt(t *rows, r *http.EventReceipt) {
 	t.field("state", r.State)
 	t.field("reason", r.Reason)
 	t.field("by", r.By)
+	t.field("from", r.From)
+	t.field("request", r.RequestID)
 	t.row()
 	steps(t, r.Steps)
 	t.row()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox/signalbox/http"
@@ -10,7 +12,9 @@ import (
 
 func (a *app) signalCommand() *cobra.Command {
 	request := http.SignalRequest{}
-	var payload, ttl string
+	var payload, ttl, file string
+	var atomic bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "signal EXEC_ID NAME",
 		Short: "Send a signal to one execution",
@@ -18,16 +22,24 @@ func (a *app) signalCommand() *cobra.Command {
 delivered to a wait, or buffered for a later one, with the reason.
 
 With --id the command is safe to repeat: the same id and payload again give the
-first answer and change nothing.`,
-		Example: `  signalbox signal exec_123 approval-decision --payload '{"decision":"approved"}' --id decision-1`,
-		Args:    exactly("EXEC_ID", "NAME"),
+first answer and change nothing. With --wait it holds on until a wait has taken
+the signal, or it has expired or can be taken by none any more, and prints the receipt.
+
+With --file it sends many: each line of the file is a JSON object with exec_id,
+signal_name and payload, and if need be signal_id, ttl, correlation_id.`,
+		Example: `  signalbox signal exec_123 approval-decision --payload '{"decision":"approved"}' --id decision-1
+  signalbox signal --file decisions.ndjson`,
+		Args: onlyWithout(&file, "EXEC_ID", "NAME"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&payload, "payload", "", "JSON object, @FILE, or - for standard input")
 	flags.StringVar(&request.ID, "id", "", "of the signal, which makes a repeat harmless (default: the node makes one)")
 	flags.StringVar(&ttl, "ttl", "", "how long it is kept for a later wait, like 1h or 30d (default: as long as the execution lives)")
 	flags.BoolVar(&request.Force, "force", false, "keep it even when the workflow can never wait for that name")
-	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+	flags.DurationVar(&wait, "wait", 0, "until the signal's fate is final, at most this long; then print its receipt")
+	flags.StringVar(&file, "file", "", "of signals, one JSON object on each line; - for standard input")
+	flags.BoolVar(&atomic, "atomic", false, "with --file: accept all of them, which go to one execution, or none")
+	one := a.holding(&wait, func(ctx context.Context, client *http.Client, args []string) error {
 		var err error
 		if request.Payload, err = a.object("payload", payload); err != nil {
 			return err
@@ -42,9 +54,43 @@ first answer and change nothing.`,
 		if err != nil {
 			return err
 		}
+		if wait > 0 {
+			receipt, err := client.AwaitSignalReceipt(ctx, answer.SignalID, args[0], wait)
+			return a.fate(receipt, err, wait)
+		}
 		return a.print(answer, func(t *rows) { signalAnswer(t, &answer) })
 	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if file == "" {
+			return one(cmd, args)
+		}
+		client, err := a.client()
+		if err != nil {
+			return err
+		}
+		most := linesPerRequest
+		if atomic {
+			most = http.MaxTogether
+		}
+		return a.sendLines(cmd.Context(), file, most, atomic, signalLines(client, http.BatchOptions{Atomic: atomic, Force: request.Force}))
+	}
 	return a.completing(cmd, executionIDs, awaitedNames)
+}
+
+// fate prints a receipt; one that is not final after the wait is not an answer.
+func (a *app) fate(receipt http.SignalReceipts, err error, wait time.Duration) error {
+	if err != nil {
+		return err
+	}
+	if err := a.print(receipt, func(t *rows) { signalReceipt(t, &receipt) }); err != nil {
+		return err
+	}
+	for _, r := range append([]http.SignalReceipt{receipt.SignalReceipt}, receipt.Others...) {
+		if !r.State.Final() {
+			return timedOut("signal %s is still %s after %v", r.SignalID, r.State, wait)
+		}
+	}
+	return nil
 }
 
 func signalAnswer(t *rows, answer *http.SignalAnswer) {

@@ -25,8 +25,9 @@ type response struct {
 
 // shown is what a script wants of a response, or gives to the request.
 type shown struct {
-	sets  func(header func(name, value string))
-	check func(*response) error
+	sets   func(header func(name, value string))
+	check  func(*response) error
+	follow func(*world, *response) error // asks the node something more
 }
 
 // Post sends a JSON body to a route below /api/v0.
@@ -43,7 +44,7 @@ func Send(exec, body string, wants ...shown) act {
 func request(method, path, body string, wants []shown) act {
 	return func(w *world) error {
 		door := http.NewServer(http.Options{Node: w.node})
-		return w.ask(door, method, path, body, wants).judge(wants)
+		return w.ask(door, method, path, body, wants).judge(w, wants)
 	}
 }
 
@@ -68,15 +69,19 @@ func (w *world) ask(door *http.Server, method, path, body string, wants []shown)
 }
 
 // judge wants a success unless the script names a status.
-func (r *response) judge(wants []shown) error {
+func (r *response) judge(w *world, wants []shown) error {
 	if len(wants) == 0 && r.status/100 != 2 {
 		return fail("answered %d: %s", r.status, r.text)
 	}
 	for _, want := range wants {
-		if want.check == nil {
-			continue
+		var err error
+		switch {
+		case want.check != nil:
+			err = want.check(r)
+		case want.follow != nil:
+			err = want.follow(w, r)
 		}
-		if err := want.check(r); err != nil {
+		if err != nil {
 			return fail("%w, in the answer %d: %s", err, r.status, r.text)
 		}
 	}

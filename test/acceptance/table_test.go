@@ -240,7 +240,7 @@ func TestTheTableOfAnswersAnOverloadedNode(t *testing.T) {
 		if got := <-first; got.status != 200 {
 			return fail("the first was answered %d: %s", got.status, got.text)
 		}
-		return second.judge([]shown{Is(503), Has("code", "overloaded"), Headed("Retry-After", "1"), Telling("detail", "nothing was kept")})
+		return second.judge(w, []shown{Is(503), Has("code", "overloaded"), Headed("Retry-After", "1"), Telling("detail", "nothing was kept")})
 	}, Get("/signals/a", Is(200)), Get("/signals/b", Is(404))))
 }
 

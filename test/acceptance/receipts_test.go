@@ -1,0 +1,146 @@
+package acceptance
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/signalbox/signalbox/http"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+const storyYAML = `
+workflows:
+  - id: order
+    tasks:
+      - {id: hold, type: wait, wait_for: paid, condition: 'signal.payload.amount <= 500'}
+      - {id: book, tool: echo, with: {amount: "{{ .tasks.hold.output.signal.payload.amount }}"}}
+      - {id: tell, type: signal, signal: {id: order.paid, payload: {n: 1}}}
+      - {id: ship, type: wait, wait_for: shipped}
+  - id: invoice
+    triggers: [{type: signal, name: order.paid}]
+    tasks:
+      - {id: write, tool: echo, with: {}}
+  - id: archive
+    triggers: [{type: signal, name: order.paid, filter: 'payload.n > 5'}]
+    tasks:
+      - {id: write, tool: echo, with: {}}
+`
+
+func TestAReceiptTellsWhoSentTheSignalAndWhatJudgedIt(t *testing.T) {
+	script(t, storyYAML,
+		At("0s", Start("x", "order", `{}`)),
+		At("1s", Send("x", `{"signal_name":"paid","payload":{"amount":900},"signal_id":"a"}`, With("X-Request-Id", "req-7"), Is(200))),
+		At("2s", Get("/signals/a", Is(200), Has("data.state", "buffered"), Has("data.from", "192.0.2.1"), Has("data.request_id", "req-7"),
+			Has("data.link", "/api/v0/executions/workflows/x"),
+			Has("data.steps.0.what", "accepted"), Has("data.steps.0.at", "2000-01-01T00:00:01.000Z"),
+			Has("data.steps.1.what", "judged"), Has("data.steps.1.wait", "hold/1"), Telling("data.steps.1.reason", "signal.payload.amount <= 500: 900 <= 500 is false"),
+			Has("data.steps.2.what", "buffered"), Lacks("data.caused"),
+			linked("data.steps.1.link", "signal.judged"))),
+		At("3s", Cancel("x", "enough")),
+		At("4s", Get("/signals/a", Has("data.state", "dead"), Has("data.steps.3.what", "dead"), Telling("data.steps.3.reason", "CANCELED"), linked("data.steps.3.link", "signal.dead"))))
+}
+
+func TestAReceiptTellsWhatTheSignalCaused(t *testing.T) {
+	script(t, storyYAML,
+		At("0s", Start("x", "order", `{}`)),
+		At("1s", Send("x", `{"signal_name":"paid","payload":{"amount":50},"signal_id":"a"}`, Is(200))),
+		At("2s", Send("x", `{"signal_name":"shipped","signal_id":"b"}`, Is(200), Has("data.status", "SUCCESS")), Executions("invoice", workflow.Success, 1)),
+		At("3s", Get("/signals/a", Has("data.state", "consumed"), linked("data.steps.1.link", "signal.consumed"), Has("data.caused.*", 4),
+			Has("data.caused.0.kind", "task"), Has("data.caused.0.id", "book"), linked("data.caused.0.link", "task.started"),
+			Has("data.caused.1.kind", "event"), Has("data.caused.1.name", "order.paid"), Has("data.caused.1.link", "/api/v0/events/x:tell:1"),
+			Has("data.caused.2.kind", "execution"), Has("data.caused.2.name", "invoice"),
+			Has("data.caused.3.kind", "wait"), Has("data.caused.3.id", "ship/1"))),
+		// What the second caused is its own.
+		At("3s", Get("/signals/b", Has("data.caused.*", 1), Has("data.caused.0.kind", "end"))),
+		At("4s", Get("/events/x:tell:1", Is(200), Has("data.state", "consumed"), Has("data.deliveries.*", 2))))
+}
+
+// linked wants the link at a path to lead to a record of a type.
+func linked(path, kind string) shown {
+	return shown{follow: func(w *world, r *response) error {
+		at, _ := r.at(path)
+		link, _ := at.(string)
+		if !strings.HasPrefix(link, front) {
+			return fail("%s is %v, want a link", path, at)
+		}
+		return Get(strings.TrimPrefix(link, front), Is(200), Has("data.records.*", 1), Has("data.records.0.type", kind))(w)
+	}}
+}
+
+func TestTheReceiptOfAnEventTellsWhatEveryListenerDid(t *testing.T) {
+	script(t, listenersYAML,
+		At("0s", Start("mine", "audit", `{"order":"A"}`)),
+		At("1s", Post("/events", `{"name":"order.created","id":"e1","payload":{"order":"A"}}`, Is(202))),
+		At("2s", Executions("invoice", workflow.Success, 1), Get("/events/e1", Has("data.state", "consumed"), Has("data.from", "192.0.2.1"), delivered("invoice", "started"), delivered("ship", "refused"), delivered("audit", "delivered"))))
+}
+
+// delivered wants one listener of an event to have done something, and the wait
+// that took it to tell its steps and what it caused.
+func delivered(workflowID, outcome string) shown {
+	return shown{check: func(r *response) error {
+		list, _ := r.at("data.deliveries")
+		all, _ := list.([]any)
+		for _, one := range all {
+			d, _ := one.(map[string]any)
+			if d["workflow_id"] != workflowID {
+				continue
+			}
+			_, linked := d["link"]
+			steps, _ := d["steps"].([]any)
+			caused, _ := d["caused"].([]any)
+			if d["outcome"] != outcome || linked == (outcome == "refused") || outcome == "delivered" && (len(steps) < 2 || len(caused) != 1) {
+				return fail("%s did %v, want %s", workflowID, d, outcome)
+			}
+			return nil
+		}
+		return fail("nothing was delivered to %s", workflowID)
+	}}
+}
+
+func TestWaitHoldsTheReceiptUntilTheFateIsFinal(t *testing.T) {
+	script(t, storyYAML,
+		At("0s", Start("x", "order", `{}`), Send("x", `{"signal_name":"shipped","signal_id":"s"}`, Has("data.outcome", "buffered"))),
+		At("1s", func(w *world) error {
+			door := http.NewServer(http.Options{Node: w.node})
+			asked := time.Now()
+			answer := make(chan *response, 1)
+			go func() { answer <- w.ask(door, "GET", "/signals/s?wait=30s", "", nil) }()
+			time.Sleep(5 * time.Second) // virtual
+			synctest.Wait()
+			select {
+			case got := <-answer:
+				return fail("the receipt did not hold: %s", got.text)
+			default:
+			}
+			if err := Send("x", `{"signal_name":"paid","payload":{"amount":1}}`, Is(200))(w); err != nil {
+				return err
+			}
+			synctest.Wait()
+			got := <-answer
+			if took := time.Since(asked); took != 5*time.Second {
+				return fail("the answer took %v, want it with the commit after 5s", took)
+			}
+			return got.judge(w, []shown{Is(200), Has("data.state", "consumed")})
+		}),
+		// What is final is told at once, and what is not when the time is up.
+		At("10s", quick(0, Get("/signals/s?wait=30s", Has("data.state", "consumed"))), Start("y", "order", `{}`), Send("y", `{"signal_name":"shipped","signal_id":"t"}`)),
+		At("11s", quick(2*time.Second, Get("/signals/t?wait=2s", Is(200), Has("data.state", "buffered")))),
+		At("20s", Get("/signals/t?wait=soon", Is(400)), Get("/signals/t?wait=1h", Is(400)), Get("/signals/unknown?wait=5s", Is(404))),
+		At("21s", Event("e", "order.paid", `{"n":9}`), quick(0, Get("/events/e?wait=30s", Is(200), Has("data.state", "consumed"))), Executions("archive", workflow.Success, 1), Executions("invoice", workflow.Success, 2)))
+}
+
+// quick wants something to take exactly so long.
+func quick(want time.Duration, then act) act {
+	return func(w *world) error {
+		begun := time.Now()
+		if err := then(w); err != nil {
+			return err
+		}
+		if took := time.Since(begun); took != want {
+			return fail("it took %v, want %v", took, want)
+		}
+		return nil
+	}
+}
