@@ -69,6 +69,22 @@ const (
 	RedeliverAfter = 100 * time.Millisecond
 	RedeliverMost  = 5 * time.Second
 
+	// MaxBroadcasts may be under way or waiting for their turn, each a goroutine;
+	// BroadcastsAtOnce of them work, so that their rates do not add up to a flood.
+	MaxBroadcasts    = 100
+	BroadcastsAtOnce = 4
+
+	// MaxBroadcastsKept finished ones are kept, for less than the retention where
+	// there are more: each may have megabytes of results.
+	MaxBroadcastsKept = 1_000
+
+	// targetsPage targets of a broadcast are written down together at most: one
+	// document, and what a crash makes it look at again.
+	targetsPage = 200
+
+	// MaxSample executions are named by a dry run of a broadcast.
+	MaxSample = 10
+
 	// RecoverBatch is how many working executions are woken at a time at start.
 	RecoverBatch = 500
 

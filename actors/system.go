@@ -76,12 +76,15 @@ type System struct {
 	left     atomic.Uint64 // executions that left memory
 	letters  *letters
 	closed   recentWaits
+
+	broadcasts *broadcasts
 }
 
 // NewSystem prepares the actors; Start brings them to life.
 func NewSystem(o Options) *System {
 	s := &System{Options: o, seed: maphash.MakeSeed(), crew: newCrew()}
 	s.letters = newLetters(s)
+	s.broadcasts = newBroadcasts(s)
 	return s
 }
 
@@ -112,7 +115,7 @@ func (s *System) Start(ctx context.Context) error {
 		return err
 	}
 	s.actors.Root.Send(s.alarms, look{})
-	return nil
+	return s.broadcasts.resume(ctx)
 }
 
 // recover wakes the executions whose work was interrupted and hands unfinished
@@ -142,6 +145,7 @@ func (s *System) recover(ctx context.Context) error {
 // the actors. The store stays open.
 func (s *System) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
+	s.broadcasts.close()
 	root := s.actors.Root
 	root.Stop(s.alarms)
 	root.Stop(s.router)

@@ -8,8 +8,15 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-// sendSignals takes signals to any number of executions.
+// sendSignals takes signals to any number of executions, or one to all that a
+// filter selects.
 func (x *exchange) sendSignals() error {
+	if x.format == formatJSON && isBroadcast(x.in.b) {
+		return x.broadcast()
+	}
+	if x.query("dry_run") != "" {
+		return refuse(workflow.CodeInvalid, "dry_run is for a broadcast, and this is a batch; nothing was kept", "leave it out")
+	}
 	if err := x.noKeyForMany("signal_id"); err != nil {
 		return err
 	}

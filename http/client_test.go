@@ -166,6 +166,22 @@ func TestClient(t *testing.T) {
 	if len(audit) < 3 {
 		t.Fatalf("%+v", audit)
 	}
+	spread := BroadcastRequest{Name: "paid", Filter: BroadcastFilter{WaitingFor: "paid"}, ID: "spread", Payload: map[string]any{"n": 1}, TTL: time.Hour, Rate: 5}
+	preview, err := c.PreviewBroadcast(ctx, spread)
+	must(err)
+	begun, err := c.Broadcast(ctx, spread)
+	must(err)
+	seen, err := c.GetBroadcast(ctx, "spread")
+	must(err)
+	all, err := c.Broadcasts(ctx)
+	must(err)
+	targets, err := c.BroadcastResults(ctx, "spread", "", 10, "")
+	must(err)
+	ended, err := c.CancelBroadcast(ctx, "spread", "enough")
+	must(err)
+	if preview.Matched != begun.Progress.Matched || seen.Rate != 5 || len(all) != 1 || len(targets.Results) != preview.Matched || ended.Reason != "enough" {
+		t.Fatalf("%+v %+v %+v %+v %+v %+v", preview, begun, seen, all, targets, ended)
+	}
 	must(c.Alive(ctx))
 	card, err := c.Card(ctx)
 	must(err)

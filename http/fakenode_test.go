@@ -25,6 +25,7 @@ type fakeNode struct {
 	executions map[string]*fakeExecution
 	receipts   map[string]workflow.Receipt
 	events     map[string]*workflow.EventReceipt
+	broadcasts map[string]*workflow.Broadcast
 	documents  map[string]map[string][]byte
 	watches    map[string][]chan struct{}
 	health     workflow.Health
@@ -54,7 +55,8 @@ func newFakeNode() *fakeNode {
 	return &fakeNode{
 		workflows:  []*definitions.Workflow{define("approval", "approval-decision"), define("order", "paid")},
 		executions: make(map[string]*fakeExecution), receipts: make(map[string]workflow.Receipt),
-		events: make(map[string]*workflow.EventReceipt), documents: make(map[string]map[string][]byte),
+		broadcasts: make(map[string]*workflow.Broadcast),
+		events:     make(map[string]*workflow.EventReceipt), documents: make(map[string]map[string][]byte),
 		watches: make(map[string][]chan struct{}), maxBuffer: 3,
 		health: workflow.Health{Ready: true, Status: "ready", Durability: workflow.Fsync, Version: "test"},
 	}
@@ -468,3 +470,80 @@ func (n *fakeNode) Documents(ctx context.Context, kind, after string, limit int)
 }
 
 func (n *fakeNode) Health() workflow.Health { return n.health }
+
+// Broadcast delivers nothing: it waits to be canceled.
+func (n *fakeNode) Broadcast(ctx context.Context, b workflow.Broadcast) (*workflow.Broadcast, bool, error) {
+	matched, _, err := n.CountTargets(ctx, b.Filter)
+	if err != nil {
+		return nil, false, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b.Identify()
+	if first := n.broadcasts[b.ID]; first != nil {
+		if first.Digest != b.Digest {
+			return nil, false, &workflow.Refusal{Code: workflow.CodeIDReused, Message: "another broadcast"}
+		}
+		return first, true, nil
+	}
+	b.State, b.CreatedAt = workflow.BroadcastDelivering, workflow.InstantOf(time.Now())
+	b.UpdatedAt, b.Matched = b.CreatedAt, matched
+	n.broadcasts[b.ID] = &b
+	return &b, false, nil
+}
+
+func (n *fakeNode) CountTargets(_ context.Context, f workflow.Filter) (int, []string, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var ids []string
+	for id, e := range n.executions {
+		if f.Selects(&e.state) {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return len(ids), ids, n.fails
+}
+
+func (n *fakeNode) ReadBroadcast(_ context.Context, id string) (*workflow.Broadcast, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fails != nil {
+		return nil, n.fails
+	}
+	if n.broadcasts[id] == nil {
+		return nil, &workflow.Refusal{Code: workflow.CodeNoBroadcast, Message: fmt.Sprintf("there is no broadcast %q", id)}
+	}
+	return n.broadcasts[id], nil
+}
+
+func (n *fakeNode) Broadcasts(context.Context) ([]*workflow.Broadcast, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Collect(maps.Values(n.broadcasts)), n.fails
+}
+
+func (n *fakeNode) CancelBroadcast(ctx context.Context, id, reason string) (*workflow.Broadcast, error) {
+	b, err := n.ReadBroadcast(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if b.State.Final() {
+		return nil, &workflow.Refusal{Code: workflow.CodeWrongStatus, Message: "the broadcast has ended"}
+	}
+	b.State, b.Reason, b.FinishedAt = workflow.BroadcastCanceled, reason, workflow.InstantOf(time.Now())
+	return b, nil
+}
+
+func (n *fakeNode) Targets(ctx context.Context, id, outcome, cursor string, limit int) (workflow.Page[workflow.Target], error) {
+	b, err := n.ReadBroadcast(ctx, id)
+	if err != nil {
+		return workflow.Page[workflow.Target]{}, err
+	}
+	_, ids, _ := n.CountTargets(ctx, b.Filter)
+	var targets []workflow.Target
+	for _, exec := range ids {
+		targets = append(targets, workflow.Target{ExecID: exec})
+	}
+	return page(targets, func(t workflow.Target) string { return t.ExecID }, limit, cursor), nil
+}

@@ -28,6 +28,16 @@ type Node interface {
 	// Begin returns after the new execution is durable, or the one that was started
 	// before under the same id or that has the same unique key; see workflow.Start.
 	Begin(ctx context.Context, s workflow.Start) (workflow.Begun, error)
+	// Broadcast returns when a signal to every live execution that a filter selects
+	// is durable and under way; known: the same was asked for before.
+	Broadcast(ctx context.Context, b workflow.Broadcast) (one *workflow.Broadcast, known bool, err error)
+	// CountTargets says how many executions match, at most one more than a
+	// broadcast may reach, and the first few.
+	CountTargets(ctx context.Context, f workflow.Filter) (matched int, sample []string, err error)
+	ReadBroadcast(ctx context.Context, id string) (*workflow.Broadcast, error)
+	Broadcasts(ctx context.Context) ([]*workflow.Broadcast, error)
+	CancelBroadcast(ctx context.Context, id, reason string) (*workflow.Broadcast, error)
+	Targets(ctx context.Context, id, outcome, cursor string, limit int) (workflow.Page[workflow.Target], error)
 	// Steer pauses, resumes or cancels an execution and returns it afterwards.
 	Steer(ctx context.Context, execID string, what workflow.Input) (*workflow.State, error)
 

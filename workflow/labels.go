@@ -99,6 +99,7 @@ func CheckKey(key string) *Refusal {
 func (q Query) Selects(s *State) bool {
 	if q.WorkflowID != "" && s.WorkflowID != q.WorkflowID ||
 		q.Status != "" && s.Status != q.Status ||
+		q.Live && s.Status.Finished() ||
 		q.Key != "" && s.Key != q.Key ||
 		s.CreatedAt < q.Since {
 		return false

@@ -62,6 +62,15 @@ const (
 	MaxLabelNameBytes  = 63
 	MaxLabelValueBytes = 128
 
+	// MaxTargets of one broadcast: it is written down who gets the signal before
+	// the first one does, and more than that is rather a workflow of its own.
+	MaxTargets = 100_000
+
+	// DefaultRate signals a second are sent by a broadcast that names no rate, and
+	// at most MaxRate: it leaves room for everybody else.
+	DefaultRate = 1_000
+	MaxRate     = 10_000
+
 	// MaxNameBytes of a signal's or event's name, an execution's or a signal's
 	// id, a business key.
 	MaxNameBytes = 256

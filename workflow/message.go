@@ -201,6 +201,7 @@ const (
 	CodeNoSignal         = "signal_not_found"
 	CodeNoEvent          = "event_not_found"
 	CodeNoLetter         = "dead_letter_not_found"
+	CodeNoBroadcast      = "broadcast_not_found"
 	CodeFinished         = "execution_finished"
 	CodeNeverAwaited     = "signal_never_awaited"
 	CodeIDReused         = "id_reused"        // same id, other body

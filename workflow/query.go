@@ -7,6 +7,7 @@ type Query struct {
 	Key        string  // business key; it needs the WorkflowID, too
 	Labels     []Label // it has all of them
 	WaitingFor string  // name of a signal that a wait of it is open for
+	Live       bool    // it has not finished
 	Since      Instant // created at or after
 	Limit      int
 	Cursor     string // of the page before; "" for the first

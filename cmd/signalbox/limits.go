@@ -23,6 +23,9 @@ const (
 	// own patience, so the node's explanation comes first.
 	requestTimeout = 30 * time.Second
 
+	// broadcastPoll is how often a broadcast is looked at by who waits for its end.
+	broadcastPoll = 100 * time.Millisecond
+
 	// completionTimeout bounds what a shell waits for after the tab key.
 	completionTimeout = time.Second
 

@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/tmp", 0o777)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "node": startScriptNode, "await": await, "unsaid": unsaid, "stop": stopNode, "kill": killNode, "grab": grab,
+			"exits": exits, "node": startScriptNode, "await": await, "unsaid": unsaid, "drain": stopNode, "crash": killNode, "grab": grab,
 		},
 	})
 }
@@ -160,7 +160,7 @@ func nodeNamed(ts *testscript.TestScript, name string) *scriptNode {
 }
 
 func stopNode(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, args, 1, "stop NAME")
+	need(ts, neg, args, 1, "drain NAME")
 	n := nodeNamed(ts, args[0])
 	if err := n.end(syscall.SIGTERM); err != nil {
 		ts.Fatalf("SIGTERM: %v\n%s", err, n.log)
@@ -168,7 +168,7 @@ func stopNode(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func killNode(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, args, 1, "kill NAME")
+	need(ts, neg, args, 1, "crash NAME")
 	if err := nodeNamed(ts, args[0]).end(syscall.SIGKILL); err == nil {
 		ts.Fatalf("the node ended well before it was killed")
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
@@ -73,8 +74,11 @@ func source(r reader, q workflow.Query, from *place) (*merge, error) {
 		return merged(r, q, from, [][]byte{key2(nil, famLabel, q.Labels[0].Name, q.Labels[0].Value)}, listOrder)
 	}
 	statuses := workflow.Statuses
-	if q.Status != "" {
+	switch {
+	case q.Status != "":
 		statuses = []workflow.Status{q.Status}
+	case q.Live:
+		statuses = slices.DeleteFunc(slices.Clone(statuses), workflow.Status.Finished)
 	}
 	var prefixes [][]byte
 	for _, status := range statuses {

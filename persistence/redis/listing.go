@@ -40,8 +40,11 @@ var greatestExec = strings.Repeat("\xff", workflow.MaxNameBytes+1)
 func (s *Store) list(q workflow.Query, behind *place, want int) *listing {
 	l := &listing{store: s, query: q}
 	statuses := workflow.Statuses
-	if q.Status != "" {
+	switch {
+	case q.Status != "":
 		statuses = []workflow.Status{q.Status}
+	case q.Live:
+		statuses = slices.DeleteFunc(slices.Clone(statuses), workflow.Status.Finished)
 	}
 	switch { // the narrowest index first
 	case q.Key != "":

@@ -74,6 +74,7 @@ func (m *model) compareLists(rt *rapid.T) {
 	for _, value := range rapid.SliceOfN(someIDs, 0, 1).Draw(rt, "by label") {
 		q.Labels = []workflow.Label{{Name: "l", Value: value}}
 	}
+	q.Live = rapid.Bool().Draw(rt, "live")
 	q.Since = begin + workflow.Instant(moments.Draw(rt, "since"))
 	var want []*workflow.State
 	for _, e := range m.execs {

@@ -170,7 +170,8 @@ func keysAndLabels(f *fixture) {
 		{Labels: []workflow.Label{eu}}, {Labels: []workflow.Label{eu, gold}}, {Labels: []workflow.Label{gold, eu}, WorkflowID: "bills"},
 		{Labels: []workflow.Label{{Name: "region"}}}, {Labels: []workflow.Label{{Name: "regio", Value: "neu"}}},
 		{Labels: []workflow.Label{gold}, WaitingFor: "approve"}, {Labels: []workflow.Label{eu}, WorkflowID: "orders", Key: "A-17", Status: workflow.Running},
-		{Labels: []workflow.Label{gold}, Since: begin + 20},
+		{Labels: []workflow.Label{gold}, Since: begin + 20}, {Labels: []workflow.Label{gold}, Live: true},
+		{Live: true}, {Live: true, WorkflowID: "orders"}, {Live: true, Status: workflow.Success}, {Live: true, WorkflowID: "bills", Key: "A-17"},
 	} {
 		var want []string
 		for _, s := range all {

@@ -105,7 +105,7 @@ func matches(s *workflow.State, q workflow.Query) bool {
 	waits := q.WaitingFor == "" || slices.ContainsFunc(s.Waits, func(w workflow.OpenWait) bool { return w.Name == q.WaitingFor })
 	return waits && (q.WorkflowID == "" || s.WorkflowID == q.WorkflowID) &&
 		(q.Status == "" || s.Status == q.Status) && s.CreatedAt >= q.Since &&
-		(q.Key == "" || s.Key == q.Key) && labelled(s, q.Labels)
+		(!q.Live || !s.Status.Finished()) && (q.Key == "" || s.Key == q.Key) && labelled(s, q.Labels)
 }
 
 // pagesThatMove: who turns pages sees every execution that matches all the time,
