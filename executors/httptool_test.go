@@ -299,3 +299,32 @@ func TestHTTPToolRedirects(t *testing.T) {
 		t.Errorf("the redirect is not shown: %s", out)
 	}
 }
+
+// The trace that an execution continues goes out with the call, also to where it
+// is redirected within the service, unless the tool sets a header of its own.
+func TestHTTPToolContinuesTheTrace(t *testing.T) {
+	t.Parallel()
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	tool := hands(t, Options{AllowPrivate: true})["tool"]
+	server := service(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/moved" {
+			http.Redirect(w, r, "/x", http.StatusFound)
+			return
+		}
+		_, _ = io.WriteString(w, "trace "+r.Header.Get("Traceparent"))
+	})
+	for path, more := range map[string]map[string]any{"/x": nil, "/moved": nil, "/own": {"headers": map[string]any{"traceparent": "mine"}}} {
+		job := calling(server.URL+path, more)
+		job.TraceParent = trace
+		want := trace
+		if path == "/own" {
+			want = "mine"
+		}
+		if got := must(t, tool, job); !strings.Contains(got, "trace "+want) {
+			t.Errorf("%s: the output is %s", path, got)
+		}
+	}
+	if got := must(t, tool, calling(server.URL+"/x", nil)); !strings.Contains(got, `"trace "`) {
+		t.Errorf("without a trace the output is %s", got)
+	}
+}

@@ -286,10 +286,16 @@ type EventReceipt struct {
 	From          string         `json:"from,omitempty"`       // the client's address; see mayKnow
 	RequestID     string         `json:"request_id,omitempty"` // likewise
 	ReceivedAt    Time           `json:"received_at"`
+	CloudEvent    *CloudEvent    `json:"cloudevent,omitempty"`
+	TraceParent   string         `json:"traceparent,omitempty"`
 	Payload       workflow.Value `json:"payload,omitempty"` // only for keys that may read executions
 	Steps         []ReceiptStep  `json:"steps"`
 	Deliveries    []Delivery     `json:"deliveries"`
 }
+
+// CloudEvent is what an event that came as one says beside its type, the name,
+// and its source.
+type CloudEvent workflow.CloudEvent
 
 // Delivery is what one listener did with an event.
 type Delivery struct {
@@ -461,6 +467,7 @@ func eventReceiptOf(r *workflow.EventReceipt, whole bool) EventReceipt {
 		EventID: r.Event.ID, Name: r.Event.Name, State: r.Fate, Reason: r.Reason,
 		CorrelationID: r.Event.CorrelationID, Source: r.Event.Source, By: r.Event.By,
 		ReceivedAt: Time(r.Event.ReceivedAt), Steps: stepsOf("", r.Steps),
+		CloudEvent: (*CloudEvent)(r.Event.CloudEvent), TraceParent: r.Event.TraceParent,
 		Deliveries: make([]Delivery, 0, len(r.Deliveries)),
 	}
 	if whole {

@@ -211,6 +211,9 @@ func countItems(rest []byte) int {
 
 // openItem stands before the first member of an item that is known to be valid.
 func openItem(item []byte) (members, error) {
+	if len(item) > MaxBodyBytes {
+		return members{}, refuse(CodeBodyTooLarge, fmt.Sprintf("the item has more than %d bytes", MaxBodyBytes), "store large content elsewhere and send a link to it")
+	}
 	if item[0] != '{' {
 		return members{}, refuse(workflow.CodeInvalid, "the item is "+kindOf(item)+", not an object", "send an object for each message")
 	}

@@ -28,7 +28,7 @@ type eventBatch struct {
 func (b *eventBatch) take(m members, err error) {
 	var event workflow.Event
 	if err == nil {
-		event, err = b.x.readEventItem(m)
+		event, err = b.x.eventItem(&m)
 	}
 	b.broken = append(b.broken, err)
 	if err == nil {

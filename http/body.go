@@ -116,8 +116,11 @@ func (x *exchange) cutBody(err error) error {
 type format int
 
 const (
-	formatJSON  format = iota
-	formatLines        // NDJSON: many messages, one on each line
+	formatJSON        format = iota
+	formatLines              // NDJSON: many messages, one on each line
+	formatCloudEvent         // a CloudEvent in JSON
+	formatCloudBatch         // an array of those
+	formatCloudBinary        // a CloudEvent whose attributes are headers
 )
 
 // checkFormat finds out how the body is written, and refuses what the route
@@ -127,11 +130,19 @@ func (x *exchange) checkFormat() (format, error) {
 		return 0, refuse(CodeMediaType, fmt.Sprintf("the body's encoding %q is not supported", truncate(coding)), "send it without compression")
 	}
 	kind := x.r.Header.Get("Content-Type")
-	if kind == "" || kind == "application/json" {
+	if (kind == "" || kind == "application/json") && !x.route.cloud {
 		return formatJSON, nil
 	}
 	name, params, err := mime.ParseMediaType(kind)
 	charset := params["charset"]
+	if x.route.cloud {
+		if f, ok := cloudFormat(x.r.Header, name); ok && (f == formatCloudBinary || charset == "" || strings.EqualFold(charset, "utf-8")) {
+			return f, nil
+		}
+		if kind == "" {
+			return formatJSON, nil
+		}
+	}
 	if err == nil && (charset == "" || strings.EqualFold(charset, "utf-8")) {
 		switch {
 		case name == "application/json":
@@ -143,6 +154,9 @@ func (x *exchange) checkFormat() (format, error) {
 	hint := "send Content-Type: application/json, as UTF-8"
 	if x.route.many {
 		hint = "send Content-Type: application/json or application/x-ndjson, as UTF-8"
+	}
+	if x.route.cloud {
+		hint += ", or a CloudEvent as " + mediaCloudEvent + ", " + mediaCloudEvents + " or with ce- headers"
 	}
 	return 0, refuse(CodeMediaType, fmt.Sprintf("the body's type %q is not supported", truncate(kind)), hint)
 }

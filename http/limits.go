@@ -128,6 +128,11 @@ const (
 	// MaxIDBytes of an id or a name that a client chooses.
 	MaxIDBytes = workflow.MaxNameBytes
 
+	// MaxSourceBytes of a CloudEvent's source, a URI; and MaxExtensions it may
+	// have: the specification asks producers to keep attributes short and few.
+	MaxSourceBytes = 1024
+	MaxExtensions  = 64
+
 	// MaxRequestIDBytes of an X-Request-Id that is echoed; a longer one is
 	// replaced, because it is written into every log line of the request.
 	MaxRequestIDBytes = 128

@@ -76,6 +76,9 @@ func (x *exchange) eventReceipt() error {
 	if err != nil {
 		return err
 	}
+	if source := x.query("source"); source != "" {
+		id = cloudEventID(source, id)
+	}
 	var receipt *workflow.EventReceipt
 	read := func() (pending string, err error) {
 		if receipt, err = x.server.node.EventReceipt(x.soon(), id); err != nil {

@@ -35,6 +35,7 @@ type route struct {
 	mixed   bool    // and its handler asks for the ones that the body needs
 	lane    lane
 	body    bool     // it reads a JSON body
+	cloud   bool     // which may be a CloudEvent
 	many    bool     // which may hold many messages, in an array or as NDJSON
 	writes  bool     // its 2xx promises durability, said in a header
 	query   []string // the parameters it knows; others are refused
@@ -64,7 +65,7 @@ var routes = []route{
 	{method: "POST", path: api + "/broadcasts/:broadcast_id/cancel", name: "cancelBroadcast", summary: "Cancel a broadcast",
 		handle: (*exchange).cancelBroadcast, scopes: []Scope{SignalsWrite}, body: true, writes: true, success: []int{200}},
 	{method: "POST", path: api + "/events", name: "sendEvent", summary: "Send events to whoever listens",
-		handle: (*exchange).sendEvent, scopes: []Scope{EventsWrite}, body: true, many: true, writes: true, success: []int{200, 202}},
+		handle: (*exchange).sendEvent, scopes: []Scope{EventsWrite}, body: true, cloud: true, many: true, writes: true, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions", name: "startExecution", summary: "Start an execution",
 		handle: (*exchange).startExecution, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, body: true, writes: true, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions/sync", name: "startExecutionSync", summary: "Start an execution and wait for its end",
@@ -94,7 +95,7 @@ var routes = []route{
 	{method: "GET", path: api + "/signals/:signal_id", name: "getSignalReceipt", summary: "Look up what became of a signal",
 		handle: (*exchange).signalReceipt, scopes: []Scope{SignalsWrite, ExecutionsRead}, query: []string{"exec_id", "wait"}, success: []int{200}},
 	{method: "GET", path: api + "/events/:event_id", name: "getEventReceipt", summary: "Look up what became of an event",
-		handle: (*exchange).eventReceipt, scopes: []Scope{EventsWrite, ExecutionsRead}, query: []string{"wait"}, success: []int{200}},
+		handle: (*exchange).eventReceipt, scopes: []Scope{EventsWrite, ExecutionsRead}, query: []string{"source", "wait"}, success: []int{200}},
 
 	{method: "GET", path: api + "/workflows", name: "listWorkflows", summary: "List the loaded workflows",
 		handle: (*exchange).listWorkflows, scopes: []Scope{ExecutionsRead, ExecutionsWrite}, success: []int{200}},

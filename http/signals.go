@@ -75,20 +75,19 @@ func (x *exchange) flag(name string) (bool, error) {
 // sendEvent answers after the event is durable; who listens is found
 // afterwards. Many of them, in an array or in lines, are answered one by one.
 func (x *exchange) sendEvent() error {
-	if x.format == formatLines || isArray(x.in.b) {
+	switch {
+	case x.format == formatLines, x.format == formatCloudBatch, x.format == formatJSON && isArray(x.in.b):
 		return x.sendEvents()
-	}
-	if len(x.in.b) > MaxBodyBytes {
+	case len(x.in.b) > MaxBodyBytes:
 		return x.tooLarge(MaxBodyBytes)
 	}
-	q, err := decodeEvent(x.in.b)
+	event, err := x.oneEvent()
 	if err != nil {
 		return err
 	}
-	if q.id, err = x.unitedID(q.id, "event_id"); err != nil {
-		return err
+	if len(event.Payload) > MaxBodyBytes {
+		return x.tooLarge(MaxBodyBytes) // binary data grows when it becomes text
 	}
-	event := x.event(q)
 	stored, known, err := x.server.node.Event(x.context(), event)
 	if err != nil {
 		return err
@@ -105,6 +104,21 @@ func (x *exchange) sendEvent() error {
 	return nil
 }
 
+// oneEvent is the event that the whole body is.
+func (x *exchange) oneEvent() (workflow.Event, error) {
+	if x.format != formatJSON {
+		return x.cloudEvent()
+	}
+	q, err := decodeEvent(x.in.b)
+	if err != nil {
+		return workflow.Event{}, err
+	}
+	if q.id, err = x.unitedID(q.id, "event_id"); err != nil {
+		return workflow.Event{}, err
+	}
+	return x.event(q), nil
+}
+
 // event is the message that a request asks to send.
 func (x *exchange) event(q eventRequest) workflow.Event {
 	event := workflow.Event{
@@ -117,9 +131,12 @@ func (x *exchange) event(q eventRequest) workflow.Event {
 	return event
 }
 
-// readEventItem reads one event of several.
-func (x *exchange) readEventItem(m members) (workflow.Event, error) {
-	q, err := readEvent(&m)
+// eventItem reads one event of several.
+func (x *exchange) eventItem(m *members) (workflow.Event, error) {
+	if x.format == formatCloudBatch {
+		return x.cloudEventItem(m)
+	}
+	q, err := readEvent(m)
 	if err != nil {
 		return workflow.Event{}, err
 	}

@@ -144,3 +144,37 @@ func quick(want time.Duration, then act) act {
 		return nil
 	}
 }
+
+const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+func TestATraceIsContinuedByEverythingThatAnEventCauses(t *testing.T) {
+	script(t, `
+workflows:
+  - id: first
+    triggers: [{type: signal, name: com.example.placed}]
+    tasks:
+      - {id: tell, type: signal, signal: {id: told, payload: {}}}
+  - id: second
+    triggers: [{type: signal, name: told}]
+    tasks:
+      - {id: hold, type: wait, wait_for: never}
+`,
+		At("0s", Post("/events", `{"order":42}`, Is(202), With("Content-Type", "application/json"), With("Ce-Specversion", "1.0"), With("Ce-Id", "1"),
+			With("Ce-Source", "/shop"), With("Ce-Type", "com.example.placed"), With("Ce-Traceparent", trace), With("Ce-Subject", "order-42"))),
+		At("1s", Get("/events/1?source=/shop", Has("data.state", "consumed"), Has("data.source", "/shop"), Has("data.correlation_id", "order-42"), Has("data.traceparent", trace))),
+		At("2s", PowerLoss(), Of("first", func(exec string) act {
+			return both(Get("/executions/workflows/"+exec, Has("data.trigger.traceparent", trace)), Get("/events/"+exec+":tell:1", Has("data.traceparent", trace)))
+		})),
+		At("3s", Of("second", func(exec string) act {
+			return Get("/executions/workflows/"+exec, Has("data.trigger.traceparent", trace), Has("data.status", "WAITING"))
+		})))
+}
+
+func both(first, then act) act {
+	return func(w *world) error {
+		if err := first(w); err != nil {
+			return err
+		}
+		return then(w)
+	}
+}
