@@ -65,6 +65,9 @@ func (a *alarms) Receive(ctx actor.Context) {
 
 // look reads the timers of the next window, and those that are overdue.
 func (a *alarms) look(ctx actor.Context) {
+	if a.looker != nil {
+		a.looker.Stop() // a change of owners looks between two rounds
+	}
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	present := now()
@@ -77,7 +80,7 @@ func (a *alarms) look(ctx actor.Context) {
 		a.held[a.heap[i].key()] = a.heap[i].At
 	}
 	until := present.Add(AlarmWindow)
-	due, err := a.system.Store.Due(background, until, nil, AlarmBatch)
+	due, err := a.due(background, until)
 	if err != nil {
 		a.system.Logger.Error("timers cannot be read; trying again", "err", err)
 	} else {
@@ -99,7 +102,34 @@ func (a *alarms) look(ctx actor.Context) {
 	a.looker = time.AfterFunc(pause, func() { root.Send(self, look{}) })
 }
 
+// due reads the earliest timers of ours, up to AlarmBatch. A node by itself has
+// them all; in a cluster those of other owners are passed over.
+func (a *alarms) due(ctx context.Context, until workflow.Instant) ([]persistence.Due, error) {
+	page, err := a.system.Store.Due(ctx, until, nil, AlarmBatch)
+	if err != nil || a.system.Peers == nil {
+		return page, err
+	}
+	var ours []persistence.Due
+	for {
+		for _, d := range page {
+			if a.system.here(d.ExecID) && len(ours) < AlarmBatch {
+				ours = append(ours, d)
+			}
+		}
+		if len(page) < AlarmBatch || len(ours) == AlarmBatch {
+			return ours, nil
+		}
+		last := page[len(page)-1]
+		if page, err = a.system.Store.Due(ctx, until, &last, AlarmBatch); err != nil {
+			return nil, err
+		}
+	}
+}
+
 func (a *alarms) hold(d persistence.Due) {
+	if !a.system.here(d.ExecID) {
+		return // its owner's clock has it
+	}
 	due := dueTimer(d)
 	if _, ok := a.held[due.key()]; ok {
 		return
@@ -113,6 +143,10 @@ func (a *alarms) ring(ctx actor.Context) {
 	present := now()
 	for len(a.heap) > 0 && a.heap[0].At <= present {
 		d := heap.Pop(&a.heap).(dueTimer)
+		if !a.system.here(d.ExecID) {
+			delete(a.held, d.key())
+			continue // it moved; its new owner's clock has it
+		}
 		a.held[d.key()] = present
 		a.system.Tell(&Deliver{ExecID: d.ExecID, Input: workflow.TimerFired{Stamp: workflow.Stamp{At: present}, Timer: d.Timer}})
 	}

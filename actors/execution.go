@@ -36,6 +36,7 @@ type execution struct {
 	loaded  bool
 	state   *workflow.State // nil: there is no such execution
 	tip     uint64          // id of the commit that the state is from
+	epoch   uint64          // that its commits are made in
 	def     *workflow.Definition
 	fresh   map[string]*workflow.Receipt // of signals in commits that may not be durable yet
 	life    int                          // counts the times that memory was dropped
@@ -76,6 +77,14 @@ func (e *execution) Receive(ctx actor.Context) {
 		}
 	case retire:
 		e.leaving = true
+		e.wantTurn()
+	case evict:
+		e.leaving = true
+		queue := e.queue
+		e.queue = nil
+		for _, d := range queue {
+			e.system.Tell(d)
+		}
 		e.wantTurn()
 	}
 }
@@ -179,6 +188,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 	if e.loaded {
 		return nil
 	}
+	e.epoch = e.system.epoch(0)
 	if fresh {
 		e.loaded, e.presumed = true, true
 		return nil
@@ -206,6 +216,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 		return quarantined(e.id, "an invariant is broken: "+err.Error())
 	}
 	e.state, e.tip, e.def, e.loaded = snapshot.State, snapshot.Commit, def, true
+	e.epoch = e.system.epoch(snapshot.Epoch)
 	return nil
 }
 

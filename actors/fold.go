@@ -69,7 +69,7 @@ func (f *fold) take(d *Deliver) error {
 	if in, ok := d.Input.(workflow.Signalled); ok {
 		return f.signal(d, in)
 	}
-	if refusal := refuseSteering(f.current(), d.Input); refusal != nil {
+	if refusal := refuseSteering(f.current(), d.Input); refusal != nil && !f.ours(d, f.current().UpdatedAt) {
 		f.reply(d, Reply{Err: refusal, State: f.current()})
 		return nil
 	}
@@ -118,7 +118,7 @@ func (f *fold) again(d *Deliver, in workflow.Started, s *workflow.State) error {
 		return f.signal(d, workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal})
 	}
 	if same && sameJSON(s.Input, in.Input) {
-		f.reply(d, Reply{State: s, Known: true})
+		f.reply(d, Reply{State: s, Known: !f.ours(d, s.CreatedAt)})
 		return nil
 	}
 	f.reply(d, Reply{Err: &workflow.Refusal{
@@ -134,9 +134,23 @@ func (f *fold) again(d *Deliver, in workflow.Started, s *workflow.State) error {
 func (f *fold) signal(d *Deliver, in workflow.Signalled) error {
 	r, err := f.admit(in)
 	if err == nil {
+		r.Answer = f.asFirst(d, in.Signal, r.Answer)
+		r.Known = r.Known && (r.Answer.SignalID == "" || r.Answer.Duplicate)
 		f.reply(d, r)
 	}
 	return err
+}
+
+// asFirst is the answer to a signal without the mark of a duplicate when the
+// first one was an attempt of this very delivery.
+func (f *fold) asFirst(d *Deliver, sig workflow.Signal, a workflow.Answer) workflow.Answer {
+	if !d.Resent || !a.Duplicate {
+		return a
+	}
+	if first, err := f.receipt(sig); err == nil && first != nil && f.ours(d, first.At) {
+		a.Duplicate = false
+	}
+	return a
 }
 
 // admit takes a signal, unless it is one that came before, and says what its
@@ -175,6 +189,10 @@ func (f *fold) admit(in workflow.Signalled) (Reply, error) {
 	return Reply{Known: true, State: f.current(), Answer: workflow.Answer{
 		SignalID: in.Signal.ID, Outcome: workflow.Delivered, Duplicate: true, Status: f.current().Status}}, nil
 }
+
+// ours reports whether what happened at that moment was done by an attempt of
+// this very delivery that its sender never heard of.
+func (f *fold) ours(d *Deliver, at workflow.Instant) bool { return d.Resent && at == d.Input.When() }
 
 // repeated is the reply to a signal whose id was accepted before.
 func repeated(first *workflow.Receipt, sig workflow.Signal, s *workflow.State) Reply {
@@ -270,8 +288,7 @@ func (f *fold) reply(d *Deliver, r Reply) {
 		switch {
 		case (refused || overtaken(err)) && d.reroutes < MaxReroutes:
 			// Who came after a start that was refused finds no execution.
-			d.reroutes++
-			f.system.Tell(d)
+			f.system.reroute(d)
 		case err != nil:
 			d.Reply(Reply{Err: unavailable(err)})
 		default:
@@ -327,7 +344,7 @@ func (f *fold) commit() {
 	landing := &flight{}
 	f.last = landing
 	f.system.Store.Submit(&persistence.Commit{
-		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.system.Store.Epoch(),
+		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.epoch,
 		Was: f.was, Now: f.now, Records: f.records, Receipts: receipts, Events: events,
 		Dead: f.dead, Revived: f.revived,
 		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
@@ -363,7 +380,7 @@ func (f *fold) landed(err error) {
 		for i := range f.dead {
 			f.system.Observer.Buried(f.dead[i].Cause)
 		}
-		f.system.watchers.notify(f.id)
+		f.system.notify(f.id)
 		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.records, time.Since(f.began))
 	}
 	f.flights.Add(-1)

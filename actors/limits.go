@@ -28,6 +28,11 @@ const (
 	// turned out to be owned elsewhere, before the sender is told.
 	MaxReroutes = 5
 
+	// RerouteAfter is the first hold of a cluster before an input is routed once
+	// more; it doubles. All of them together are longer than a change of owners
+	// takes to reach every node.
+	RerouteAfter = 10 * time.Millisecond
+
 	// IdleAfter is how long an execution without messages stays in memory.
 	IdleAfter = 15 * time.Second
 

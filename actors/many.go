@@ -33,8 +33,10 @@ func (s *System) TellAll(all []*Deliver) {
 		p.items = append(p.items, d)
 	}
 	for _, p := range order {
-		if len(p.items) == 1 {
-			s.Tell(p.items[0])
+		if len(p.items) == 1 || !s.here(p.execID) {
+			for _, d := range p.items {
+				s.Tell(d)
+			}
 			continue
 		}
 		s.actors.Root.Send(s.shards[s.shard(p.execID)], p)
@@ -54,7 +56,9 @@ func (s *System) AskAll(ctx context.Context, all []*Deliver) ([]Reply, error) {
 	done := make(chan struct{})
 	var left atomic.Int64
 	left.Store(int64(len(all)))
+	until := s.until(ctx)
 	for i, d := range all {
+		d.Until = until
 		d.Reply = func(r Reply) {
 			replies[i] = r
 			if left.Add(-1) == 0 {
@@ -112,7 +116,7 @@ func (s *System) Events(ctx context.Context, events []workflow.Event) ([]workflo
 				results[i] = workflow.EventResult{Stored: stored, Known: known}
 				if !known {
 					receipt := *stored
-					s.actors.Root.Send(s.router, fan{receipt: &receipt})
+					s.fan(&receipt)
 				}
 			}
 			if left.Add(-1) == 0 {
@@ -166,7 +170,7 @@ func (f *fold) together(d *Deliver) error {
 			f.reply(d, Reply{Err: r.Err, Refused: i, State: f.current()})
 			return nil
 		}
-		answers[i] = r.Answer
+		answers[i] = f.asFirst(d, in.Signal, r.Answer)
 	}
 	f.reply(d, Reply{Answers: answers, State: f.current()})
 	return nil

@@ -23,6 +23,21 @@ type Deliver struct {
 	// goroutine; it must not block. Nil: nobody waits.
 	Reply func(Reply)
 
+	// Whole asks for the state in the reply to a signal, too: when another node
+	// took the signal it is read from the store, and most senders do not look at it.
+	Whole bool
+
+	// Until is when nobody waits for the reply any more; zero: somebody always does.
+	// Resent says that an attempt before this one may have been applied: its own
+	// sender never heard, so what that one did is told as if it were the first.
+	Until  time.Time
+	Resent bool
+
+	// Moved is called instead of Reply when the delivery came from another node
+	// and its execution is owned elsewhere by now: that node routes it again, so
+	// that no message makes more than one hop. Nothing was done with it.
+	Moved func()
+
 	reroutes int
 }
 
@@ -32,7 +47,7 @@ type Reply struct {
 	Answers []workflow.Answer // of those delivered together
 	Refused int               // with an error, which of those
 	Matched bool              // a Signalled{OnlyIfMatched} was taken by a wait
-	State   *workflow.State   // the execution afterwards; nil with an error
+	State   *workflow.State   // the execution afterwards; nil with an error, and see Whole
 	Known   bool              // the input had been applied before
 	Err     error             // *workflow.Refusal where the sender can do something
 }
@@ -58,10 +73,13 @@ type (
 		cause error
 		life  int
 	}
-	retire   struct{}                   // supervisor to execution: finish and stop
-	retiring struct{ execID string }    // execution to supervisor: I want to stop
-	sweep    struct{}                   // to a supervisor, every SweepEvery
-	census   struct{ reply chan<- int } // to a supervisor: how many live executions
+	retire   struct{}                // supervisor to execution: finish and stop
+	retiring struct{ execID string } // execution to supervisor: I want to stop
+	sweep    struct{}                // to a supervisor, every SweepEvery
+	census   struct {                // to a supervisor: how many live executions
+		reply   chan<- int
+		leaving bool // count only those that are owned elsewhere
+	}
 )
 
 // unavailable is what a sender is told when the store did not take a commit.

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"sync"
 	"time"
 
@@ -26,9 +27,7 @@ type illness struct {
 }
 
 func (q *quarantine) load(ctx context.Context, store persistence.Store) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.causes = make(map[string]string)
+	causes := make(map[string]string)
 	for after := ""; ; {
 		docs, err := store.Documents(ctx, quarantineKind, after, RecoverBatch)
 		if err != nil {
@@ -39,13 +38,21 @@ func (q *quarantine) load(ctx context.Context, store persistence.Store) error {
 			if json.Unmarshal(doc.Body, &ill) != nil {
 				ill.Cause = "unknown: its quarantine record is damaged"
 			}
-			q.causes[doc.ID] = ill.Cause
+			causes[doc.ID] = ill.Cause
 			after = doc.ID
 		}
 		if len(docs) == 0 {
-			return nil
+			break
 		}
 	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.causes == nil {
+		q.causes = causes
+		return nil
+	}
+	maps.Copy(q.causes, causes) // and keep those that are not stored yet
+	return nil
 }
 
 func (q *quarantine) cause(execID string) (string, bool) {
@@ -58,9 +65,10 @@ func (q *quarantine) cause(execID string) (string, bool) {
 // add takes effect at once; the document follows, and a crash before it only
 // means that the execution breaks once more.
 func (q *quarantine) add(s *System, execID, cause string) {
-	q.mu.Lock()
-	q.causes[execID] = cause
-	q.mu.Unlock()
+	q.set(execID, cause)
+	if s.Peers != nil {
+		s.Peers.Quarantined(execID, cause)
+	}
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
@@ -69,6 +77,12 @@ func (q *quarantine) add(s *System, execID, cause string) {
 			s.Logger.Error("the quarantine of an execution could not be stored", "exec_id", execID, "err", err)
 		}
 	}()
+}
+
+func (q *quarantine) set(execID, cause string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.causes[execID] = cause
 }
 
 // Quarantined returns why an execution may not act, if that is so.

@@ -82,7 +82,7 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 	s.Store.SettleEvent(&again, func(err error) {
 		if err == nil {
 			receipt := again
-			s.actors.Root.Send(s.router, fan{receipt: &receipt})
+			s.fan(&receipt)
 		}
 		settled <- err
 	})

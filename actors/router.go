@@ -51,6 +51,8 @@ func (r *router) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case fan:
 		r.fan(ctx, m.receipt)
+	case wanted:
+		r.wanted(ctx, m.event)
 	case catchUp:
 		r.behind = true
 		r.catchUp(ctx)
@@ -117,12 +119,28 @@ func (r *router) catchUp(ctx actor.Context) {
 			return
 		}
 		for _, receipt := range open {
-			r.fan(ctx, receipt)
 			after = receipt.Event.ID
+			if r.system.here(receipt.Event.ID) {
+				r.fan(ctx, receipt)
+			}
 		}
 		if len(open) == 0 || r.behind {
 			return
 		}
+	}
+}
+
+// wanted takes an event that another node accepted from the store.
+func (r *router) wanted(ctx actor.Context, eventID string) {
+	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	receipt, err := r.system.Store.Event(background, eventID)
+	if err != nil {
+		r.system.Logger.Warn("an event of another node cannot be read; looking for it again later", "event_id", eventID, "err", err)
+		return
+	}
+	if !receipt.Fate.Final() {
+		r.fan(ctx, receipt)
 	}
 }
 
@@ -272,6 +290,10 @@ func (f *fanout) settle(ctx actor.Context) {
 	}
 	if f.failed {
 		f.again(ctx)
+		return
+	}
+	if f.system.settledElsewhere(f.receipt.Event.ID) {
+		f.leave(ctx)
 		return
 	}
 	f.settling = true
@@ -458,7 +480,7 @@ func (s *System) Event(ctx context.Context, ev workflow.Event) (*workflow.EventR
 		s.admitted.Add(-1)
 		if err == nil && !known {
 			receipt := *stored
-			s.actors.Root.Send(s.router, fan{receipt: &receipt})
+			s.fan(&receipt)
 		}
 		answers <- eventAnswer{stored, known, err}
 	})

@@ -61,8 +61,10 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		if len(s.live) > 0 {
 			s.schedule(ctx)
 		}
+	case handOver:
+		s.handOver(ctx)
 	case census:
-		m.reply <- len(s.live)
+		m.reply <- s.census(m.leaving)
 	case drain:
 		s.drain, s.closed = &m, true
 		for id := range s.live {
@@ -79,6 +81,10 @@ func (s *supervisor) schedule(ctx actor.Context) {
 
 func (s *supervisor) deliver(ctx actor.Context, d *Deliver) {
 	c := s.live[d.ExecID]
+	if c == nil && !s.system.here(d.ExecID) {
+		s.system.Tell(d)
+		return
+	}
 	if c == nil && s.closed {
 		d.answer(Reply{Err: stopping()})
 		return
@@ -130,6 +136,29 @@ func (s *supervisor) retire(ctx actor.Context, execID string) {
 	}
 	c.retiring = true
 	ctx.Send(c.pid, retire{})
+}
+
+// handOver makes those leave that are owned elsewhere now.
+func (s *supervisor) handOver(ctx actor.Context) {
+	for id, c := range s.live {
+		if !s.system.here(id) {
+			c.retiring = true
+			ctx.Send(c.pid, evict{})
+		}
+	}
+}
+
+func (s *supervisor) census(leaving bool) int {
+	if !leaving {
+		return len(s.live)
+	}
+	n := 0
+	for id := range s.live {
+		if !s.system.here(id) {
+			n++
+		}
+	}
+	return n
 }
 
 // gone forgets an execution that left; what came for it meanwhile starts it anew.

@@ -58,6 +58,7 @@ type Options struct {
 	Hands    Hands
 	Observer Observer
 	Logger   *slog.Logger
+	Peers    Peers // nil: this node is alone
 }
 
 // System is the actors of one node.
@@ -111,6 +112,9 @@ func (s *System) Start(ctx context.Context) error {
 	s.router = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return newRouter(s) }, actor.WithSupervisor(stop)))
 	s.alarms = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return newAlarms(s) }))
 	go s.letters.run()
+	if s.Peers != nil {
+		return nil // what is ours is known when the node has joined: see Rebalance
+	}
 	if err := s.recover(ctx); err != nil {
 		return err
 	}
@@ -131,6 +135,9 @@ func (s *System) recover(ctx context.Context) error {
 		}
 		var wave sync.WaitGroup
 		for _, id := range ids {
+			if !s.here(id) {
+				continue
+			}
 			wave.Add(1)
 			s.Tell(&Deliver{ExecID: id, Reply: func(Reply) { wave.Done() }})
 		}
@@ -169,9 +176,14 @@ func (s *System) Stop(ctx context.Context) error {
 	return nil
 }
 
-// Tell delivers without waiting; d.Reply is called in any case.
+// Tell delivers without waiting, to whichever node owns the execution; d.Reply
+// is called in any case.
 func (s *System) Tell(d *Deliver) {
-	s.actors.Root.Send(s.shards[s.shard(d.ExecID)], d)
+	if s.Peers != nil && !s.Peers.Here(d.ExecID) {
+		s.Peers.Deliver(d)
+		return
+	}
+	s.Local(d)
 }
 
 func (s *System) place(name string) uint64 { return maphash.String(s.seed, name) % nearPlaces }
@@ -198,9 +210,13 @@ func (s *System) Ask(ctx context.Context, d *Deliver) (Reply, error) {
 		s.admitted.Add(-1)
 		replies <- r
 	}
+	d.Until = s.until(ctx)
 	s.Tell(d)
 	select {
 	case r := <-replies:
+		if s.Peers != nil {
+			r = s.state(ctx, d, r)
+		}
 		return r, r.Err
 	case <-ctx.Done():
 		return Reply{}, timedOut(ctx.Err())
@@ -217,22 +233,7 @@ func timedOut(cause error) error {
 }
 
 // Live counts the executions in memory.
-func (s *System) Live(ctx context.Context) int {
-	counts := make(chan int, Shards)
-	for _, pid := range s.shards {
-		s.actors.Root.Send(pid, census{reply: counts})
-	}
-	total := 0
-	for range s.shards {
-		select {
-		case n := <-counts:
-			total += n
-		case <-ctx.Done():
-			return total
-		}
-	}
-	return total
-}
+func (s *System) Live(ctx context.Context) int { return s.count(ctx, false) }
 
 // Passivated counts the executions that left memory so far.
 func (s *System) Passivated() uint64 { return s.left.Load() }
@@ -243,7 +244,11 @@ func (s *System) Admitted() int64 { return s.admitted.Load() }
 // Watch returns a channel that gets a value, without blocking anybody, after
 // each commit of the execution; stop ends the watch.
 func (s *System) Watch(execID string) (changed <-chan struct{}, stop func()) {
-	return s.watchers.add(execID)
+	changed, stop = s.watchers.add(execID)
+	if s.Peers != nil {
+		s.Peers.Watch(execID)
+	}
+	return changed, stop
 }
 
 // perform does what a commit asked for, now that it is durable. It never blocks.
@@ -255,7 +260,7 @@ func (s *System) perform(effects []workflow.Effect) {
 		case workflow.CancelTask:
 			s.Hands.Cancel(e)
 		case workflow.EmitEvent:
-			s.actors.Root.Send(s.router, fan{receipt: &workflow.EventReceipt{Event: e.Event, Fate: workflow.FateAccepted}})
+			s.fan(&workflow.EventReceipt{Event: e.Event, Fate: workflow.FateAccepted})
 		}
 	}
 }

@@ -244,7 +244,7 @@ func (b *beginning) signalTo(ctx context.Context, execID string) (workflow.Begun
 	signal := *b.start.Signal
 	at := workflow.InstantOf(time.Now())
 	signal.ExecID, signal.ReceivedAt = execID, at
-	r, err := b.system.Ask(ctx, &actors.Deliver{ExecID: execID, Input: workflow.Signalled{Stamp: workflow.Stamp{At: at}, Signal: signal}})
+	r, err := b.system.Ask(ctx, &actors.Deliver{ExecID: execID, Whole: true, Input: workflow.Signalled{Stamp: workflow.Stamp{At: at}, Signal: signal}})
 	switch code(err) {
 	case workflow.CodeFinished, workflow.CodeNoExecution:
 		return workflow.Begun{}, false, err
