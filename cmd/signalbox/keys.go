@@ -25,26 +25,33 @@ type keyKeeper interface {
 }
 
 func (a *app) keysCommand() *cobra.Command {
-	var data string
+	var data, store string
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Make, list and revoke API keys",
 		Long: `Make, list and revoke API keys.
 
-With --data the store of a stopped node is opened; otherwise a running node is
-asked (--url), with a key that has the scope admin. The first key is made by
-` + "`keys bootstrap`" + ` on the store. A token is shown once and kept only as a hash.
+With --data the store of a stopped node is opened, with --store a Redis, whose
+nodes may go on running; otherwise a running node is asked (--url), with a key
+that has the scope admin. The first key is made by ` + "`keys bootstrap`" + ` on the store.
+ A token is shown once and kept only as a hash.
 
 Scopes: ` + strings.Join(scopeNames(), ", ") + `; admin implies all of them.`,
 		Args: onlyVerbs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&data, "data", "", "`DIR` of the store of a stopped node (SIGNALBOX_DATA; bootstrap: default .signalbox)")
-	where := func() string {
-		if data == "" && a.url == "" && a.env("SIGNALBOX_URL") == "" {
-			return a.env("SIGNALBOX_DATA")
+	cmd.PersistentFlags().StringVar(&store, "store", "", "`STORE` that is no folder, like redis://HOST:6379 (SIGNALBOX_STORE)")
+	where := func() (config, error) {
+		c := config{data: data}
+		said := choice{text: store, by: "--store"}
+		if data == "" && store == "" && a.url == "" && a.env("SIGNALBOX_URL") == "" {
+			c.data = a.env("SIGNALBOX_DATA")
+			said = choice{text: a.env("SIGNALBOX_STORE"), by: "SIGNALBOX_STORE"}
 		}
-		return data
+		var err error
+		c.redis, err = said.store()
+		return c, err
 	}
 	cmd.AddCommand(a.keysBootstrapCommand(where), a.keysCreateCommand(where), a.keysListCommand(where), a.keysRevokeCommand(where))
 	return cmd
@@ -58,7 +65,7 @@ func scopeNames() []string {
 	return names
 }
 
-func (a *app) keysBootstrapCommand(where func() string) *cobra.Command {
+func (a *app) keysBootstrapCommand(where func() (config, error)) *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:     "bootstrap",
@@ -70,7 +77,14 @@ func (a *app) keysBootstrapCommand(where func() string) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
 		defer cancel()
-		ring, err := a.openKeys(orElse(where(), ".signalbox"), true)
+		c, err := where()
+		if err != nil {
+			return err
+		}
+		if c.redis == nil {
+			c.data = orElse(c.data, ".signalbox")
+		}
+		ring, err := a.openKeys(ctx, c, true)
 		if err != nil {
 			return err
 		}
@@ -83,7 +97,7 @@ func (a *app) keysBootstrapCommand(where func() string) *cobra.Command {
 	return cmd
 }
 
-func (a *app) keysCreateCommand(where func() string) *cobra.Command {
+func (a *app) keysCreateCommand(where func() (config, error)) *cobra.Command {
 	var name, expires string
 	var scopes []string
 	cmd := &cobra.Command{
@@ -108,7 +122,7 @@ func (a *app) keysCreateCommand(where func() string) *cobra.Command {
 		if spec.Expires, err = lifetime(expires); err != nil {
 			return err
 		}
-		return a.withKeys(cmd, where(), func(ctx context.Context, keys keyKeeper) error {
+		return a.withKeys(cmd, where, func(ctx context.Context, keys keyKeeper) error {
 			token, key, err := keys.create(ctx, spec)
 			if err != nil {
 				return err
@@ -130,13 +144,13 @@ func lifetime(said string) (time.Duration, error) {
 	return d, err
 }
 
-func (a *app) keysListCommand(where func() string) *cobra.Command {
+func (a *app) keysListCommand(where func() (config, error)) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the keys, revoked and expired ones too",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withKeys(cmd, where(), func(ctx context.Context, keys keyKeeper) error {
+			return a.withKeys(cmd, where, func(ctx context.Context, keys keyKeeper) error {
 				all, err := keys.list(ctx)
 				if err != nil {
 					return err
@@ -172,13 +186,13 @@ func keyState(k *http.Key, now time.Time) string {
 	return "active"
 }
 
-func (a *app) keysRevokeCommand(where func() string) *cobra.Command {
+func (a *app) keysRevokeCommand(where func() (config, error)) *cobra.Command {
 	return &cobra.Command{
 		Use:   "revoke KEY_ID",
 		Short: "End a key at once",
 		Args:  exactly("KEY_ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.withKeys(cmd, where(), func(ctx context.Context, keys keyKeeper) error {
+			return a.withKeys(cmd, where, func(ctx context.Context, keys keyKeeper) error {
 				key, err := keys.revoke(ctx, args[0])
 				if err != nil {
 					return err
@@ -208,18 +222,22 @@ func (a *app) printToken(token string, key http.Key) error {
 }
 
 // withKeys opens the keys where they are, and closes them again.
-func (a *app) withKeys(cmd *cobra.Command, data string, do func(context.Context, keyKeeper) error) error {
+func (a *app) withKeys(cmd *cobra.Command, where func() (config, error), do func(context.Context, keyKeeper) error) error {
+	c, err := where()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
 	defer cancel()
 	var keys keyKeeper
-	if data == "" {
+	if c.data == "" && c.redis == nil {
 		client, err := a.client()
 		if err != nil {
 			return err
 		}
 		keys = remoteKeys{client}
 	} else {
-		stored, err := a.openKeys(data, false)
+		stored, err := a.openKeys(ctx, c, false)
 		if err != nil {
 			return err
 		}
@@ -236,14 +254,17 @@ type storedKeys struct {
 
 // openKeys opens a store for its keys. Only the first key may make the store:
 // a wrong folder elsewhere would look like one without keys.
-func (a *app) openKeys(data string, mayCreate bool) (*storedKeys, error) {
-	if !mayCreate {
-		if _, err := os.Stat(data); errors.Is(err, fs.ErrNotExist) {
-			return nil, hinted(failed("there is no store in %s", data), "--data names the folder of a node; `keys bootstrap` makes a new one")
+func (a *app) openKeys(ctx context.Context, c config, mayCreate bool) (*storedKeys, error) {
+	if !mayCreate && c.redis == nil {
+		if _, err := os.Stat(c.data); errors.Is(err, fs.ErrNotExist) {
+			return nil, hinted(failed("there is no store in %s", c.data), "--data names the folder of a node; `keys bootstrap` makes a new one")
 		}
 	}
 	logger := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	store, err := openStore(config{data: data}, logger)
+	store, err := openStore(ctx, c, logger)
+	if err != nil && c.redis != nil {
+		return nil, err
+	}
 	if err != nil {
 		return nil, hinted(err, "is its node running? then leave --data out and name the node with --url")
 	}

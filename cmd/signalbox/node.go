@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -17,6 +18,7 @@ import (
 	"github.com/signalbox/signalbox/http"
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/persistence/embedded"
+	"github.com/signalbox/signalbox/persistence/redis"
 	"github.com/signalbox/signalbox/runtime"
 )
 
@@ -54,7 +56,7 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.addr); err != nil {
 		return nil, hinted(failed("cannot listen on %s: %w", c.addr, err), "another node may be running there; --addr 127.0.0.1:0 picks a free port")
 	}
-	if n.store, err = openStore(c, n.logger); err != nil {
+	if n.store, err = openStore(ctx, c, n.logger); err != nil {
 		return nil, err
 	}
 	keys, err := n.keyRing(ctx, dev)
@@ -84,7 +86,29 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 	return n, nil
 }
 
-func openStore(c config, logger *slog.Logger) (persistence.Store, error) {
+// storeName is how a store is shown: a folder, or an address without its secrets.
+func (c config) storeName() string {
+	switch {
+	case c.redis != nil:
+		return c.redis.String()
+	case c.memory:
+		return "memory"
+	}
+	return c.data
+}
+
+func openStore(ctx context.Context, c config, logger *slog.Logger) (persistence.Store, error) {
+	if c.redis != nil {
+		o := redis.Options{Log: logger}
+		if c.data != "" {
+			o.Remember = filepath.Join(c.data, "redis.json")
+		}
+		store, err := redis.Open(ctx, c.redis, o)
+		if err != nil {
+			return nil, hinted(failed("cannot %w", err), "is a Redis there, and is the user allowed to use it? --store names another one")
+		}
+		return store, nil
+	}
 	options := embedded.Options{Log: logger}
 	if c.memory {
 		options.FS = vfs.NewMem()
@@ -120,7 +144,11 @@ func (n *node) keyRing(ctx context.Context, dev bool) (*http.KeyRing, error) {
 	if !local {
 		who = "others can reach " + n.config.addr
 	}
-	hint := "make the first one with `signalbox keys bootstrap --data " + n.config.data + "`, or say --no-auth"
+	where := "--data " + n.config.data
+	if n.config.redis != nil {
+		where = "--store " + n.config.redis.String()
+	}
+	hint := "make the first one with `signalbox keys bootstrap " + where + "`, or say --no-auth"
 	if n.config.memory {
 		hint = "a store in memory holds no keys: listen on 127.0.0.1, or say --no-auth"
 	}
@@ -134,7 +162,7 @@ func (n *node) run(ctx context.Context, a *app) error {
 	go func() { broken <- n.server.Serve(n.listener) }()
 	health := n.runtime.Health()
 	n.logger.Info("the node is ready", "version", versionName(), "durability", health.Durability,
-		"data", n.config.data, "workflows", len(n.runtime.Workflows()))
+		"store", n.config.storeName(), "workflows", len(n.runtime.Workflows()))
 	if n.config.memory {
 		n.logger.Warn("nothing is kept on disk: everything is lost when this node stops")
 	}

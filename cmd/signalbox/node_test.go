@@ -40,7 +40,7 @@ func TestWhoMustShowAKey(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := &node{config: config{addr: c.addr, noAuth: c.noAuth, memory: true, data: "store"}, logger: slog.New(slog.DiscardHandler)}
 			var err error
-			if n.store, err = openStore(n.config, n.logger); err != nil {
+			if n.store, err = openStore(t.Context(), n.config, n.logger); err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() {

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/signalbox/signalbox/persistence/redis/redistest"
 )
 
 // TestMain lets the test binary be the program itself, so that scripts - and
@@ -42,11 +44,19 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	redis := redisForScripts(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
+		Condition: func(name string) (bool, error) {
+			if name != "redis" {
+				return false, fmt.Errorf("no condition is called %q", name)
+			}
+			return redis != "", nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
+			env.Setenv("REDIS", redis)
 			env.Setenv("TMPDIR", env.WorkDir+"/tmp")
 			env.Values[nodesKey{}] = map[string]*scriptNode{}
 			return os.Mkdir(env.WorkDir+"/tmp", 0o777)
@@ -55,6 +65,20 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "node": startScriptNode, "await": await, "unsaid": unsaid, "drain": stopNode, "crash": killNode, "grab": grab,
 		},
 	})
+}
+
+// redisForScripts starts a Redis for the scripts that begin with [!redis] skip, and
+// returns its address, "" on the machine of a person who has none.
+func redisForScripts(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil && os.Getenv("CI") == "" {
+		return ""
+	}
+	server := redistest.Start(t)
+	if answer := server.Do("ACL", "SETUSER", "keeper", "on", ">secret", "~*", "+@all"); answer != "OK" {
+		t.Fatal(answer)
+	}
+	return server.Addr
 }
 
 type nodesKey struct{}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox/signalbox/definitions/expression"
+	"github.com/signalbox/signalbox/persistence/redis"
 )
 
 // setting is one thing that a person can choose about a node. Its name is the
@@ -30,8 +31,8 @@ type setting struct {
 
 var settings = []setting{
 	{name: "addr", fallback: "127.0.0.1:8080", usage: "`HOST:PORT` to listen on; no host is 127.0.0.1, port 0 picks one and prints it"},
-	{name: "data", usage: "`DIR` of the store (default .signalbox beside the project)"},
-	{name: "store", fallback: "embedded", usage: "`STORE` that remembers everything: embedded"},
+	{name: "data", usage: "`DIR` of the embedded store, and of what the node remembers of another one (default .signalbox beside the project)"},
+	{name: "store", fallback: "embedded", usage: "`STORE` that remembers everything: embedded, or an address like redis://HOST:6379, redis+sentinel://HOST,HOST/NAME, redis+cluster://HOST,HOST"},
 	{name: "memory", yesNo: true, devOnly: true, usage: "keep nothing on disk: everything is lost when the node stops"},
 	{name: "no-auth", yesNo: true, usage: "ask nobody for an API key"},
 	{name: "log-format", fallback: "text", usage: "text or json"},
@@ -94,8 +95,9 @@ func (a *app) choose(cmd *cobra.Command, project map[string]string) map[string]c
 
 // config is what a node is run with.
 type config struct {
-	addr         string // HOST:PORT, the host never empty
-	data         string // folder of the store
+	addr         string         // HOST:PORT, the host never empty
+	data         string         // folder of the store
+	redis        *redis.Address // nil for the embedded store
 	memory       bool
 	noAuth       bool
 	allowPrivate bool
@@ -118,7 +120,9 @@ func configure(chosen map[string]choice, projectDir string) (config, error) {
 		logLevel:     settle(&wrong, chosen["log-level"].level),
 		retention:    settle(&wrong, chosen["retention"].duration),
 	}
-	settle(&wrong, chosen["store"].embedded)
+	if c.redis = settle(&wrong, chosen["store"].store); c.redis != nil && c.memory {
+		wrong = append(wrong, chosen["memory"].wrong("the store is "+c.redis.String()+", which keeps what it keeps; leave one of them out"))
+	}
 	if c.retention == 0 {
 		c.retention = keptForever
 	}
@@ -207,14 +211,20 @@ func (c choice) hostPort() (string, error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-func (c choice) embedded() (string, error) {
-	switch {
-	case c.text == "embedded":
-		return c.text, nil
-	case strings.HasPrefix(c.text, "redis://"), strings.HasPrefix(c.text, "rediss://"):
-		return "", failed("the store %q, from %s: this build has only the embedded store; leave --store out, or use a release that has Redis", hideUser(c.text), c.by)
+// store is the address of a Redis, nil for the embedded store.
+func (c choice) store() (*redis.Address, error) {
+	if c.text == "embedded" || c.text == "" {
+		return nil, nil
 	}
-	return "", c.wrong("this build has one store, embedded")
+	shown := choice{text: hideUser(c.text), by: c.by}
+	if !strings.HasPrefix(c.text, "redis") {
+		return nil, shown.wrong("a store is embedded, or an address that begins with redis://, redis+sentinel:// or redis+cluster://")
+	}
+	a, err := redis.ParseAddress(c.text)
+	if err != nil {
+		return nil, shown.wrong(err.Error())
+	}
+	return a, nil
 }
 
 // hideUser drops the name and password of an address before it is shown.

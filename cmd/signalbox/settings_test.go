@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,7 @@ func TestSettingsPrecedence(t *testing.T) {
 	}{
 		{"addr", "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", func(c config) any { return c.addr }, "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"},
 		{"data", "a", "b", "c", func(c config) any { return c.data }, filepath.Join("project", "a"), "b", "c"},
+		{"store", "redis://u:s@a", "embedded", "redis+cluster://b", func(c config) any { return fmt.Sprint(c.redis) }, "redis://a:6379", "<nil>", "redis+cluster://b:6379"},
 		{"memory", "true", "0", "true", func(c config) any { return c.memory }, true, false, true},
 		{"no-auth", "yes", "no", "true", func(c config) any { return c.noAuth }, true, false, true},
 		{"allow-private", "on", "off", "true", func(c config) any { return c.allowPrivate }, true, false, true},
@@ -81,8 +83,9 @@ func TestSettingsRefused(t *testing.T) {
 		{"addr", "8080", "HOST:PORT"},
 		{"addr", "127.0.0.1:http", "number"},
 		{"addr", "127.0.0.1:-1", "number"},
-		{"store", "sqlite", "one store"},
-		{"store", "redis://u:secret@h", "only the embedded store"},
+		{"store", "sqlite://u:secret@h", "embedded, or an address"},
+		{"store", "redis://u:secret@h?colour=red", "option \"colour\""},
+		{"store", "redis+ring://u:secret@h", "redis+cluster"},
 		{"no-auth", "perhaps", "true or false"},
 		{"log-format", "xml", "text, json"},
 		{"log-level", "LOUD", "debug, info"},
@@ -97,6 +100,14 @@ func TestSettingsRefused(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "secret") {
 			t.Errorf("%v shows a password", err)
 		}
+	}
+}
+
+// TestMemoryOfARedis: a store cannot be both.
+func TestMemoryOfARedis(t *testing.T) {
+	_, err := chosenBy(t, []string{"--memory", "--store", "redis://u:secret@h"}, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "leave one of them out") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
 	}
 }
 
