@@ -55,6 +55,7 @@ const (
 	writeLetters    // dead letters to keep
 	writeDrop       // dead letters to drop
 	writeOldLetters // dead letters to drop that died before earliest
+	writeBooks      // rows of the books that are imported
 )
 
 // stamp is what must be known of an execution to judge a commit: the zero stamp is none.

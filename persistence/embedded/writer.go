@@ -168,6 +168,8 @@ func (s *Store) judge(w *write) error {
 		s.judgeDrop(w)
 	case writeOldLetters:
 		s.judgeOldLetters(w)
+	case writeBooks:
+		s.books.count(w.tally)
 	}
 	s.bury(w)
 	g.writes++

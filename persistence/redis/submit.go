@@ -139,15 +139,20 @@ func (s *Store) PutDocument(ctx context.Context, kind, id string, body []byte) e
 	w := &write{kind: writeRows}
 	w.part = s.home(kind)
 	w.begin(w.part.key(keyDocuments), "none")
+	w.document(kind, id, body)
+	return s.await(ctx, w)
+}
+
+// document writes a document, or deletes it when the body is nil.
+func (o *ops) document(kind, id string, body []byte) {
 	member := member2(kind, id)
 	if body == nil {
-		w.drop(keyDocuments, member)
-		w.leave(keyDocumentIDs, member)
-	} else {
-		w.put(keyDocuments, member, body)
-		w.enter(keyDocumentIDs, member)
+		o.drop(keyDocuments, member)
+		o.leave(keyDocumentIDs, member)
+		return
 	}
-	return s.await(ctx, w)
+	o.put(keyDocuments, member, body)
+	o.enter(keyDocumentIDs, member)
 }
 
 // await pushes a write and waits for its answer.

@@ -84,6 +84,10 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 			check(newFixture(t, fresh(t)))
 		})
 	}
+	t.Run("copies", func(t *testing.T) {
+		t.Parallel()
+		copies(newFixture(t, fresh(t)), fresh(t))
+	})
 }
 
 // fixture is a store under test.
