@@ -142,6 +142,7 @@ func (e *execution) fold(batch []*Deliver) {
 		clear(e.fresh) // the store has them all
 	}
 	f := &fold{execution: e, began: time.Now(), life: e.life}
+	f.expect(len(batch))
 	defer func() {
 		if cause := recover(); cause != nil {
 			f.abandon(batch, e.quarantine(fmt.Sprintf("panic: %v", cause), string(debug.Stack())))

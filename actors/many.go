@@ -156,6 +156,15 @@ func (f *fold) rewind(m mark) {
 	f.dead = f.dead[:m.dead]
 }
 
+// expect makes room for the records of so many inputs at once: growing little by
+// little copies those of a batch several times.
+func (f *fold) expect(inputs int) {
+	const many, each = 16, 5 // a signal leaves about five records
+	if inputs >= many {
+		f.records = make([]workflow.Record, 0, each*inputs)
+	}
+}
+
 // together takes all signals of a delivery or, when one is refused, none.
 func (f *fold) together(d *Deliver) error {
 	before := f.mark()

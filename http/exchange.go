@@ -234,6 +234,9 @@ func (x *exchange) send(status int, contentType []string, body []byte) {
 	} else {
 		h["Cache-Control"] = noStoreHeader
 	}
+	if len(body) > measuredBody {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	if time.Since(x.start) > WriteTimeout/4 {
 		// The server's own deadline began with the request's head. A writer
 		// without deadlines is a test's, and needs none.

@@ -80,6 +80,10 @@ const (
 	// a larger one would pin the memory of one rare large body.
 	maxPooledBuffer = 64 << 10
 
+	// measuredBody bytes and fewer are counted by net/http itself; a longer answer
+	// is chunked unless its length is said before.
+	measuredBody = 2 << 10
+
 	// HeartbeatInterval of an event stream: below the idle limits of usual proxies.
 	HeartbeatInterval = 15 * time.Second
 

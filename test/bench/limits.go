@@ -20,6 +20,13 @@ const (
 	// each connection, so that commits of one execution do not queue behind each other.
 	loopers = 4 * connections
 
+	// batchSize signals go into one request where batches are measured.
+	batchSize = 250
+
+	// batchRounds times as many signals come in batches to executions that wait
+	// again: they are over too soon otherwise.
+	batchRounds = 4
+
 	// warmUp requests are made before anything is measured.
 	warmUp = 2_000
 

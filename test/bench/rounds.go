@@ -14,6 +14,7 @@ import (
 const (
 	targetSignals = 0.6  // durable signals, x echo
 	targetEvents  = 0.35 // event to finished execution, x echo
+	targetBatches = 3    // durable signals in batches, x echo
 
 	targetSyncs        = 5 // signal to next task, p99: this many syncs of the disk ...
 	targetBeyondSyncMS = 2 // ... and this many milliseconds
@@ -29,6 +30,7 @@ const (
 // rounds collects the values of every round.
 type rounds struct {
 	echo, signals, loop, events row
+	batchOnes, batchLoops       row
 	signalsP50, signalsP99      row
 	nextP50, nextP99            row
 	syncP50, syncP99            row
@@ -105,7 +107,25 @@ func (r *rounds) throughput(s settings, sub *subject) error {
 	if _, err := r.against(&r.loop, s, sub, func() (measured, error) { return sub.loopSignals(loops, s.requests) }); err != nil {
 		return err
 	}
+	if err := r.batches(s, sub, loops); err != nil {
+		return err
+	}
 	_, err = r.against(&r.events, s, sub, func() (measured, error) { return sub.events(s.requests / 2) })
+	return err
+}
+
+// batches measures signals that come many at a time.
+func (r *rounds) batches(s settings, sub *subject, loops []string) error {
+	more := *sub
+	more.tag += "b"
+	ones, _, err := more.start("one", s.requests)
+	if err != nil {
+		return err
+	}
+	if _, err := r.against(&r.batchOnes, s, sub, func() (measured, error) { return more.batchOnes(ones) }); err != nil {
+		return err
+	}
+	_, err = r.against(&r.batchLoops, s, sub, func() (measured, error) { return sub.batchLoops(loops, batchRounds*s.requests) })
 	return err
 }
 
@@ -138,6 +158,8 @@ func (r *rounds) rows() []row {
 		named(r.echo, "echo", "/s"),
 		named(r.signals, "durable signals, each ends its execution", "/s").atLeast(targetSignals),
 		named(r.loop, "durable signals to executions that wait again", "/s").atLeast(targetSignals),
+		named(r.batchOnes, "durable signals in batches of 250, each ends its execution", "/s").atLeast(targetBatches),
+		named(r.batchLoops, "durable signals in batches of 250 to one execution that waits again", "/s").atLeast(targetBatches),
 		named(r.signalsP50, "latency of a signal under that load, p50", "ms"),
 		named(r.signalsP99, "latency of a signal under that load, p99", "ms"),
 		named(r.events, "event to started and finished execution", "/s").atLeast(targetEvents),
