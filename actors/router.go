@@ -190,7 +190,7 @@ func (f *fanout) Receive(ctx actor.Context) {
 			f.again(ctx)
 			return
 		}
-		f.system.watchers.notify(workflow.EventKey(f.receipt.Event.ID))
+		f.system.notify(workflow.EventKey(f.receipt.Event.ID))
 		f.leave(ctx)
 		return
 	}

@@ -104,7 +104,7 @@ func (s *supervisor) deliver(ctx actor.Context, d *Deliver) {
 // has to be decided first.
 func (s *supervisor) deliverAll(ctx actor.Context, p *parcel) {
 	c := s.live[p.execID]
-	if c == nil && s.closed || c != nil && c.retiring {
+	if c == nil && (s.closed || !s.system.here(p.execID)) || c != nil && c.retiring {
 		for _, d := range p.items {
 			s.deliver(ctx, d)
 		}
