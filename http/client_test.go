@@ -145,6 +145,7 @@ func TestClient(t *testing.T) {
 		t.Fatalf("%+v", list)
 	}
 
+	clientOfLetters(t, c, d.node)
 	loaded, err := c.Workflows(ctx)
 	must(err)
 	one, err := c.Workflow(ctx, "order")

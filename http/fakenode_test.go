@@ -20,6 +20,7 @@ import (
 // one ends the execution. A payload with a "reason" that is no string breaks
 // the wait's schema.
 type fakeNode struct {
+	fakeLetters
 	mu         sync.Mutex
 	workflows  []*definitions.Workflow
 	executions map[string]*fakeExecution

@@ -184,4 +184,8 @@ const (
 
 	// MaxClientAnswer bytes of an answer are read by the client.
 	MaxClientAnswer = 256 << 20
+
+	// MaxRedeliveries dead letters are redelivered or discarded by one request:
+	// it answers within seconds, and says whether there are more.
+	MaxRedeliveries = 1_000
 )

@@ -12,6 +12,8 @@ import (
 // something about them.
 type Node interface {
 	seer
+	undertaker
+	bookkeeper
 
 	// Signal returns after the signal is durable, or with a refusal when nothing was kept.
 	Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, error)

@@ -49,6 +49,7 @@ const api = "/api/v0"
 var (
 	pageParams      = []string{"limit", "cursor"}
 	executionParams = append([]string{"status", "waiting_for", "since", "key", "labels"}, pageParams...)
+	letterParams    = []string{"name", "cause", "kind", "exec_id", "workflow_id", "since"}
 )
 
 var routes = []route{
@@ -96,6 +97,21 @@ var routes = []route{
 		handle: (*exchange).signalReceipt, scopes: []Scope{SignalsWrite, ExecutionsRead}, query: []string{"exec_id", "wait"}, success: []int{200}},
 	{method: "GET", path: api + "/events/:event_id", name: "getEventReceipt", summary: "Look up what became of an event",
 		handle: (*exchange).eventReceipt, scopes: []Scope{EventsWrite, ExecutionsRead}, query: []string{"source", "wait"}, success: []int{200}},
+
+	{method: "GET", path: letterPath, name: "listDeadLetters", summary: "List dead letters, or count them by group",
+		handle: (*exchange).listLetters, scopes: []Scope{ExecutionsRead}, query: append([]string{"grouped"}, append(letterParams, pageParams...)...), success: []int{200}},
+	{method: "DELETE", path: letterPath, name: "discardDeadLetters", summary: "Discard a group of dead letters",
+		handle: (*exchange).discardLetters, scopes: []Scope{ExecutionsWrite}, writes: true, query: append([]string{"limit"}, letterParams...), success: []int{200}},
+	{method: "GET", path: letterPath + "/:letter_id", name: "getDeadLetter", summary: "Get a dead letter with its payload",
+		handle: (*exchange).getLetter, scopes: []Scope{ExecutionsRead}, success: []int{200}},
+	{method: "DELETE", path: letterPath + "/:letter_id", name: "discardDeadLetter", summary: "Discard a dead letter",
+		handle: (*exchange).discardLetter, scopes: []Scope{ExecutionsWrite}, writes: true, success: []int{200}},
+	{method: "POST", path: letterPath + "/:letter_id/redeliver", name: "redeliverDeadLetter", summary: "Send the message of a dead letter on its way again",
+		handle: (*exchange).redeliverLetter, scopes: []Scope{ExecutionsWrite}, writes: true, query: []string{"force"}, success: []int{200}},
+	{method: "POST", path: api + "/redeliveries", name: "redeliverDeadLetters", summary: "Send the messages of a group of dead letters on their way again",
+		handle: (*exchange).redeliverLetters, scopes: []Scope{ExecutionsWrite}, writes: true, query: append([]string{"force", "limit"}, letterParams...), success: []int{200}},
+	{method: "GET", path: api + "/books", name: "getBooks", summary: "Prove that every accepted message has exactly one fate",
+		handle: (*exchange).books, scopes: []Scope{ExecutionsRead}, query: []string{"name"}, success: []int{200}},
 
 	{method: "GET", path: api + "/workflows", name: "listWorkflows", summary: "List the loaded workflows",
 		handle: (*exchange).listWorkflows, scopes: []Scope{ExecutionsRead, ExecutionsWrite}, success: []int{200}},

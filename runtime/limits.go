@@ -30,4 +30,11 @@ const (
 	// maxPausePages of history are read to find who paused an execution: it was
 	// among its last records, unless thousands of signals came since.
 	maxPausePages = 4
+
+	// LetterRetention is how long dead letters are kept: as long as the receipts
+	// of what they speak of, by default.
+	LetterRetention = DefaultRetention
+
+	// redeliverAtOnce messages of a group of dead letters are under way together.
+	redeliverAtOnce = 64
 )

@@ -151,6 +151,7 @@ func (n *Node) sweep(ctx context.Context) {
 		if err := n.system.SweepBroadcasts(ctx, workflow.InstantOf(time.Now()).Add(-n.options.Retention)); err != nil && ctx.Err() == nil {
 			n.logger.Warn("finished broadcasts could not be swept; trying again later", "err", err)
 		}
+		n.sweepLetters(ctx)
 		for {
 			forgotten, err := n.store.Sweep(ctx, workflow.InstantOf(time.Now()).Add(-n.options.Retention), sweepBatch)
 			if err != nil && ctx.Err() == nil {

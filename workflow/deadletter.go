@@ -112,6 +112,31 @@ type Redelivery struct {
 	Fate      Fate
 }
 
+// Redeliveries is what became of many.
+type Redeliveries struct {
+	Redelivered int
+	Refused     []RefusedRedelivery
+	More        bool // the query selects more than its limit
+}
+
+// RefusedRedelivery is a dead letter that stays what it is.
+type RefusedRedelivery struct {
+	LetterID string
+	Code     string
+	Reason   string
+}
+
+// LetterGroup is dead letters of one cause, kind, name and workflow.
+type LetterGroup struct {
+	Cause       Cause
+	Kind        MessageKind
+	Name        string
+	WorkflowID  string
+	Count       int
+	First, Last Instant // when the first and the last of them died
+	Latest      *DeadLetter
+}
+
 // LetterQuery selects dead letters, those that died last first. Zero fields
 // select everything.
 type LetterQuery struct {

@@ -70,7 +70,7 @@ func (a *app) root() *cobra.Command {
 	)
 	add(root, "run", a.demoCommand(), a.devCommand(), a.serveCommand(), a.keysCommand(), a.storeCommand())
 	add(root, "talk", a.startCommand(), a.signalCommand(), a.eventCommand(), a.broadcastCommand(), a.broadcastsCommand(),
-		a.executionsCommand(), a.waitsCommand(), a.whyCommand(), a.receiptCommand())
+		a.executionsCommand(), a.waitsCommand(), a.whyCommand(), a.receiptCommand(), a.deadlettersCommand(), a.booksCommand())
 	add(root, "write", a.validateCommand(), a.schemaCommand())
 	root.AddCommand(a.versionCommand())
 	return root

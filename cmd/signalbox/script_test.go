@@ -38,6 +38,7 @@ const scriptTimeout = 30 * time.Second
 //	unsaid NAME REGEXP      the log of the node never matched
 //	stop NAME               SIGTERM; it has to exit 0
 //	kill NAME               SIGKILL
+//	until REGEXP CMD...     run until the standard output matches
 //	grab NAME REGEXP        set the variable to the first group found in the last standard output
 func TestScripts(t *testing.T) {
 	examples, err := filepath.Abs("../../examples")
@@ -62,7 +63,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/tmp", 0o777)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "node": startScriptNode, "await": await, "unsaid": unsaid, "drain": stopNode, "crash": killNode, "grab": grab,
+			"exits": exits, "node": startScriptNode, "await": await, "unsaid": unsaid, "drain": stopNode, "crash": killNode, "grab": grab, "until": until,
 		},
 	})
 }
@@ -116,6 +117,20 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 2, "until REGEXP COMMAND...")
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	const tries = 500 // each of them starts a process, which takes its time
+	for range tries {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("%q never said %q", args[1:], args[0])
 }
 
 func startScriptNode(ts *testscript.TestScript, neg bool, args []string) {
