@@ -43,6 +43,7 @@ type execution struct {
 	queue   []*Deliver
 	turning bool // a turn is in the mailbox
 	leaving bool // stop when nothing is under way
+	quiet   bool // nobody is told anything: it is only looked at, see Foresee
 
 	presumed bool // that there is no such execution; the store decides
 
@@ -202,6 +203,8 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 	case errors.Is(err, persistence.ErrNotFound):
 		e.loaded = true
 		return nil
+	case errors.As(err, &corrupt) && e.quiet:
+		return quarantined(e.id, corrupt.Error())
 	case errors.As(err, &corrupt):
 		e.system.Logger.Error("execution quarantined: its stored bytes are damaged", "exec_id", e.id, "cause", corrupt.Cause)
 		e.system.Observer.Quarantined("")

@@ -49,7 +49,9 @@ func (f *fold) take(d *Deliver) error {
 	}
 	if f.current() == nil {
 		refusal := notFound(f.id)
-		f.system.refused(d, nil, refusal)
+		if !f.quiet {
+			f.system.refused(d, nil, refusal)
+		}
 		f.reply(d, Reply{Err: refusal})
 		return nil
 	}
@@ -164,7 +166,9 @@ func (f *fold) admit(in workflow.Signalled) (Reply, error) {
 		return repeated(first, in.Signal, f.current()), nil
 	}
 	if refusal := workflow.Admit(f.def, f.current(), in.Signal); refusal != nil {
-		f.system.letters.refused(in, f.current(), refusal)
+		if !f.quiet {
+			f.system.letters.refused(in, f.current(), refusal)
+		}
 		return Reply{Err: refusal, State: f.current()}, nil
 	}
 	var letterID string

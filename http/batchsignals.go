@@ -14,9 +14,6 @@ func (x *exchange) sendSignals() error {
 	if x.format == formatJSON && isBroadcast(x.in.b) {
 		return x.broadcast()
 	}
-	if x.query("dry_run") != "" {
-		return refuse(workflow.CodeInvalid, "dry_run is for a broadcast, and this is a batch; nothing was kept", "leave it out")
-	}
 	if err := x.noKeyForMany("signal_id"); err != nil {
 		return err
 	}
@@ -29,6 +26,16 @@ func (x *exchange) sendSignals() error {
 		return err
 	}
 	b := &signalBatch{batch: batch{x: x, lines: x.format == formatLines}, force: force}
+	dry, err := x.dry()
+	if err != nil {
+		return err
+	}
+	if dry {
+		if err := noDryLines(atomic, b.lines); err != nil {
+			return err
+		}
+		return b.foresee()
+	}
 	if atomic {
 		return b.together()
 	}

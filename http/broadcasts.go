@@ -123,7 +123,7 @@ func (x *exchange) broadcast() error {
 	if x.query("atomic") != "" || x.query("force") != "" {
 		return refuse(workflow.CodeInvalid, "atomic and force are not for a broadcast", "leave them out")
 	}
-	dry, err := x.flag("dry_run")
+	dry, err := x.dry()
 	if err != nil {
 		return err
 	}

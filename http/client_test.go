@@ -81,6 +81,21 @@ func TestClient(t *testing.T) {
 	if receipt.State != workflow.FateConsumed || receipt.By != "root" {
 		t.Fatalf("%+v", receipt)
 	}
+	forecast, err := c.ForeseeSignal(ctx, "e 1", SignalRequest{Name: "approval-decision", Force: true})
+	must(err)
+	if !forecast.DryRun || forecast.WouldAnswer != 200 || len(forecast.Waits) != 1 {
+		t.Fatalf("%+v", forecast)
+	}
+	forecasts, err := c.ForeseeSignals(ctx, []SignalTo{{ExecID: "e 1", SignalRequest: SignalRequest{Name: "approval-decision"}}}, false)
+	must(err)
+	if len(forecasts.Results) != 1 || !forecasts.Results[0].Data.DryRun {
+		t.Fatalf("%+v", forecasts)
+	}
+	forecast, err = c.ForeseeStart(ctx, "approval", StartRequest{})
+	must(err)
+	if !forecast.DryRun || forecast.WouldAnswer != 202 || !forecast.Started {
+		t.Fatalf("%+v", forecast)
+	}
 	why, err := c.Why(ctx, "e 1")
 	must(err)
 	if why.ExecID != "e 1" || why.Sentence == "" {

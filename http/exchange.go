@@ -37,8 +37,10 @@ type exchange struct {
 	out     *buffer // the answer's body
 	held    int64   // bytes counted in the server's bodies
 	entered bool    // a place in the route's lane is taken
-	status  int     // of the answer; 0 before it
-	sent    int     // bytes of the answer's body
+
+	promiseless bool // nothing is written, so nothing is promised of it
+	status      int  // of the answer; 0 before it
+	sent        int  // bytes of the answer's body
 }
 
 var exchanges = sync.Pool{New: func() any { return new(exchange) }}
@@ -229,7 +231,7 @@ func (x *exchange) replayed() { x.w.Header()[ReplayedHeader] = trueHeader }
 func (x *exchange) send(status int, contentType []string, body []byte) {
 	h := x.w.Header()
 	h["Content-Type"] = contentType
-	if x.route.writes && status < http.StatusMultipleChoices {
+	if x.route.writes && !x.promiseless && status < http.StatusMultipleChoices {
 		h[DurabilityHeader] = x.server.level.header(x.server.node, x.start)
 	} else {
 		h["Cache-Control"] = noStoreHeader

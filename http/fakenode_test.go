@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -385,6 +386,37 @@ func (n *fakeNode) Why(_ context.Context, execID string) (*workflow.Why, error) 
 		return nil, err
 	}
 	return workflow.Explain(n.workflow(e.state.WorkflowID).Definition, &e.state, workflow.InstantOf(time.Now()), workflow.Circumstance{}), nil
+}
+
+func (n *fakeNode) ForeseeSignals(_ context.Context, signals []workflow.Signal) []workflow.Forecast {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	forecasts := make([]workflow.Forecast, len(signals))
+	for i, sig := range signals {
+		f := &forecasts[i]
+		e, err := n.execution(sig.ExecID)
+		if errors.As(err, &f.Refusal) {
+			continue
+		}
+		*f = workflow.Foretell(&e.state, nil, nil, nil)
+		f.Answer = &workflow.Answer{SignalID: sig.ID, Outcome: workflow.KeptForWait, Status: e.state.Status}
+		f.Opinions = []workflow.Opinion{{Signal: sig.ID, Wait: "wait-for-it/1", Task: "wait-for-it", Reason: "1 > 2 is false", Condition: "1 > 2"}}
+		f.Records = []workflow.Record{{Type: workflow.SignalBuffered, Signal: sig.ID}}
+		f.Runs = []workflow.RunTask{{Task: "t", Run: 1, Attempt: 1, Executor: "tool", Request: workflow.Value(`{"secret":"no"}`)}}
+		f.Emits = []workflow.Event{{Name: "e", Payload: workflow.Value(`{}`)}}
+		f.Armed = []workflow.Timer{{ID: "sleep:t", Kind: workflow.TimerSleep, Of: "t", Due: 1}}
+	}
+	return forecasts
+}
+
+func (n *fakeNode) ForeseeStart(_ context.Context, s workflow.Start) (workflow.Forecast, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f := workflow.Forecast{ExecID: s.ExecID, WorkflowID: s.WorkflowID, Status: workflow.Waiting, Started: true}
+	if n.workflow(s.WorkflowID) == nil {
+		f.Refusal = &workflow.Refusal{Code: workflow.CodeNoWorkflow, Message: "there is no such workflow"}
+	}
+	return f, n.fails
 }
 
 func (n *fakeNode) SignalReceipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {

@@ -22,6 +22,10 @@ const (
 	// piece share their syncs, and the memory is that of one piece.
 	BatchPiece = 1_000
 
+	// MaxForeseen signals may be looked at in one dry run: each is folded in memory,
+	// and the answer tells all of its steps.
+	MaxForeseen = 100
+
 	// MaxTogether signals may be kept together or not at all: they are one commit.
 	MaxTogether = 1_000
 

@@ -54,9 +54,9 @@ var (
 
 var routes = []route{
 	{method: "POST", path: api + "/executions/workflows/:exec_id/signals", name: "sendSignal", summary: "Send a signal to one execution",
-		handle: (*exchange).sendSignal, scopes: []Scope{SignalsWrite}, body: true, writes: true, query: []string{"force"}, success: []int{200}},
+		handle: (*exchange).sendSignal, scopes: []Scope{SignalsWrite}, body: true, writes: true, query: []string{"force", dryRun}, success: []int{200}},
 	{method: "POST", path: api + "/signals", name: "sendSignals", summary: "Send many signals, or one to all that a filter selects",
-		handle: (*exchange).sendSignals, scopes: []Scope{SignalsWrite}, body: true, many: true, writes: true, query: []string{"atomic", "force", "dry_run"}, success: []int{200, 202}},
+		handle: (*exchange).sendSignals, scopes: []Scope{SignalsWrite}, body: true, many: true, writes: true, query: []string{"atomic", "force", dryRun}, success: []int{200, 202}},
 	{method: "GET", path: api + "/broadcasts", name: "listBroadcasts", summary: "List broadcasts, youngest first",
 		handle: (*exchange).listBroadcasts, scopes: []Scope{SignalsWrite, ExecutionsRead}, success: []int{200}},
 	{method: "GET", path: api + "/broadcasts/:broadcast_id", name: "getBroadcast", summary: "See how far a broadcast is",
@@ -68,7 +68,7 @@ var routes = []route{
 	{method: "POST", path: api + "/events", name: "sendEvent", summary: "Send events to whoever listens",
 		handle: (*exchange).sendEvent, scopes: []Scope{EventsWrite}, body: true, cloud: true, many: true, writes: true, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions", name: "startExecution", summary: "Start an execution",
-		handle: (*exchange).startExecution, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, body: true, writes: true, success: []int{200, 202}},
+		handle: (*exchange).startExecution, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, body: true, writes: true, query: []string{dryRun}, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions/sync", name: "startExecutionSync", summary: "Start an execution and wait for its end",
 		handle: (*exchange).startSync, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, lane: laneSync, body: true, writes: true, success: []int{200}},
 

@@ -23,7 +23,15 @@ func (x *exchange) sendSignal() error {
 	if err != nil {
 		return err
 	}
-	answer, err := x.server.node.Signal(x.context(), x.signal(q, execID, force))
+	signal := x.signal(q, execID, force)
+	dry, err := x.dry()
+	if err != nil {
+		return err
+	}
+	if dry {
+		return x.foreseeSignal(signal)
+	}
+	answer, err := x.server.node.Signal(x.context(), signal)
 	if err != nil {
 		return err
 	}

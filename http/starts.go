@@ -86,6 +86,13 @@ func (x *exchange) startExecution() error {
 	if err != nil {
 		return err
 	}
+	dry, err := x.dry()
+	if err != nil {
+		return err
+	}
+	if dry {
+		return x.foreseeStart(start)
+	}
 	begun, err := x.server.node.Begin(x.context(), start)
 	if err != nil {
 		return err

@@ -12,6 +12,11 @@ import (
 type seer interface {
 	// Why says what an execution waits for.
 	Why(ctx context.Context, execID string) (*workflow.Why, error)
+	// ForeseeSignals says what signals would do, one after the other; refusals are
+	// part of it.
+	ForeseeSignals(ctx context.Context, signals []workflow.Signal) []workflow.Forecast
+	// ForeseeStart says what a start would do; refusals are part of it.
+	ForeseeStart(ctx context.Context, s workflow.Start) (workflow.Forecast, error)
 }
 
 // Why is what an execution waits for, and what else keeps it from going on.

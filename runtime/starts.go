@@ -17,21 +17,8 @@ import (
 // along is delivered in the commit of the start, or to the execution that is
 // there; a signal that is refused starts nothing.
 func (n *Node) Begin(ctx context.Context, s workflow.Start) (workflow.Begun, error) {
-	w := n.catalog.Current(s.WorkflowID)
-	if w == nil {
-		return workflow.Begun{}, n.noWorkflow(s.WorkflowID)
-	}
-	b := &beginning{Node: n, start: s, def: w}
-	if s.NoStart {
-		b.started.Key = s.Key
-		if s.ExecID == "" && s.Key == "" {
-			return workflow.Begun{}, unaddressed(s.WorkflowID)
-		}
-	} else if err := b.prepare(); err != nil {
-		return workflow.Begun{}, err
-	}
-	begun, err := b.run(ctx)
-	if s.Signal != nil {
+	begun, err := n.begin(ctx, s, n.system.Ask)
+	if s.Signal != nil && code(err) != workflow.CodeNoWorkflow {
 		r := actors.Reply{}
 		if begun.Answer != nil {
 			r.Answer = *begun.Answer
@@ -40,6 +27,27 @@ func (n *Node) Begin(ctx context.Context, s workflow.Start) (workflow.Begun, err
 	}
 	return begun, err
 }
+
+// begin asks executions by that function: a dry run only looks at them.
+func (n *Node) begin(ctx context.Context, s workflow.Start, ask asker) (workflow.Begun, error) {
+	w := n.catalog.Current(s.WorkflowID)
+	if w == nil {
+		return workflow.Begun{}, n.noWorkflow(s.WorkflowID)
+	}
+	b := &beginning{Node: n, start: s, def: w, ask: ask}
+	if s.NoStart {
+		b.started.Key = s.Key
+		if s.ExecID == "" && s.Key == "" {
+			return workflow.Begun{}, unaddressed(s.WorkflowID)
+		}
+	} else if err := b.prepare(); err != nil {
+		return workflow.Begun{}, err
+	}
+	return b.run(ctx)
+}
+
+// asker brings an input to an execution and gives its reply.
+type asker func(context.Context, *actors.Deliver) (actors.Reply, error)
 
 func unaddressed(workflowID string) *workflow.Refusal {
 	return &workflow.Refusal{
@@ -54,6 +62,7 @@ type beginning struct {
 	*Node
 	start   workflow.Start
 	def     *definitions.Workflow
+	ask     asker
 	started workflow.Started
 	fresh   bool // the id is new: nobody can have used it
 }
@@ -146,7 +155,7 @@ func (b *beginning) try(ctx context.Context) (workflow.Begun, error) {
 		copied.ExecID, copied.ReceivedAt = b.started.ExecID, b.started.At
 		signal = &copied
 	}
-	r, err := b.system.Ask(ctx, &actors.Deliver{
+	r, err := b.ask(ctx, &actors.Deliver{
 		ExecID: b.started.ExecID, Definition: b.def.Definition, Fresh: b.fresh, Input: b.started, Signal: signal,
 	})
 	b.fresh = false
@@ -244,7 +253,7 @@ func (b *beginning) signalTo(ctx context.Context, execID string) (workflow.Begun
 	signal := *b.start.Signal
 	at := workflow.InstantOf(time.Now())
 	signal.ExecID, signal.ReceivedAt = execID, at
-	r, err := b.system.Ask(ctx, &actors.Deliver{ExecID: execID, Whole: true, Input: workflow.Signalled{Stamp: workflow.Stamp{At: at}, Signal: signal}})
+	r, err := b.ask(ctx, &actors.Deliver{ExecID: execID, Whole: true, Input: workflow.Signalled{Stamp: workflow.Stamp{At: at}, Signal: signal}})
 	switch code(err) {
 	case workflow.CodeFinished, workflow.CodeNoExecution:
 		return workflow.Begun{}, false, err

@@ -10,15 +10,7 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-func (a *app) signalCommand() *cobra.Command {
-	request := http.SignalRequest{}
-	var payload, ttl, file string
-	var atomic bool
-	var wait time.Duration
-	cmd := &cobra.Command{
-		Use:   "signal EXEC_ID NAME",
-		Short: "Send a signal to one execution",
-		Long: `Send a signal to one execution. The answer comes when the signal is on disk:
+const signalHelp = `Send a signal to one execution. The answer comes when the signal is on disk:
 delivered to a wait, or buffered for a later one, with the reason.
 
 With --id the command is safe to repeat: the same id and payload again give the
@@ -26,8 +18,19 @@ first answer and change nothing. With --wait it holds on until a wait has taken
 the signal, or it has expired or can be taken by none any more, and prints the receipt.
 
 With --file it sends many: each line of the file is a JSON object with exec_id,
-signal_name and payload, and if need be signal_id, ttl, correlation_id.`,
+signal_name and payload, and if need be signal_id, ttl, correlation_id.`
+
+func (a *app) signalCommand() *cobra.Command {
+	request := http.SignalRequest{}
+	var payload, ttl, file string
+	var atomic, dry bool
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "signal EXEC_ID NAME",
+		Short: "Send a signal to one execution",
+		Long:  signalHelp,
 		Example: `  signalbox signal exec_123 approval-decision --payload '{"decision":"approved"}' --id decision-1
+  signalbox signal exec_123 approval-decision --payload '{"decision":"approved"}' --dry-run
   signalbox signal --file decisions.ndjson`,
 		Args: onlyWithout(&file, "EXEC_ID", "NAME"),
 	}
@@ -39,6 +42,7 @@ signal_name and payload, and if need be signal_id, ttl, correlation_id.`,
 	flags.DurationVar(&wait, "wait", 0, "until the signal's fate is final, at most this long; then print its receipt")
 	flags.StringVar(&file, "file", "", "of signals, one JSON object on each line; - for standard input")
 	flags.BoolVar(&atomic, "atomic", false, "with --file: accept all of them, which go to one execution, or none")
+	flags.BoolVar(&dry, "dry-run", false, dryRunHelp)
 	one := a.holding(&wait, func(ctx context.Context, client *http.Client, args []string) error {
 		var err error
 		if request.Payload, err = a.object("payload", payload); err != nil {
@@ -50,6 +54,10 @@ signal_name and payload, and if need be signal_id, ttl, correlation_id.`,
 			}
 		}
 		request.Name = args[1]
+		if dry {
+			forecast, err := client.ForeseeSignal(ctx, args[0], request)
+			return a.foreseen(&forecast, err, "sent")
+		}
 		answer, err := client.Signal(ctx, args[0], request)
 		if err != nil {
 			return err
@@ -63,6 +71,9 @@ signal_name and payload, and if need be signal_id, ttl, correlation_id.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if file == "" {
 			return one(cmd, args)
+		}
+		if dry {
+			return wrongUsage("--dry-run looks at one signal: leave --file out")
 		}
 		client, err := a.client()
 		if err != nil {

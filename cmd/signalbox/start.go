@@ -13,16 +13,7 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-func (a *app) startCommand() *cobra.Command {
-	var input, payload, ttl string
-	var labels []string
-	var request http.StartRequest
-	var signal http.SignalRequest
-	var wait time.Duration
-	cmd := &cobra.Command{
-		Use:   "start WORKFLOW",
-		Short: "Start an execution",
-		Long: `Start an execution of a workflow.
+const startHelp = `Start an execution of a workflow.
 
 With --id the caller names it: the same id with the same input again gives the
 first execution, so the command is safe to repeat. With --business-key it has a
@@ -35,7 +26,19 @@ makes a repeat harmless. With --no-start the signal only goes to the execution
 that is there.
 
 With --wait it comes back when the execution has finished: exit code 1 when it
-did not succeed, 5 when it is still running then.`,
+did not succeed, 5 when it is still running then.`
+
+func (a *app) startCommand() *cobra.Command {
+	var input, payload, ttl string
+	var labels []string
+	var request http.StartRequest
+	var signal http.SignalRequest
+	var wait time.Duration
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "start WORKFLOW",
+		Short: "Start an execution",
+		Long:  startHelp,
 		Example: `  signalbox start order --input '{"order_id":"o-1"}' --id order-1
   signalbox start order --input @order.json --wait 30s
   signalbox start order --business-key A-17 --signal payment --payload '{"amount":12}' --signal-id payment-17`,
@@ -51,6 +54,7 @@ did not succeed, 5 when it is still running then.`,
 	flags.StringVar(&signal.ID, "signal-id", "", "of the signal, which makes a repeat harmless (default: the node makes one)")
 	flags.StringVar(&ttl, "ttl", "", "how long the signal is kept for a later wait, like 1h or 30d (default: as long as the execution lives)")
 	flags.BoolVar(&request.NoStart, "no-start", false, "start nothing: only signal the execution that is there")
+	flags.BoolVar(&dry, "dry-run", false, dryRunHelp)
 	flags.DurationVar(&wait, "wait", 0, "until the execution has finished, at most this long")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var err error
@@ -77,9 +81,24 @@ did not succeed, 5 when it is still running then.`,
 		case payload != "", ttl != "", signal.ID != "", request.NoStart:
 			return wrongUsage("--payload, --signal-id, --ttl and --no-start are about a signal: name it with --signal")
 		}
+		if dry {
+			return a.foreseeStart(cmd.Context(), args[0], request)
+		}
 		return a.start(cmd.Context(), args[0], request, wait)
 	}
 	return a.completing(cmd, workflowIDs)
+}
+
+// foreseeStart says what a start would do.
+func (a *app) foreseeStart(ctx context.Context, workflowID string, request http.StartRequest) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	asked, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	forecast, err := client.ForeseeStart(asked, workflowID, request)
+	return a.foreseen(&forecast, err, "started")
 }
 
 // labelFlags reads labels of the form NAME=VALUE.

@@ -1,0 +1,69 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/signalbox/signalbox/actors"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// ForeseeSignals says what signals would do if they were sent now, in their
+// order. Nothing is written, performed or counted.
+func (n *Node) ForeseeSignals(ctx context.Context, signals []workflow.Signal) []workflow.Forecast {
+	stamp := workflow.Stamp{At: workflow.InstantOf(time.Now())}
+	of := make(map[string][]int) // places of the signals of each execution
+	var order []string
+	for i := range signals {
+		id := signals[i].ExecID
+		if of[id] == nil {
+			order = append(order, id)
+		}
+		of[id] = append(of[id], i)
+	}
+	forecasts := make([]workflow.Forecast, len(signals))
+	for _, id := range order {
+		all := make([]*actors.Deliver, len(of[id]))
+		for i, place := range of[id] {
+			s := signals[place]
+			s.ReceivedAt = stamp.At
+			all[i] = &actors.Deliver{ExecID: id, Input: workflow.Signalled{Stamp: stamp, Signal: s}}
+		}
+		for i, seen := range n.system.Foresee(ctx, id, all) {
+			forecasts[of[id][i]] = seen.Forecast
+		}
+	}
+	return forecasts
+}
+
+// ForeseeStart says what a start would do now: the same way as Begin goes, with
+// an execution that is only looked at.
+func (n *Node) ForeseeStart(ctx context.Context, s workflow.Start) (workflow.Forecast, error) {
+	var last *workflow.Forecast
+	begun, err := n.begin(ctx, s, func(ctx context.Context, d *actors.Deliver) (actors.Reply, error) {
+		seen := n.system.Foresee(ctx, d.ExecID, []*actors.Deliver{d})[0]
+		last = &seen.Forecast
+		return seen.Reply, seen.Err
+	})
+	var f workflow.Forecast
+	switch {
+	case err != nil:
+		if !errors.As(err, &f.Refusal) {
+			return f, err
+		}
+		f.ExecID, f.WorkflowID = s.ExecID, s.WorkflowID
+		if last != nil && last.Refusal == f.Refusal {
+			f = *last
+		}
+	case last != nil && last.ExecID == begun.State.ExecID:
+		f = *last
+	default:
+		// The live execution that has the key; nothing would be asked of it.
+		f.ExecID, f.WorkflowID, f.Was, f.Status = begun.State.ExecID, begun.State.WorkflowID, begun.State.Status, begun.State.Status
+	}
+	if f.Refusal == nil {
+		f.Known = begun.Known || !begun.Started && begun.Answer == nil
+	}
+	return f, nil
+}
