@@ -54,10 +54,12 @@ type Reply struct {
 
 // presumes reports whether the execution is taken to be new without a look into
 // the store: a start under an id that was used before is rare, the store refuses
-// its commit, and what is routed again finds the execution that is there.
+// its commit, and what is routed again finds the execution that is there. A
+// signal that comes along may be refused without a commit, so it must meet the
+// execution as it is.
 func (d *Deliver) presumes() bool {
 	_, start := d.Input.(workflow.Started)
-	return start && (d.Fresh || d.reroutes == 0)
+	return start && (d.Fresh || d.reroutes == 0 && d.Signal == nil)
 }
 
 func (d *Deliver) answer(r Reply) {

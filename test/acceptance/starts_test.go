@@ -135,3 +135,19 @@ func TestLabelsAreShownAndFilterTheList(t *testing.T) {
 			Call("POST", notes, `{"labels":{"bad name":"x"}}`, Code(400), Reads("errors.0.pointer", "/labels/bad name")),
 			Call("POST", notes, `{"labels":{"n":1}}`, Code(400))))
 }
+
+// TestASignalOfAStartMeetsTheExecutionThatIsThere: also when it is not in memory,
+// and a new one would refuse the signal.
+func TestASignalOfAStartMeetsTheExecutionThatIsThere(t *testing.T) {
+	script(t, `
+id: pair
+tasks:
+  - {id: one, type: wait, wait_for: a, schema: {type: object, required: [by]}}
+  - {id: two, type: wait, wait_for: b}
+`,
+		At("0s", Start("x", "pair", `{}`), Signal("x", "a", `{"by":"ada"}`)),
+		At("1s", Restart(), Call("POST", "/api/v0/workflows/pair/executions", `{"exec_id":"x","signal":{"signal_name":"a","payload":{},"signal_id":"late"}}`,
+			Code(200), Reads("data.started", false), Reads("data.signal.outcome", "buffered"))),
+		At("2s", Restart(), Call("POST", "/api/v0/workflows/pair/executions", `{"exec_id":"x","signal":{"signal_name":"c","payload":{}}}`, Code(422)),
+			Signal("x", "b", `{}`, Outcome("delivered")), Status("x", workflow.Success)))
+}

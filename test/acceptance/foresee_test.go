@@ -1,0 +1,257 @@
+package acceptance
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// variousYAML has most of what a signal can meet.
+const variousYAML = `
+workflows:
+- id: various
+  triggers: [{name: began, filter: "payload.n > 3"}, {name: began, schema: {type: object, required: [by]}}]
+  tasks:
+  - {id: first, type: wait, wait_for: a, condition: 'signal.payload.n > workflow.input.limit', timeout: 10m, on_timeout: late}
+  - {id: tell, type: signal, signal: {id: told, payload: {n: "{{ .tasks.first.result.payload.n }}"}}, depends_on: [first]}
+  - {id: work, tool: echo, sleep: 1m, with: {n: "{{ .tasks.first.result.payload.n | default 0 }}", key: "{{ .env.API_KEY | default \"none\" }}"}, depends_on: [tell]}
+  - {id: votes, type: wait, wait_for: b, count: 2, distinct_by: signal.payload.by, veto: signal.payload.n == 7, on_veto: late, depends_on: [work]}
+  - {id: both, type: wait, all: {one: {wait_for: a}, three: {wait_for: a, condition: signal.payload.n > 2}, two: {wait_for: c, schema: {type: object, required: [by]}, timeout: 5m}}, depends_on: [votes], on_success: {next: '{{ if gt (.tasks.first.result.payload.n | default 0) 6 }}first{{ else }}late{{ end }}'}}
+  - {id: late, tool: echo, with: {late: true}}
+- id: keyed
+  key: {unique: true, when_taken: refuse}
+  tasks: [{id: only, type: wait, wait_for: a, processor: {tool: echo, with: {n: "{{ .signal.payload.n }}"}}, condition: 'processor.output.n > 4'}]
+- id: shared
+  key: {unique: true}
+  tasks: [{id: only, type: wait, wait_for: b, schema: {type: object, required: [by]}}]
+`
+
+// life is a random life of a few executions.
+type life struct {
+	*world
+	r *rand.Rand
+	n int // signals so far
+}
+
+// lived plays random lives, each on a node of its own.
+func lived(t *testing.T, lives int, each func(*life)) {
+	if testing.Short() {
+		lives = max(lives/4, 1)
+	}
+	project := load(t, variousYAML)
+	for seed := range lives {
+		synctest.Test(t, func(t *testing.T) {
+			l := &life{world: &world{t: t, ctx: t.Context(), project: project, disk: vfs.NewCrashableMem(), started: map[string]bool{}},
+				r: rand.New(rand.NewPCG(uint64(seed), 11))}
+			l.open()
+			defer func() {
+				synctest.Wait() // whatever is under way reaches the actors that it is for
+				l.close()
+			}()
+			for range 60 {
+				synctest.Wait()
+				each(l)
+				if t.Failed() {
+					t.Logf("seed %d", seed)
+					return
+				}
+			}
+		})
+	}
+}
+
+func (l *life) exec() string { return fmt.Sprint("x", l.r.IntN(4)) }
+
+func (l *life) payload() workflow.Value {
+	return workflow.Value([]string{`{"n":%d,"by":"ada"}`, `{"n":%d,"by":"bob"}`, `{"n":%d}`}[l.r.IntN(3)])
+}
+
+func (l *life) signal() workflow.Signal {
+	l.n++
+	id := fmt.Sprint("s", l.n)
+	if l.r.IntN(5) == 0 {
+		id = fmt.Sprint("s", 1+l.r.IntN(l.n))
+	}
+	s := workflow.Signal{
+		ID: id, ExecID: l.exec(), Name: []string{"a", "b", "c", "never"}[l.r.IntN(4)], Source: "api",
+		Payload: workflow.Value(fmt.Sprintf(string(l.payload()), l.r.IntN(10))), Force: l.r.IntN(4) == 0,
+	}
+	if l.r.IntN(3) == 0 {
+		s.ExpiresAt = workflow.InstantOf(time.Now().Add(time.Duration(l.r.IntN(900)) * time.Second))
+	}
+	return s
+}
+
+func (l *life) start() workflow.Start {
+	s := workflow.Start{
+		WorkflowID: []string{"various", "various", "keyed", "shared", "none"}[l.r.IntN(5)], ExecID: l.exec(),
+		Input: workflow.Value(fmt.Sprintf(`{"limit":%d}`, l.r.IntN(5))), Origin: &workflow.Origin{Type: "api"},
+	}
+	if l.r.IntN(2) == 0 {
+		s.Key = fmt.Sprint("k", l.r.IntN(2))
+	}
+	if l.r.IntN(3) == 0 {
+		signal := l.signal()
+		signal.ExecID = ""
+		s.Signal = &signal
+		s.NoStart = l.r.IntN(4) == 0
+		if l.r.IntN(2) == 0 {
+			s.ExecID, s.Seed = "", signal.ID
+		}
+	}
+	return s
+}
+
+// pass lets something else happen: time, a pause, the end.
+func (l *life) pass() {
+	switch l.r.IntN(6) {
+	case 0:
+		_, _ = l.run.Steer(l.ctx, l.exec(), workflow.PauseAsked{})
+	case 1, 2:
+		_, _ = l.run.Steer(l.ctx, l.exec(), workflow.ResumeAsked{})
+	case 3:
+		if l.r.IntN(4) == 0 {
+			_, _ = l.run.Steer(l.ctx, l.exec(), workflow.CancelAsked{})
+		}
+	default:
+		time.Sleep(time.Duration(l.r.IntN(400)) * time.Second) // virtual
+	}
+	synctest.Wait()
+}
+
+// seq is the number of an execution's last record.
+func (l *life) seq(exec string) uint64 {
+	state, err := l.run.Execution(l.ctx, exec)
+	if err != nil {
+		return 0
+	}
+	return state.Seq
+}
+
+// holds compares a forecast with what was answered and with what the history says now.
+func (l *life) holds(what string, f *workflow.Forecast, before uint64, answer *workflow.Answer, err error) {
+	l.t.Helper()
+	var refusal *workflow.Refusal
+	if errors.As(err, &refusal) || f.Refusal != nil {
+		if !reflect.DeepEqual(refusal, f.Refusal) {
+			l.t.Fatalf("%s was refused with\n%+v, and the forecast said\n%+v", what, refusal, f.Refusal)
+		}
+		return
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if !reflect.DeepEqual(answer, f.Answer) {
+		l.t.Fatalf("%s was answered with\n%+v, and the forecast said\n%+v", what, answer, f.Answer)
+	}
+	if len(f.Records) == 0 {
+		return
+	}
+	real, err := l.run.History(l.ctx, f.ExecID, before, len(f.Records))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if !reflect.DeepEqual(real, f.Records) {
+		l.t.Fatalf("%s gave\n%+v, and the forecast said\n%+v", what, real, f.Records)
+	}
+}
+
+// opinionsHold compares what waits were said to make of a signal with what they made of it.
+func (l *life) opinionsHold(signal string, f *workflow.Forecast) {
+	l.t.Helper()
+	for _, o := range f.Opinions {
+		taken, refused := false, ""
+		for _, r := range f.Records {
+			if r.Signal == signal && r.Wait == o.Wait {
+				taken = taken || r.Type == workflow.SignalConsumed
+				if r.Type == workflow.SignalJudged && refused == "" {
+					refused = r.Reason
+				}
+			}
+		}
+		switch {
+		case o.Processor != "" || o.Busy || o.Behind != "" || f.Known || f.Refusal != nil:
+		case o.Takes != taken || !o.Takes && o.Reason != refused:
+			l.t.Fatalf("%s: wait %s takes %v because %q, and the forecast says %+v", signal, o.Wait, taken, refused, o)
+		}
+	}
+}
+
+func TestAForecastIsWhatHappens(t *testing.T) {
+	kinds := map[string]int{}
+	lived(t, 60, func(l *life) {
+		switch l.r.IntN(4) {
+		case 0:
+			s := l.start()
+			f, err := l.run.ForeseeStart(l.ctx, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := l.seq(f.ExecID)
+			begun, err := l.run.Begin(l.ctx, s)
+			l.holds("a start", &f, before, begun.Answer, err)
+			if err == nil {
+				if f.ExecID != begun.State.ExecID || f.Known != (begun.Known || !begun.Started && begun.Answer == nil) || f.Started && !begun.Started {
+					t.Fatalf("a start gave %+v, and the forecast said %+v", begun, f)
+				}
+				kinds["started"]++
+			} else {
+				kinds[f.Refusal.Code]++
+			}
+			if s.Signal != nil {
+				l.opinionsHold(s.Signal.ID, &f)
+			}
+		case 1:
+			l.pass()
+		default:
+			s := l.signal()
+			f := l.run.ForeseeSignals(l.ctx, []workflow.Signal{s})[0]
+			before := l.seq(s.ExecID)
+			answer, err := l.run.Signal(l.ctx, s)
+			l.holds("a signal", &f, before, &answer, err)
+			l.opinionsHold(s.ID, &f)
+			if f.Refusal != nil {
+				kinds[f.Refusal.Code]++
+			} else {
+				kinds[string(answer.Outcome)]++
+			}
+		}
+	})
+	for _, want := range []string{
+		"started", "delivered", "buffered", workflow.CodeNoExecution, workflow.CodeFinished, workflow.CodeNeverAwaited,
+		workflow.CodePayloadInvalid, workflow.CodeIDReused, workflow.CodeKeyTaken, workflow.CodeExecutionExists, workflow.CodeNoWorkflow,
+	} {
+		if kinds[want] == 0 && !testing.Short() {
+			t.Errorf("no life had %q: %v", want, kinds)
+		}
+	}
+}
+
+// TestForecastsOfSeveralSignalsFollowEachOther: the second meets what the first left.
+func TestForecastsOfSeveralSignalsFollowEachOther(t *testing.T) {
+	lived(t, 20, func(l *life) {
+		if l.r.IntN(2) == 0 {
+			_, _ = l.run.Begin(l.ctx, l.start())
+			l.pass()
+			return
+		}
+		signals := []workflow.Signal{l.signal(), l.signal(), l.signal()}
+		forecasts := l.run.ForeseeSignals(l.ctx, signals)
+		results := l.run.Signals(l.ctx, signals)
+		for i := range signals {
+			if results[i].Err != nil {
+				l.holds("a signal of several", &forecasts[i], 0, nil, results[i].Err)
+			} else if f := &forecasts[i]; f.Answer == nil || *f.Answer != results[i].Answer {
+				t.Fatalf("answered with\n%+v, and the forecast said\n%+v", results[i].Answer, f)
+			}
+		}
+	})
+}
