@@ -163,7 +163,7 @@ func (c *client) sendSignal(ctx context.Context, on *lane) error {
 	})
 	payload := map[string]any{"n": on.sent, "client": c.number}
 	attempt := func(a api) error {
-		answer, err := a.signal(ctx, s.Exec, s.ID, "tick", payload)
+		answer, err := a.signal(ctx, s.Exec, s.ID, signalName, payload)
 		if err == nil {
 			c.ledger.Answered(s, answer)
 		}
@@ -176,7 +176,7 @@ func (c *client) sendEvent(ctx context.Context) error {
 	c.events++
 	s := c.ledger.Event(Sent{ID: fmt.Sprintf("e-%d-%d", c.number, c.events), Client: c.number, N: c.events})
 	attempt := func(a api) error {
-		answer, err := a.event(ctx, s.ID, "chaos.event", map[string]any{"event": s.ID})
+		answer, err := a.event(ctx, s.ID, eventName, map[string]any{"event": s.ID})
 		if err == nil {
 			c.ledger.Answered(s, answer)
 		}

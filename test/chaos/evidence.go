@@ -49,7 +49,10 @@ func gather(ctx context.Context, a api, l *Ledger, seed uint64, limit time.Durat
 	if err != nil {
 		return nil, err
 	}
-	e.Triggered, err = triggeredBy(ctx, settle, a, l)
+	if e.Triggered, err = triggeredBy(ctx, settle, a, l); err != nil {
+		return nil, err
+	}
+	e.Books, err = a.books(ctx, settle)
 	return e, err
 }
 

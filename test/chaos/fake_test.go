@@ -30,6 +30,8 @@ const (
 	worksTwice   defect = "applies the result of a task twice"
 	losesReceipt defect = "loses a receipt"
 	staleReceipt defect = "says that a consumed signal is buffered"
+	miscounts    defect = "counts a repeated signal again in its books"
+	misplaces    defect = "counts a consumed signal twice and an accepted one once"
 	refuses      defect = "refuses a signal to an execution that waits for it"
 )
 
@@ -103,6 +105,8 @@ func (f *fakeNode) route(r *http.Request, body map[string]any) (int, any) {
 	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/api/v0/"), "/")
 	last := parts[len(parts)-1]
 	switch {
+	case last == "books":
+		return f.books()
 	case last == "events":
 		return f.event(body)
 	case last == "signals":
@@ -187,6 +191,19 @@ func (f *fakeNode) apply(e *fakeExec, exec, id string) {
 	}
 }
 
+func (f *fakeNode) books() (int, any) {
+	ticks, events := len(f.answers), len(f.events)
+	more := 0
+	if f.defect == miscounts {
+		ticks++
+	}
+	if f.defect == misplaces {
+		more++
+	}
+	return http.StatusOK, map[string]any{"rows": []map[string]any{
+		{"name": signalName, "accepted": ticks, "consumed": ticks + more}, {"name": eventName, "accepted": events, "consumed": events}}}
+}
+
 func (f *fakeNode) event(body map[string]any) (int, any) {
 	id := body["id"].(string)
 	known := f.events[id]
@@ -261,7 +278,7 @@ func TestTheJudgeSeesEveryDefect(t *testing.T) {
 		none: "", forgets: "lost", swallows: "lost", applyTwice: "doubled", applyOther: "doubled",
 		reorders: "disordered", contradicts: "disagreed", unmarked: "disagreed", amnesia: "lost",
 		startsTwice: "doubled", startsNone: "lost", worksTwice: "doubled", losesReceipt: "lost",
-		staleReceipt: "disagreed", refuses: "disagreed",
+		staleReceipt: "disagreed", miscounts: "disagreed", misplaces: "disagreed", refuses: "disagreed",
 	} {
 		t.Run(string(d), func(t *testing.T) {
 			t.Parallel()

@@ -21,6 +21,7 @@ type Evidence struct {
 	Missing   []string            // executions that the node says it does not know
 	Receipts  map[string]Receipt  // by signal, of those that were looked up
 	Triggered map[string][]string // by event: the workflows that it started executions of
+	Books     map[string]Book     // by name
 }
 
 // Receipt is what the node says about one signal.
@@ -82,6 +83,7 @@ func Judge(l *Ledger, e *Evidence, triggers []string) *Verdict {
 	for _, id := range slices.Sorted(maps.Keys(l.events)) {
 		v.event(l.events[id], e.Triggered[id], triggers)
 	}
+	v.balance(e, seen)
 	for _, exec := range slices.Sorted(maps.Keys(e.Histories)) {
 		v.order(l, exec, e.Histories[exec])
 		v.work(exec, e.Histories[exec])
