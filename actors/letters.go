@@ -39,6 +39,9 @@ func (l *letters) refused(in workflow.Signalled, s *workflow.State, r *workflow.
 	if in.OnlyIfMatched || in.Signal.Redelivered || !workflow.Buries(r.Code) {
 		return
 	}
+	if gone := r.Code == workflow.CodeFinished || r.Code == workflow.CodeNoExecution; gone && in.Signal.Seeking {
+		return
+	}
 	if !l.may(len(in.Signal.Payload)) {
 		l.drop(1)
 		return

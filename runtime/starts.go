@@ -122,28 +122,29 @@ func (b *beginning) notUnique() *workflow.Refusal {
 // key finished meanwhile, which leaves the key to whoever comes next.
 func (b *beginning) run(ctx context.Context) (workflow.Begun, error) {
 	byKey := b.start.Signal != nil && b.start.ExecID == "" && (b.started.Unique || b.start.NoStart)
-	var err error
 	for range maxTakeovers {
-		var begun workflow.Begun
-		var done bool
 		if byKey {
-			if begun, done, err = b.signalHolder(ctx); done || err != nil {
+			if begun, done, err := b.signalHolder(ctx); done || err != nil {
 				return begun, err
 			}
 		}
 		if b.start.NoStart {
 			return b.signalOnly(ctx)
 		}
-		begun, err = b.try(ctx)
+		begun, err := b.try(ctx)
 		holder := actors.Holder(err)
 		if holder == "" {
 			return begun, err
 		}
-		if begun, done, err = b.taken(ctx, holder, err); done {
+		if begun, done, err := b.taken(ctx, holder, err); done {
 			return begun, err
 		}
 	}
-	return workflow.Begun{}, err
+	return workflow.Begun{}, &workflow.Refusal{
+		Code:    workflow.CodeOverloaded,
+		Message: fmt.Sprintf("the key %q went from one execution to the next %d times meanwhile; nothing was kept", b.started.Key, maxTakeovers),
+		Hint:    "send it again with the same signal_id or Idempotency-Key", RetryAfter: time.Second,
+	}
 }
 
 // try asks the execution of the chosen id to start.
@@ -253,6 +254,7 @@ func (b *beginning) signalTo(ctx context.Context, execID string) (workflow.Begun
 	signal := *b.start.Signal
 	at := workflow.InstantOf(time.Now())
 	signal.ExecID, signal.ReceivedAt = execID, at
+	signal.Seeking = b.start.ExecID == ""
 	r, err := b.ask(ctx, &actors.Deliver{ExecID: execID, Whole: true, Input: workflow.Signalled{Stamp: workflow.Stamp{At: at}, Signal: signal}})
 	switch code(err) {
 	case workflow.CodeFinished, workflow.CodeNoExecution:
