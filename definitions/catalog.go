@@ -3,6 +3,7 @@ package definitions
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,8 @@ type shelf struct {
 	workflows []*Workflow // by id
 	byID      map[string]*Workflow
 	byHash    map[string]*workflow.Definition
-	listeners map[string][]Listener // by exact name, or by prefix for a pattern
+	listeners map[string][]Listener // by exact name
+	patterns  patterns              // the others
 	secret    map[string]string
 }
 
@@ -72,6 +74,10 @@ func (c *Catalog) Replace(p *Project) {
 		next.byID[w.ID] = w
 		next.byHash[w.Hash] = w.Definition
 		for i, t := range w.Triggers {
+			if strings.Contains(t.Name, anySegment) {
+				next.patterns.add(t.Name, Listener{w, i, t})
+				continue
+			}
 			next.listeners[t.Name] = append(next.listeners[t.Name], Listener{w, i, t})
 		}
 	}
@@ -164,26 +170,9 @@ func (c *Catalog) forget(hash string, v *version) {
 }
 
 // Listeners returns the triggers that an event of that name goes through:
-// those of exactly that name, then those of patterns, the longest first, each
-// group by workflow id.
+// those of exactly that name, then those of patterns, the most literal first,
+// each group by workflow id.
 func (c *Catalog) Listeners(event string) []Listener {
-	all := c.current.Load().listeners
-	found := append([]Listener(nil), all[event]...)
-	if strings.HasSuffix(event, "*") {
-		found = nil // a name with a star is no pattern when it is sent
-	}
-	for end := len(event); ; {
-		dot := strings.LastIndexByte(event[:end], '.')
-		if dot < 0 {
-			break
-		}
-		if dot+1 < len(event) {
-			found = append(found, all[event[:dot+1]+"*"]...)
-		}
-		end = dot
-	}
-	if event != "" {
-		found = append(found, all["*"]...)
-	}
-	return found
+	all := c.current.Load()
+	return all.patterns.find(slices.Clone(all.listeners[event]), event)
 }

@@ -149,24 +149,33 @@ workflows:
     triggers: [{ name: "order.*" }, { name: order.created }]
     tasks: [{ id: x, tool: echo }]
   - id: deeper
-    triggers: [{ name: "order.created.*" }]
+    triggers: [{ name: "order.created.**" }, { name: "order.*.eu" }, { name: "*.*.eu" }]
+    tasks: [{ id: x, tool: echo }]
+  - id: one
+    triggers: [{ name: "*" }]
     tasks: [{ id: x, tool: echo }]
   - id: all
-    triggers: [{ name: "*" }]
+    triggers: [{ name: "**" }]
     tasks: [{ id: x, tool: echo }]
 `)
 	c := NewCatalog(nil)
 	c.Replace(p)
 	for event, want := range map[string][]string{
-		"order.created":    {"below.1", "exact.0", "below.0", "all.0"},
-		"order.created.eu": {"deeper.0", "below.0", "all.0"},
-		"order.paid":       {"below.0", "all.0"},
-		"order":            {"all.0"},
-		"order.":           {"all.0"},
-		"orders.created":   {"all.0"},
-		"order.*":          {"below.0", "all.0"},
-		"*":                {"all.0"},
-		"":                 nil,
+		"order.created":          {"below.1", "exact.0", "below.0", "all.0"},
+		"order.created.eu":       {"deeper.0", "deeper.1", "deeper.2", "all.0"},
+		"order.created.eu.paris": {"deeper.0", "all.0"},
+		"order.paid.eu":          {"deeper.1", "deeper.2", "all.0"},
+		"bill.paid.eu":           {"deeper.2", "all.0"},
+		"order.paid":             {"below.0", "all.0"},
+		"order":                  {"one.0", "all.0"},
+		"order.":                 {"all.0"},
+		"orders.created":         {"all.0"},
+		"order.*":                {"below.0", "all.0"},
+		"order.**":               {"below.0", "all.0"},
+		"*":                      {"one.0", "all.0"},
+		"**":                     {"one.0", "all.0"},
+		".":                      {"all.0"},
+		"":                       nil,
 	} {
 		var got []string
 		for _, l := range c.Listeners(event) {

@@ -188,11 +188,11 @@ func (c *compiler) outputs(wf *node) workflow.Template {
 func (c *compiler) triggers() []workflow.Trigger {
 	items := c.workflow.get("triggers").list()
 	if len(items) > MaxTriggers {
-		c.findings.failf(items[MaxTriggers].place, "limit", "merge names that share a prefix into `prefix.*`", "a workflow has at most %d triggers", MaxTriggers)
+		c.findings.failf(items[MaxTriggers].place, "limit", "merge names that share a prefix into `prefix.*` or `prefix.**`", "a workflow has at most %d triggers", MaxTriggers)
 		items = items[:MaxTriggers]
 	}
 	var out []workflow.Trigger
-	names := make(map[string]bool)
+	var names []triggerName
 	for _, n := range items {
 		if n.kind != mapping {
 			continue
@@ -205,11 +205,10 @@ func (c *compiler) triggers() []workflow.Trigger {
 			c.findings.failf(n.place, "required", "add `name:` with the name of the event", "a trigger needs \"name\"")
 			continue
 		}
-		c.checkPattern(name)
-		if names[name.str()] {
-			c.findings.warnf(name.place, "duplicate-trigger", "remove one unless their filters differ", "the workflow has two triggers for %s: an event may start it twice", quoted(name.str()))
+		if c.checkPattern(name) {
+			c.checkOverlap(name, n.has("filter"), names)
+			names = append(names, triggerName{name.str(), n.has("filter")})
 		}
-		names[name.str()] = true
 		out = append(out, workflow.Trigger{
 			Name:   name.str(),
 			Schema: c.schema(n.get("schema")),
@@ -217,20 +216,6 @@ func (c *compiler) triggers() []workflow.Trigger {
 		})
 	}
 	return out
-}
-
-// checkPattern checks the name of a trigger, whose last segment may be a star.
-func (c *compiler) checkPattern(name *node) {
-	s := name.str()
-	stem := strings.TrimSuffix(s, "*")
-	switch {
-	case strings.Contains(s, "{{"):
-		c.findings.failf(name.place, "trigger-name", "write the name as it is, or a prefix with `.*`, and look at the payload in `filter`", "the name of a trigger cannot be a template: it is known before any execution")
-	case strings.Contains(stem, "*"), stem != s && stem != "" && !strings.HasSuffix(stem, "."):
-		c.findings.failf(name.place, "trigger-name", "write the star as the last segment, as in `order.*`", "%s is no name or pattern", quoted(s))
-	default:
-		c.checkName(name, "the name of a trigger")
-	}
 }
 
 // checkName checks the literal name of a signal or event.

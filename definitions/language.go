@@ -163,7 +163,7 @@ func timeoutFields() []*field {
 func triggerLanguage() *shape {
 	return &shape{name: triggerShape, title: "a trigger", doc: "An event that starts an execution, whose input is the event's payload.", fields: []*field{
 		{name: "type", forms: asText, values: []string{"signal"}, doc: "Always `signal` in this release."},
-		{name: "name", forms: asText, mistaken: []string{"event", "signal", "id"}, doc: "Name of the event. `order.*` takes every name that begins with `order.` and goes on, by one segment or by several.", example: "order.created"},
+		{name: "name", forms: asText, mistaken: []string{"event", "signal", "id"}, doc: "Name of the event. In a pattern, `*` is one segment between dots, `order.*.paid`, and `**` at the end any rest, `order.**`.", example: "order.created"},
 		{name: "schema", forms: asText | asMap, meaning: schemaRef, doc: "What the payload must look like; an event that breaks it starts nothing and says why."},
 		{name: "filter", forms: asText, meaning: condition, mistaken: []string{"condition", "if", "when"}, doc: "CEL over `payload` (and `signal.payload`, the same); an event for which it is false starts nothing.", example: "payload.amount > 100"},
 		{name: "webhook", forms: asMap, later: "let the webhook's receiver post the event to /api/v0/events"},
