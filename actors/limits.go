@@ -54,6 +54,10 @@ const (
 	// FanoutWindow is how many deliveries of one event may be unanswered.
 	FanoutWindow = 1_000
 
+	// MaxSeen executions that an event found by a key are remembered, so that none
+	// is given it twice for a second wait. Beyond that it is, which changes nothing.
+	MaxSeen = 10_000
+
 	// MaxDeliveries are listed in an event's receipt; all are counted.
 	MaxDeliveries = 1_000
 

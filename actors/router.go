@@ -90,7 +90,7 @@ func (r *router) fan(ctx actor.Context, receipt *workflow.EventReceipt) {
 		triggers[i] = r.trigger(ctx, l)
 	}
 	props := actor.PropsFromProducer(func() actor.Actor {
-		return &fanout{system: r.system, receipt: receipt, listeners: listeners, triggers: triggers}
+		return &fanout{system: r.system, receipt: receipt, lookup: lookup{event: receipt.Event}, listeners: listeners, triggers: triggers}
 	})
 	r.running[id] = ctx.Spawn(props)
 }
@@ -154,7 +154,7 @@ type fanout struct {
 	listeners []Listener
 	triggers  []*actor.PID
 	open      int             // deliveries without an answer
-	cursor    string          // of the next page of waits
+	lookup    lookup          // of the waits
 	paged     bool            // all pages were read
 	skipped   int             // waits that did not take it
 	invalid   int             // listeners whose schema refused it
@@ -197,24 +197,21 @@ func (f *fanout) Receive(ctx actor.Context) {
 	f.settle(ctx)
 }
 
-// page delivers to the next open waits of the event's name.
+// page delivers to the next open waits that the event can satisfy.
 func (f *fanout) page(ctx actor.Context) {
 	if f.paged || f.open > FanoutWindow/2 {
 		return
 	}
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	page, err := f.system.Store.Waits(background, workflow.WaitQuery{Name: f.receipt.Event.Name, Limit: FanoutWindow / 2, Cursor: f.cursor})
+	rows, done, err := f.lookup.next(background, f.system, FanoutWindow/2)
 	if err != nil {
 		f.system.Logger.Warn("the waits for an event cannot be read; its fan-out is done again", "event_id", f.receipt.Event.ID, "err", err)
 		f.paged, f.failed = true, true
 		return
 	}
-	f.cursor, f.paged = page.Next, page.Next == ""
-	for i, row := range page.Items {
-		if i > 0 && page.Items[i-1].ExecID == row.ExecID {
-			continue // one delivery per execution; it looks at all of its waits
-		}
+	f.paged = done
+	for _, row := range rows {
 		f.deliver(ctx, row)
 	}
 }
