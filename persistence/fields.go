@@ -241,7 +241,7 @@ func stepFields(c *coder, s *workflow.Step) {
 }
 
 func eventReceiptFields(c *coder, r *workflow.EventReceipt) {
-	outer := c.open(7)
+	outer := c.open(8)
 	nested(c, &r.Event, eventFields)
 	text(c, &r.Fate)
 	list(c, &r.Steps, stepFields)
@@ -249,6 +249,18 @@ func eventReceiptFields(c *coder, r *workflow.EventReceipt) {
 	text(c, &r.Reason)
 	text(c, &r.Cause)
 	optional(c, &r.Near, nearFields)
+	nested(c, &r.Counts, countsFields)
+	c.close(outer)
+}
+
+func countsFields(c *coder, n *workflow.Counts) {
+	outer := c.open(6)
+	signed(c, &n.Started)
+	signed(c, &n.Delivered)
+	signed(c, &n.Ignored)
+	signed(c, &n.Refused)
+	signed(c, &n.Failed)
+	signed(c, &n.Passed)
 	c.close(outer)
 }
 
@@ -287,7 +299,7 @@ func letterFields(c *coder, l *workflow.DeadLetter) {
 }
 
 func eventFields(c *coder, e *workflow.Event) {
-	outer := c.open(11)
+	outer := c.open(12)
 	text(c, &e.ID)
 	text(c, &e.Name)
 	c.value(&e.Payload)
@@ -299,6 +311,7 @@ func eventFields(c *coder, e *workflow.Event) {
 	text(c, &e.From)
 	text(c, &e.RequestID)
 	optional(c, &e.CloudEvent, cloudEventFields)
+	signed(c, &e.ExpiresAt)
 	c.close(outer)
 }
 

@@ -17,19 +17,26 @@ import (
 // refused and find the number of the other. So a commit names its parent by id.
 type Commit struct {
 	ExecID   string
-	Expect   uint64                // version that must be stored now; 0: the execution must not exist
-	Parent   uint64                // id of the commit that must be stored now; see ID
-	ID       uint64                // of this commit, drawn at random by its owner
-	Epoch    uint64                // of the writing owner; refused when a younger one has committed
-	Was      *workflow.State       // the state at Expect, nil for a new execution; stores derive index changes from it
-	Now      *workflow.State       // the state after; Now.Version > Expect
-	Records  []workflow.Record     // in order, Seq from Was.Seq+1 to Now.Seq
-	Receipts []workflow.Receipt    // of the signals that this commit moved, whole, with their fates before; see Tally
-	Events   []workflow.Event      // emitted by this commit: accepted with it, known ids skipped
-	Dead     []workflow.DeadLetter // messages that died in this commit
-	Revived  []string              // ids of dead letters whose messages this commit takes up again: dropped with it, before Dead is kept
-	Working  bool                  // Now has work in progress that must be issued again after a crash
-	Worked   bool                  // the commit that it was made on said Working; stores write only what changes
+	Expect   uint64                   // version that must be stored now; 0: the execution must not exist
+	Parent   uint64                   // id of the commit that must be stored now; see ID
+	ID       uint64                   // of this commit, drawn at random by its owner
+	Epoch    uint64                   // of the writing owner; refused when a younger one has committed
+	Was      *workflow.State          // the state at Expect, nil for a new execution; stores derive index changes from it
+	Now      *workflow.State          // the state after; Now.Version > Expect
+	Records  []workflow.Record        // in order, Seq from Was.Seq+1 to Now.Seq
+	Receipts []workflow.Receipt       // of the signals that this commit moved, whole, with their fates before; see Tally
+	Events   []workflow.Event         // emitted by this commit: accepted with it, known ids skipped
+	Dead     []workflow.DeadLetter    // messages that died in this commit
+	Revived  []string                 // ids of dead letters whose messages this commit takes up again: dropped with it, before Dead is kept
+	Taken    []*workflow.EventReceipt // settled ones of kept events that this commit takes; refused with ErrConflict unless each is still kept
+	Working  bool                     // Now has work in progress that must be issued again after a crash
+	Worked   bool                     // the commit that it was made on said Working; stores write only what changes
+
+	// Kept, when it is not nil, is called at most once, before Done is called with
+	// nil: events are kept for the name of a wait that this commit opens or
+	// changes. An event that is kept after this commit sees that wait in the index
+	// instead. Like Done it must not block.
+	Kept func()
 
 	// Done is called exactly once, when the write is durable (nil) or certainly
 	// refused (ErrConflict, *KeyTaken), or when its fate is failure or unknown (ErrUnavailable
@@ -44,6 +51,7 @@ var (
 	ErrConflict    = errors.New("the stored version or epoch is another: not the owner any more")
 	ErrUnavailable = errors.New("the store is not available")
 	ErrClosed      = errors.New("the store is closed")
+	ErrFull        = errors.New("the store keeps as many of these as it may")
 )
 
 // Corrupt says that the stored bytes of one execution are damaged.
@@ -155,6 +163,19 @@ type Store interface {
 	// one, whose fan-out is not finished.
 	OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error)
 
+	// An event that is settled with the fate buffered is kept until its ExpiresAt:
+	// for the first commit that has it in Taken, or until ReleaseEvent. It is no
+	// open event any more. Beyond workflow.MaxKept it is refused with ErrFull.
+
+	// ReleaseEvent replaces the receipt of an event while it is kept; ErrConflict
+	// when it is not kept any more.
+	ReleaseEvent(r *workflow.EventReceipt, done func(error))
+	// Kept lists kept events of a name.
+	Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*workflow.EventReceipt], error)
+	// Expiring returns up to limit kept events that expire at or before until, by
+	// the time and then by id, that are after the given one (nil: from the first).
+	Expiring(ctx context.Context, until workflow.Instant, after *workflow.EventReceipt, limit int) ([]*workflow.EventReceipt, error)
+
 	// Books returns a row for each name of a message that was ever accepted, in
 	// the order of names, all as of one moment; the row of the rest comes last.
 	// Commits, AcceptEvent and SettleEvent keep the books in the same atomic write
@@ -220,6 +241,7 @@ type Stats struct {
 	Failures  uint64 // groups that failed
 	DiskBytes uint64 // on disk now
 	Waits     int64  // open waits now; -1 when not known
+	Kept      int64  // events kept for a wait that opens later
 
 	Letters        int64  // dead letters kept now
 	LettersDropped uint64 // dead letters that were dropped because there were too many

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -130,6 +132,36 @@ func (k *Keys) At(path string) string {
 		}
 	}
 	return KeyText(v)
+}
+
+// Paths are the parts of the message that can be keys, in the order of their
+// names, up to a limit; whole says that there are no more.
+func (k *Keys) Paths(limit int) (paths []string, whole bool) {
+	if k.correlationID != "" {
+		paths = append(paths, CorrelationPath)
+	}
+	whole = true
+	var walk func(path string, v any)
+	walk = func(path string, v any) {
+		object, ok := v.(map[string]any)
+		if !ok {
+			if key := KeyText(v); key == "" || path == payloadPath {
+				return
+			}
+			if whole = whole && len(paths) < limit; whole {
+				paths = append(paths, path)
+			}
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			if !whole {
+				return
+			}
+			walk(path+"/"+pointer.Replace(name), object[name])
+		}
+	}
+	walk(payloadPath, k.whole())
+	return paths, whole
 }
 
 func (k *Keys) whole() any {

@@ -51,6 +51,14 @@ const (
 	// index key: what is longer is cut, and told apart by the condition.
 	MaxKeyBytes = 256
 
+	// MaxKept events are kept for a wait that opens later. Each is a few rows on
+	// disk, and looked at once more when a node starts.
+	MaxKept = 100_000
+
+	// MaxKeptPaths parts of a kept event are indexed for the waits that open. An
+	// event with more is looked at for every wait of its name.
+	MaxKeptPaths = 32
+
 	// bufferRetryAfter is how long the sender to a full buffer is asked to hold.
 	bufferRetryAfter = 5 * time.Second
 

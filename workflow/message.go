@@ -41,6 +41,7 @@ type Event struct {
 	By            string  `json:"by,omitempty"`
 	ReceivedAt    Instant `json:"received"`
 	TraceParent   string  `json:"traceparent,omitempty"`
+	ExpiresAt     Instant `json:"expires,omitempty"` // when nobody takes it, it is kept until then for a wait that opens later; zero: it is not
 	From          string  `json:"from,omitempty"`    // address of the client
 	RequestID     string  `json:"request,omitempty"` // of the request that brought it
 
@@ -158,12 +159,41 @@ type Step struct {
 // EventReceipt is what can be looked up for ever about an event.
 type EventReceipt struct {
 	Event      Event      `json:"event"`
-	Fate       Fate       `json:"fate"` // accepted while it is fanned out, then consumed, or dead when nobody listened
+	Fate       Fate       `json:"fate"` // accepted while it is fanned out, then consumed, buffered while it is kept, or dead when nobody listened
 	Steps      []Step     `json:"steps,omitempty"`
 	Deliveries []Delivery `json:"deliveries,omitempty"`
 	Reason     string     `json:"reason,omitempty"`
 	Cause      Cause      `json:"cause,omitempty"` // of one that is dead
 	Near       *NearMiss  `json:"near,omitempty"`  // what almost took one that is dead
+	Counts     Counts     `json:"counts,omitzero"` // of all deliveries, also of those that are not listed
+}
+
+// Counts says how many listeners did what with an event.
+type Counts struct {
+	Started   int `json:"started,omitempty"`   // triggers that started an execution
+	Delivered int `json:"delivered,omitempty"` // executions whose wait took it
+	Ignored   int `json:"ignored,omitempty"`   // triggers whose filter is false
+	Refused   int `json:"refused,omitempty"`   // listeners that refuse it
+	Failed    int `json:"failed,omitempty"`    // triggers that broke on it
+	Passed    int `json:"passed,omitempty"`    // executions whose waits did not take it
+}
+
+// Add counts what one listener did.
+func (c *Counts) Add(outcome string) {
+	switch outcome {
+	case "started":
+		c.Started++
+	case "delivered":
+		c.Delivered++
+	case "ignored":
+		c.Ignored++
+	case "failed":
+		c.Failed++
+	case "passed":
+		c.Passed++
+	default:
+		c.Refused++
+	}
 }
 
 // Delivery is what one listener did with an event.

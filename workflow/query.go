@@ -24,6 +24,15 @@ type WaitQuery struct {
 	Cursor     string
 }
 
+// KeptQuery selects kept events of a name, in the order in which they came.
+type KeptQuery struct {
+	Name   string
+	Path   string // only those that have Key there; "" for all of the name
+	Key    string
+	Limit  int
+	Cursor string
+}
+
 // WaitRow is one open wait of one execution.
 type WaitRow struct {
 	ExecID     string

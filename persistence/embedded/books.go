@@ -177,6 +177,11 @@ func (s *Store) judgeSettle(w *write) error {
 	if err != nil {
 		return err
 	}
+	if was == workflow.FateBuffered || w.receipt.Fate == workflow.FateBuffered {
+		if err := s.judgeKeeping(was, w.receipt); err != nil {
+			return err
+		}
+	}
 	s.books.move(w.receipt.Event.Name, was, w.receipt.Fate)
 	g.events[id] = w.receipt
 	s.bury(w)

@@ -87,6 +87,14 @@ const (
 	// else may have its key.
 	famUnique = 'u'
 
+	// famKept: name, path, key, instant when it was received, event -> nothing,
+	// while it is kept. Once with an empty path for all of a name, and once for
+	// each part of it that a wait may be indexed on.
+	famKept = 'g'
+
+	// famExpiring: instant of the end, event -> name, while it is kept.
+	famExpiring = 'n'
+
 	// famBook: name -> the tally of its messages as varints; the name "" stands
 	// for the names without a row of their own.
 	famBook = 'a'

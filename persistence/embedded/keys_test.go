@@ -74,7 +74,7 @@ func TestKeyParts(t *testing.T) {
 
 // TestFamilies: no two families share a byte.
 func TestFamilies(t *testing.T) {
-	families := []byte{famMeta, famState, famRecord, famStatus, famWorkflow, famWait, famTimer, famWorking, famReceipt, famSignal, famEvent, famOpen, famSettled, famDocument, famFinished, famKey, famLabel, famUnique, famKeyed, famCorrelation}
+	families := []byte{famMeta, famState, famRecord, famStatus, famWorkflow, famWait, famTimer, famWorking, famReceipt, famSignal, famEvent, famOpen, famSettled, famDocument, famFinished, famKey, famLabel, famUnique, famKeyed, famCorrelation, famKept, famExpiring}
 	slices.Sort(families)
 	if len(slices.Compact(slices.Clone(families))) != len(families) {
 		t.Fatalf("families %q share a byte", families)

@@ -160,6 +160,12 @@ func (o *ops) event(r *workflow.EventReceipt) {
 		o.set(settledKey(o.key[:0], r.Event.ReceivedAt, id), nil)
 		return
 	}
+	if r.Fate == workflow.FateBuffered {
+		o.delete(key1(o.key[:0], famOpen, id))
+		o.delete(settledKey(o.key[:0], r.Event.ReceivedAt, id))
+		o.keeping(&r.Event, false)
+		return
+	}
 	o.set(key1(o.key[:0], famOpen, id), nil)
 	o.delete(settledKey(o.key[:0], r.Event.ReceivedAt, id))
 }

@@ -24,6 +24,9 @@ type write struct {
 	earliest workflow.Instant // of the timers that it arms; zero for none
 	events   []workflow.Event // accepted with it unless they are known
 	tally    []persistence.Entry
+	taken    []*workflow.EventReceipt // kept events that it takes, settled
+	kept     func()                   // told when events are kept for waits that it opens
+	offer    bool                     // that is so
 
 	// Dead letters: to keep, with their rows in ops, and the ids of those to drop.
 	letters []*letter
@@ -54,6 +57,7 @@ const (
 	writeForget
 	writeLetters    // dead letters to keep
 	writeDrop       // dead letters to drop
+	writeRelease    // the receipt of a kept event
 	writeOldLetters // dead letters to drop that died before earliest
 	writeBooks      // rows of the books that are imported
 )

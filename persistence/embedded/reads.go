@@ -258,7 +258,7 @@ func (s *Store) OpenEvents(ctx context.Context, after string, limit int) ([]*wor
 		if err != nil {
 			return false, err
 		}
-		if !r.Fate.Final() { // or settled since
+		if r.Fate == workflow.FateAccepted { // or settled since
 			out = append(out, r)
 		}
 		return len(out) < pageOf(limit), nil

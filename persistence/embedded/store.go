@@ -62,6 +62,7 @@ type Store struct {
 	group   group
 	books   books
 	letters letters
+	kept    kept
 	waits   int64
 	hold    time.Duration // before the next probe
 	probeAt *time.Timer
@@ -81,7 +82,7 @@ var _ persistence.Store = (*Store)(nil)
 type counters struct {
 	commits, conflicts, groups, grouped, failures atomic.Uint64
 	dropped                                       atomic.Uint64
-	waits, letters                                atomic.Int64
+	waits, letters, kept                          atomic.Int64
 }
 
 // fault is why nothing is written now.
@@ -190,6 +191,10 @@ func (s *Store) recover(pieces string, salvage bool) (replayed, error) {
 		s.letters, err = openLetters(s.db, s.log)
 		s.stats.letters.Store(s.letters.kept())
 	}
+	if err == nil {
+		s.kept, err = openKept(s.db)
+		s.stats.kept.Store(int64(s.kept.total))
+	}
 	return found, err
 }
 
@@ -294,6 +299,7 @@ func (s *Store) Stats() persistence.Stats {
 		Failures:  s.stats.failures.Load(),
 		Waits:     max(-1, s.stats.waits.Load()),
 
+		Kept:           s.stats.kept.Load(),
 		Letters:        s.stats.letters.Load(),
 		LettersDropped: s.stats.dropped.Load(),
 	}

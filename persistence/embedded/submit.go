@@ -43,6 +43,7 @@ func (s *Store) Submit(c *persistence.Commit) {
 	w.exec, w.expect, w.parent = c.ExecID, c.Expect, c.Parent
 	w.stamp = stamp{Version: c.Now.Version, Epoch: c.Epoch, Commit: c.ID}
 	w.events = c.Events
+	w.taken, w.kept = c.Taken, c.Kept
 	w.changes.Derive(c.Was, c.Now)
 	w.waits = w.changes.Waits
 	for i := range w.changes.Armed {
@@ -107,6 +108,9 @@ func (s *Store) push(w *write) {
 // answer tells whoever submitted a write of its fate, once.
 func (w *write) answer(err error) {
 	done, accepted, receipt, known := w.done, w.accepted, w.receipt, w.known
+	if w.offer && err == nil {
+		w.kept()
+	}
 	release(w)
 	switch {
 	case accepted != nil && err != nil:

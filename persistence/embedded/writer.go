@@ -54,6 +54,7 @@ func (s *Store) reset() {
 	s.group.reset()
 	s.books.undo()
 	s.letters.undo()
+	s.kept.undo()
 }
 
 // add takes operations into the group.
@@ -162,6 +163,10 @@ func (s *Store) judge(w *write) error {
 		}
 		g.writes++
 		return nil
+	case writeRelease:
+		if err := s.judgeRelease(w); err != nil {
+			return err
+		}
 	case writeForget:
 		return s.judgeForget(w)
 	case writeDrop:
@@ -189,6 +194,9 @@ func (s *Store) judgeCommit(w *write) error {
 	if err := s.judgeClaim(w); err != nil {
 		return err
 	}
+	if err := s.judgeTaken(w); err != nil {
+		return err
+	}
 	g.ops.reset()
 	fresh := make([]*workflow.EventReceipt, 0, len(w.events))
 	for i := range w.events {
@@ -208,6 +216,8 @@ func (s *Store) judgeCommit(w *write) error {
 		}
 		g.events[r.Event.ID] = r
 	}
+	s.take(w)
+	w.offer = s.offers(w)
 	s.books.count(w.tally)
 	s.bury(w)
 	g.add(&g.ops)
@@ -379,7 +389,9 @@ func (s *Store) show() error {
 	s.stats.waits.Store(s.waits)
 	s.stats.dropped.Add(s.letters.dropped)
 	s.stats.letters.Store(s.letters.kept())
+	s.stats.kept.Store(int64(s.kept.total))
 	s.books.shown()
+	s.kept.shown()
 	s.letters.shown()
 	s.stats.groups.Add(1)
 	s.stats.grouped.Add(g.writes)

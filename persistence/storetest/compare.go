@@ -154,7 +154,7 @@ func (m *model) compareRest(rt *rapid.T) {
 	for _, id := range slices.Sorted(maps.Keys(m.events)) {
 		got := good[*workflow.EventReceipt](rt, "event")(m.store.Event(ctx, id))
 		same(rt, "event", got, m.events[id])
-		if !m.events[id].Fate.Final() {
+		if m.events[id].Fate == workflow.FateAccepted {
 			open = append(open, m.events[id])
 		}
 	}
@@ -164,6 +164,7 @@ func (m *model) compareRest(rt *rapid.T) {
 		documents = append(documents, persistence.Document{ID: id, Body: []byte(m.documents[id])})
 	}
 	same(rt, "documents", good[[]persistence.Document](rt, "documents")(m.store.Documents(ctx, "kind", "", 100)), documents)
+	m.compareKept(ctx, rt)
 	m.compareBooks(ctx, rt)
 	m.compareLetters(ctx, rt)
 }

@@ -196,6 +196,11 @@ func (f *Faulty) SettleEvent(r *workflow.EventReceipt, done func(error)) {
 	f.write(func(real func(error)) { f.Store.SettleEvent(r, real) }, done)
 }
 
+// ReleaseEvent passes a receipt on, or not.
+func (f *Faulty) ReleaseEvent(r *workflow.EventReceipt, done func(error)) {
+	f.write(func(real func(error)) { f.Store.ReleaseEvent(r, real) }, done)
+}
+
 // PutDocument passes a document on, or not.
 func (f *Faulty) PutDocument(ctx context.Context, kind, id string, body []byte) error {
 	answer := make(chan error, 1)

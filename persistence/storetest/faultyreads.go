@@ -135,6 +135,22 @@ func (f *Faulty) Letters(ctx context.Context, q workflow.LetterQuery) (workflow.
 	return f.Store.Letters(ctx, q)
 }
 
+// Kept may fail.
+func (f *Faulty) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*workflow.EventReceipt], error) {
+	if err := f.read(); err != nil {
+		return workflow.Page[*workflow.EventReceipt]{}, err
+	}
+	return f.Store.Kept(ctx, q)
+}
+
+// Expiring may fail.
+func (f *Faulty) Expiring(ctx context.Context, until workflow.Instant, after *workflow.EventReceipt, limit int) ([]*workflow.EventReceipt, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.Expiring(ctx, until, after, limit)
+}
+
 // Document may fail.
 func (f *Faulty) Document(ctx context.Context, kind, id string) ([]byte, error) {
 	if err := f.read(); err != nil {

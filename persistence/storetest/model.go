@@ -24,14 +24,15 @@ func RunModel(t *testing.T, fresh func(t *testing.T) Opener) {
 			}
 		}()
 		rt.Repeat(map[string]func(*rapid.T){
-			"commit": m.commit,
-			"stale":  m.stale,
-			"event":  m.event,
-			"settle": m.settle,
-			"put":    m.put,
-			"sweep":  m.sweep,
-			"reopen": m.reopen,
-			"":       m.compare,
+			"commit":  m.commit,
+			"stale":   m.stale,
+			"event":   m.event,
+			"settle":  m.settle,
+			"release": m.release,
+			"put":     m.put,
+			"sweep":   m.sweep,
+			"reopen":  m.reopen,
+			"":        m.compare,
 		})
 	})
 }
@@ -160,6 +161,7 @@ func (m *model) commit(rt *rapid.T) {
 	for _, ev := range rapid.SliceOfN(someIDs, 0, 2).Draw(rt, "events") {
 		c.Events = append(c.Events, eventOf(ev))
 	}
+	kept := m.take(rt, c)
 	err := wait(rt, submitTo(rt, m.store, c))
 	claims := c.Now.Unique && !c.Now.Status.Finished() && (known.state == nil || known.state.Status.Finished())
 	if holder := m.holder(c.Now.Key); holder != "" && claims {
@@ -169,8 +171,17 @@ func (m *model) commit(rt *rapid.T) {
 		}
 		return
 	}
+	if !kept {
+		if !errors.Is(err, persistence.ErrConflict) {
+			rt.Fatalf("commit that takes an event which is not kept: got error %v, want a conflict", err)
+		}
+		return
+	}
 	if err != nil {
 		rt.Fatalf("commit: %v", err)
+	}
+	for _, r := range c.Taken {
+		m.moveEvent(r)
 	}
 	known.state, known.epoch, known.working = c.Now, c.Epoch, c.Working
 	known.records = append(known.records, c.Records...)
@@ -237,6 +248,9 @@ func (m *model) stale(rt *rapid.T) {
 func (m *model) event(rt *rapid.T) {
 	ev := eventOf(someIDs.Draw(rt, "event"))
 	ev.ReceivedAt = begin + workflow.Instant(moments.Draw(rt, "received"))
+	ev.ExpiresAt = ev.ReceivedAt + workflow.Instant(moments.Draw(rt, "ttl"))
+	ev.Name = someNames.Draw(rt, "name")
+	ev.Payload = workflow.Value(rapid.SampledFrom([]string{`{}`, `{"order_id":"A"}`, `{"order_id":"B","c":{"d":[1]}}`, `{"order_id":1}`}).Draw(rt, "payload"))
 	type answer struct {
 		r     *workflow.EventReceipt
 		known bool
@@ -263,7 +277,7 @@ func (m *model) settle(rt *rapid.T) {
 	}
 	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.events))).Draw(rt, "event")
 	r := *m.events[id]
-	r.Fate = rapid.SampledFrom([]workflow.Fate{workflow.FateAccepted, workflow.FateConsumed, workflow.FateDead}).Draw(rt, "fate")
+	r.Fate = rapid.SampledFrom([]workflow.Fate{workflow.FateAccepted, workflow.FateBuffered, workflow.FateConsumed, workflow.FateDead}).Draw(rt, "fate")
 	answer := make(chan error, 1)
 	m.store.SettleEvent(&r, func(err error) { answer <- err })
 	if err := wait(rt, answer); err != nil {
