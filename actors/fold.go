@@ -22,7 +22,8 @@ type fold struct {
 	now     *workflow.State // after the inputs taken so far, nil while nothing changed
 	records []workflow.Record
 	effects []workflow.Effect
-	moved   []string // ids of the signals whose receipts changed
+	taken   []*workflow.EventReceipt // kept events that it takes, settled
+	moved   []string                 // ids of the signals whose receipts changed
 	dead    []workflow.DeadLetter
 	revived []string // ids of dead letters whose signals were taken up again
 	replies []func(error)
@@ -165,6 +166,10 @@ func (f *fold) admit(in workflow.Signalled) (Reply, error) {
 	if first != nil && !reopens(first, in.Signal) {
 		return repeated(first, in.Signal, f.current()), nil
 	}
+	kept, no := f.mayTake(in)
+	if no != nil {
+		return *no, nil
+	}
 	if refusal := workflow.Admit(f.def, f.current(), in.Signal); refusal != nil {
 		if !f.quiet {
 			f.system.letters.refused(in, f.current(), refusal)
@@ -180,6 +185,9 @@ func (f *fold) admit(in workflow.Signalled) (Reply, error) {
 	case err != nil:
 		return Reply{}, err
 	case changed:
+		if kept != nil {
+			f.takeEvent(kept, in)
+		}
 		answer := f.fresh[in.Signal.ID].Answer
 		if in.Signal.Redelivered {
 			f.revived = append(f.revived, letterID)
@@ -350,8 +358,9 @@ func (f *fold) commit() {
 	f.system.Store.Submit(&persistence.Commit{
 		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.epoch,
 		Was: f.was, Now: f.now, Records: f.records, Receipts: receipts, Events: events,
-		Dead: f.dead, Revived: f.revived,
+		Dead: f.dead, Revived: f.revived, Taken: f.taken,
 		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
+		Kept: func() { f.keptFor(false) },
 		Done: func(err error) {
 			f.landed(err)
 			landing.land(err)
@@ -383,6 +392,13 @@ func (f *fold) landed(err error) {
 		f.system.noteClosed(f.was, f.records)
 		for i := range f.dead {
 			f.system.Observer.Buried(f.dead[i].Cause)
+		}
+		if f.was != nil && f.was.Paused && !f.now.Paused {
+			f.keptFor(true)
+		}
+		for _, r := range f.taken {
+			f.system.Observer.Event(string(r.Fate))
+			f.system.notify(workflow.EventKey(r.Event.ID))
 		}
 		f.system.notify(f.id)
 		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.records, time.Since(f.began))

@@ -233,7 +233,7 @@ func (f *fanout) cause() workflow.Cause {
 		return workflow.CauseListenerFailed
 	case f.invalid > 0:
 		return workflow.CausePayloadInvalid
-	case f.skipped > 0 || len(f.receipt.Deliveries) > 0:
+	case f.receipt.Counts.Passed > 0 || len(f.receipt.Deliveries) > 0:
 		return workflow.CauseNotTaken
 	}
 	return workflow.CauseUnmatched

@@ -312,7 +312,7 @@ func TestTheBooksBalanceThroughFaultsAndRestarts(t *testing.T) {
 		want := map[string]workflow.Tally{}
 		for round := range 4 {
 			for i := range 60 {
-				receipts, err := w.store.Receipts(t.Context(), fmt.Sprintf("%d-%d", round, i), 10)
+				receipts, err := w.store.Receipts(t.Context(), fmt.Sprintf("%d-%d", round, i), "", 10)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -54,6 +54,11 @@ const (
 	// FanoutWindow is how many deliveries of one event may be unanswered.
 	FanoutWindow = 1_000
 
+	// Keepers offer kept events at a time, and MaxOffers of them may wait for
+	// their turn: when there are more, all that is kept is offered once more.
+	Keepers   = 4
+	MaxOffers = 10_000
+
 	// MaxSeen executions that an event found by a key are remembered, so that none
 	// is given it twice for a second wait. Beyond that it is, which changes nothing.
 	MaxSeen = 10_000

@@ -16,10 +16,13 @@ import (
 
 // The messages around an event's fan-out.
 type (
-	fan     struct{ receipt *workflow.EventReceipt } // to the router: an event is durable
-	catchUp struct{}                                 // to the router: look for events that are not fanned out
-	fanned  struct{ eventID string }                 // fan-out to router: finished
-	reached struct {                                 // listener to fan-out
+	fan struct { // to the router: an event is durable
+		receipt *workflow.EventReceipt
+		redone  bool // it may have been fanned out before, in part
+	}
+	catchUp struct{}                 // to the router: look for events that are not fanned out
+	fanned  struct{ eventID string } // fan-out to router: finished
+	reached struct {                 // listener to fan-out
 		delivery workflow.Delivery
 		invalid  bool // it refused the payload by a schema
 	}
@@ -50,7 +53,7 @@ func newRouter(s *System) *router {
 func (r *router) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case fan:
-		r.fan(ctx, m.receipt)
+		r.fan(ctx, m.receipt, m.redone)
 	case wanted:
 		r.wanted(ctx, m.event)
 	case catchUp:
@@ -75,7 +78,7 @@ func (r *router) Receive(ctx actor.Context) {
 	}
 }
 
-func (r *router) fan(ctx actor.Context, receipt *workflow.EventReceipt) {
+func (r *router) fan(ctx actor.Context, receipt *workflow.EventReceipt, redone bool) {
 	id := receipt.Event.ID
 	if r.running[id] != nil {
 		return
@@ -90,7 +93,7 @@ func (r *router) fan(ctx actor.Context, receipt *workflow.EventReceipt) {
 		triggers[i] = r.trigger(ctx, l)
 	}
 	props := actor.PropsFromProducer(func() actor.Actor {
-		return &fanout{system: r.system, receipt: receipt, lookup: lookup{event: receipt.Event}, listeners: listeners, triggers: triggers}
+		return &fanout{system: r.system, receipt: receipt, redone: redone, lookup: lookup{event: receipt.Event}, listeners: listeners, triggers: triggers}
 	})
 	r.running[id] = ctx.Spawn(props)
 }
@@ -121,7 +124,7 @@ func (r *router) catchUp(ctx actor.Context) {
 		for _, receipt := range open {
 			after = receipt.Event.ID
 			if r.system.here(receipt.Event.ID) {
-				r.fan(ctx, receipt)
+				r.fan(ctx, receipt, true)
 			}
 		}
 		if len(open) == 0 || r.behind {
@@ -139,8 +142,8 @@ func (r *router) wanted(ctx actor.Context, eventID string) {
 		r.system.Logger.Warn("an event of another node cannot be read; looking for it again later", "event_id", eventID, "err", err)
 		return
 	}
-	if !receipt.Fate.Final() {
-		r.fan(ctx, receipt)
+	if receipt.Fate == workflow.FateAccepted {
+		r.fan(ctx, receipt, true)
 	}
 }
 
@@ -151,12 +154,12 @@ func (r *router) wanted(ctx actor.Context, eventID string) {
 type fanout struct {
 	system    *System
 	receipt   *workflow.EventReceipt
+	redone    bool // an earlier fan-out may have reached somebody
 	listeners []Listener
 	triggers  []*actor.PID
 	open      int             // deliveries without an answer
 	lookup    lookup          // of the waits
 	paged     bool            // all pages were read
-	skipped   int             // waits that did not take it
 	invalid   int             // listeners whose schema refused it
 	missed    *workflow.State // of the execution of the last of those
 	failed    bool            // something must be tried again
@@ -182,16 +185,10 @@ func (f *fanout) Receive(ctx actor.Context) {
 		f.note(m.delivery)
 	case passed:
 		f.open--
-		f.skipped++
+		f.receipt.Counts.Add("passed")
 		f.missed = m.state
 	case settled:
-		if m.err != nil {
-			f.system.Logger.Warn("the receipt of an event could not be settled; its fan-out is done again", "event_id", f.receipt.Event.ID, "err", m.err)
-			f.again(ctx)
-			return
-		}
-		f.system.notify(workflow.EventKey(f.receipt.Event.ID))
-		f.leave(ctx)
+		f.settled(ctx, m.err)
 		return
 	}
 	f.settle(ctx)
@@ -224,8 +221,7 @@ func (f *fanout) deliver(ctx actor.Context, row workflow.WaitRow) {
 		ExecID: row.ExecID,
 		Input: workflow.Signalled{
 			Stamp: workflow.Stamp{At: now()}, OnlyIfMatched: true,
-			Signal: workflow.Signal{ID: ev.ID, ExecID: row.ExecID, Name: ev.Name, Payload: ev.Payload,
-				CorrelationID: ev.CorrelationID, Source: workflow.FromEvent, By: ev.By, ReceivedAt: ev.ReceivedAt},
+			Signal: delivered(&ev, row.ExecID),
 		},
 		Reply: func(r Reply) {
 			if r.Err == nil && !r.Matched {
@@ -269,6 +265,7 @@ func (f *fanout) note(d workflow.Delivery) {
 		f.failed = true
 		return
 	}
+	f.receipt.Counts.Add(d.Outcome)
 	if len(f.receipt.Deliveries) < MaxDeliveries {
 		f.receipt.Deliveries = append(f.receipt.Deliveries, d)
 	}
@@ -293,33 +290,23 @@ func (f *fanout) settle(ctx actor.Context) {
 		f.leave(ctx)
 		return
 	}
-	f.settling = true
-	f.receipt.Fate = workflow.FateDead
-	for _, d := range f.receipt.Deliveries {
-		if d.Outcome == "started" || d.Outcome == "delivered" {
-			f.receipt.Fate = workflow.FateConsumed
+	if f.redone {
+		if err := f.recall(); err != nil {
+			f.system.Logger.Warn("what an earlier fan-out of an event did cannot be read; it is done again", "event_id", f.receipt.Event.ID, "err", err)
+			f.again(ctx)
+			return
 		}
 	}
-	f.receipt.Reason = f.why()
-	if f.receipt.Fate == workflow.FateDead {
-		f.bury()
-	}
+	f.settling = true
 	slices.SortStableFunc(f.receipt.Deliveries, func(a, b workflow.Delivery) int { return int(a.At - b.At) })
-	self, root := ctx.Self(), ctx.ActorSystem().Root
-	f.system.Observer.Event(string(f.receipt.Fate))
-	f.system.Store.SettleEvent(f.receipt, func(err error) { root.Send(self, settled{err: err}) })
+	f.conclude()
+	f.write(ctx)
 }
 
-func (f *fanout) why() string {
-	switch {
-	case f.receipt.Fate == workflow.FateConsumed:
-		return ""
-	case len(f.receipt.Deliveries) > 0:
-		return "every listener refused it"
-	case f.skipped > 0:
-		return fmt.Sprintf("%d executions with an open wait of that name did not take it", f.skipped)
-	}
-	return fmt.Sprintf("no trigger and no open wait listens for %q", f.receipt.Event.Name)
+// write settles the receipt as it is now.
+func (f *fanout) write(ctx actor.Context) {
+	self, root := ctx.Self(), ctx.ActorSystem().Root
+	f.system.Store.SettleEvent(f.receipt, func(err error) { root.Send(self, settled{err: err}) })
 }
 
 // again leaves the event accepted; the router finds it in the store once more.
@@ -464,6 +451,12 @@ func DerivedID(eventID, workflowID string, trigger int) string {
 func (s *System) Event(ctx context.Context, ev workflow.Event) (*workflow.EventReceipt, bool, error) {
 	if s.stopping.Load() {
 		return nil, false, stopping()
+	}
+	if ev.ExpiresAt != 0 && !s.Store.KeepsEvents() {
+		return nil, false, &workflow.Refusal{
+			Code: workflow.CodeInvalid, Message: "the store of this node keeps no events for a wait that opens later",
+			Hint: "send it without a ttl when somebody waits, or use the embedded store",
+		}
 	}
 	if err := s.Store.Health(); err != nil {
 		return nil, false, unavailable(err)

@@ -67,6 +67,7 @@ type System struct {
 	actors   *actor.ActorSystem
 	shards   [Shards]*actor.PID
 	router   *actor.PID
+	keeper   *keeper
 	alarms   *actor.PID
 	seed     maphash.Seed
 	admitted atomic.Int64
@@ -86,6 +87,7 @@ func NewSystem(o Options) *System {
 	s := &System{Options: o, seed: maphash.MakeSeed(), crew: newCrew()}
 	s.letters = newLetters(s)
 	s.broadcasts = newBroadcasts(s)
+	s.keeper = newKeeper(s)
 	return s
 }
 
@@ -119,6 +121,7 @@ func (s *System) Start(ctx context.Context) error {
 		return err
 	}
 	s.actors.Root.Send(s.alarms, look{})
+	s.keeper.start()
 	return s.broadcasts.resume(ctx)
 }
 
@@ -154,6 +157,7 @@ func (s *System) Stop(ctx context.Context) error {
 	s.stopping.Store(true)
 	s.broadcasts.close()
 	root := s.actors.Root
+	s.keeper.stop()
 	root.Stop(s.alarms)
 	root.Stop(s.router)
 	done := make(chan error, Shards)
@@ -260,7 +264,7 @@ func (s *System) perform(effects []workflow.Effect) {
 		case workflow.CancelTask:
 			s.Hands.Cancel(e)
 		case workflow.EmitEvent:
-			s.fan(&workflow.EventReceipt{Event: e.Event, Fate: workflow.FateAccepted})
+			s.fan(persistence.Accepted(e.Event))
 		}
 	}
 }

@@ -146,8 +146,9 @@ type Store interface {
 
 	// Receipt of one signal to one execution, or ErrNotFound.
 	Receipt(ctx context.Context, signalID, execID string) (*workflow.Receipt, error)
-	// Receipts of a signal id over all executions, up to limit.
-	Receipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error)
+	// Receipts of a signal id over all executions, up to limit, in the order of
+	// the executions' ids after the given one.
+	Receipts(ctx context.Context, signalID, after string, limit int) ([]workflow.Receipt, error)
 
 	// AcceptEvent writes an event unless its id is known; done gets the stored
 	// receipt: the new one, or the one that was there (known true). Like
@@ -163,9 +164,12 @@ type Store interface {
 	// one, whose fan-out is not finished.
 	OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error)
 
-	// An event that is settled with the fate buffered is kept until its ExpiresAt:
-	// for the first commit that has it in Taken, or until ReleaseEvent. It is no
-	// open event any more. Beyond workflow.MaxKept it is refused with ErrFull.
+	// KeepsEvents reports whether an event can be settled with the fate buffered.
+	// It is kept then until its ExpiresAt: for the first commit that has it in
+	// Taken, or until ReleaseEvent. It is no open event any more. Beyond
+	// workflow.MaxKept it is refused with ErrFull; a store that keeps none refuses
+	// all of them so.
+	KeepsEvents() bool
 
 	// ReleaseEvent replaces the receipt of an event while it is kept; ErrConflict
 	// when it is not kept any more.

@@ -227,7 +227,7 @@ func (n *Node) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[w
 
 // SignalReceipts returns what became of a signal, for each execution it was sent to.
 func (n *Node) SignalReceipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
-	receipts, err := n.store.Receipts(ctx, signalID, min(max(limit, 1), maxPage))
+	receipts, err := n.store.Receipts(ctx, signalID, "", min(max(limit, 1), maxPage))
 	if err != nil {
 		return nil, n.reading(err, "")
 	}

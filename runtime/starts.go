@@ -232,7 +232,7 @@ func (b *beginning) signalHolder(ctx context.Context) (workflow.Begun, bool, err
 // signalEarlier finds the execution of this key that has a receipt of the signal
 // and asks it again, which gives the first answer.
 func (b *beginning) signalEarlier(ctx context.Context) (workflow.Begun, bool, error) {
-	receipts, err := b.store.Receipts(ctx, b.start.Signal.ID, maxEarlier)
+	receipts, err := b.store.Receipts(ctx, b.start.Signal.ID, "", maxEarlier)
 	if err != nil {
 		return workflow.Begun{}, true, b.reading(err, "")
 	}

@@ -19,7 +19,7 @@ func (t *transition) signalled(in Signalled) bool {
 		return false
 	}
 	t.input(in, Record{Signal: sig.ID})
-	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched, JudgedAt: t.s.Context}
+	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched && sig.ExpiresAt == 0, JudgedAt: t.s.Context}
 	b.Reason = "no wait for " + strconv.Quote(sig.Name) + " is open now"
 	if t.s.Paused {
 		b.Reason = "the execution is paused; the signal is judged when it resumes"

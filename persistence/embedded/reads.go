@@ -161,8 +161,9 @@ func receipt(r reader, signalID, execID string) (*workflow.Receipt, error) {
 	return rec, nil
 }
 
-// Receipts returns up to limit receipts of a signal id, in the order of the executions' ids.
-func (s *Store) Receipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
+// Receipts returns up to limit receipts of a signal id, in the order of the
+// executions' ids after the given one.
+func (s *Store) Receipts(ctx context.Context, signalID, after string, limit int) ([]workflow.Receipt, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -173,7 +174,11 @@ func (s *Store) Receipts(ctx context.Context, signalID string, limit int) ([]wor
 	}
 	var out []workflow.Receipt
 	prefix := key1(nil, famSignal, signalID)
-	err = scan(ctx, rows, prefix, prefix, func(rest, _ []byte) (bool, error) {
+	from := prefix
+	if after != "" {
+		from = append(key2(nil, famSignal, signalID, after), 0)
+	}
+	err = scan(ctx, rows, prefix, from, func(rest, _ []byte) (bool, error) {
 		p := parts{rest: rest}
 		exec := p.id()
 		if err := p.end(); err != nil {

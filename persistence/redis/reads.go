@@ -130,8 +130,9 @@ func decodeReceipt(signalID, execID, row string) (*workflow.Receipt, error) {
 	return r, nil
 }
 
-// Receipts returns up to limit receipts of a signal id, in the order of the executions' ids.
-func (s *Store) Receipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
+// Receipts returns up to limit receipts of a signal id, in the order of the
+// executions' ids after the given one.
+func (s *Store) Receipts(ctx context.Context, signalID, last string, limit int) ([]workflow.Receipt, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -139,7 +140,11 @@ func (s *Store) Receipts(ctx context.Context, signalID string, limit int) ([]wor
 	limit = pageOf(limit)
 	prefix := member1(signalID)
 	var execs []string
-	c := s.walk(s.parts, under(prefix), limit, keySignals)
+	b := under(prefix)
+	if last != "" {
+		b.least = beyond(member2(signalID, last))
+	}
+	c := s.walk(s.parts, b, limit, keySignals)
 	for len(execs) < limit {
 		e, ok := c.next(ctx)
 		if !ok {

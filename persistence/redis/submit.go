@@ -120,6 +120,10 @@ func (s *Store) acceptance(r *workflow.EventReceipt, done func(*workflow.EventRe
 
 // SettleEvent replaces the receipt of an event.
 func (s *Store) SettleEvent(r *workflow.EventReceipt, done func(error)) {
+	if r.Fate == workflow.FateBuffered {
+		done(fmt.Errorf("event %q: %w: this store keeps none", r.Event.ID, persistence.ErrFull))
+		return
+	}
 	w := &write{kind: writeRows, done: done}
 	w.part = s.home(r.Event.ID)
 	w.begin(w.part.key(keyEvents), "none")

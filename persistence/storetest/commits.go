@@ -260,7 +260,7 @@ func strangeIDs(f *fixture) {
 		rs, err := f.Records(f.ctx, id, 0, 100)
 		f.is("records", err, nil)
 		same(f, "records of "+id, rs, history(0, uint64(i+1)))
-		got, err := f.Receipts(f.ctx, id, 100)
+		got, err := f.Receipts(f.ctx, id, "", 100)
 		f.is("receipts", err, nil)
 		if len(got) != 1 || got[0].ExecID != id || got[0].SignalID != id {
 			f.Errorf("receipts of signal %q: got %v", id, got)
@@ -269,7 +269,7 @@ func strangeIDs(f *fixture) {
 		f.is("documents", err, nil)
 		same(f, "documents of "+id, docs, []persistence.Document{{ID: id, Body: []byte{byte(i)}}})
 	}
-	all, err := f.Receipts(f.ctx, "s", 100)
+	all, err := f.Receipts(f.ctx, "s", "", 100)
 	f.is("receipts of one signal", err, nil)
 	if len(all) != len(ids) {
 		f.Errorf("one signal to %d executions has %d receipts", len(ids), len(all))

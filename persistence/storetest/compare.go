@@ -55,7 +55,7 @@ func (m *model) compareExecutions(rt *rapid.T) {
 				want = append(want, r)
 			}
 		}
-		same(rt, "receipts", good[[]workflow.Receipt](rt, "receipts")(m.store.Receipts(ctx, signal, 100)), want)
+		same(rt, "receipts", good[[]workflow.Receipt](rt, "receipts")(m.store.Receipts(ctx, signal, "", 100)), want)
 	}
 }
 

@@ -118,7 +118,7 @@ func sameAnswers(f, g *fixture) {
 		"waits":       func(x *fixture) any { p, err := x.Waits(x.ctx, workflow.WaitQuery{}); return fmt.Sprint(p.Items, err) },
 		"timers":      func(x *fixture) any { d, err := x.Due(x.ctx, begin+100, nil, 100); return fmt.Sprint(d, err) },
 		"working":     func(x *fixture) any { w, err := x.Working(x.ctx, "", 100); return fmt.Sprint(w, err) },
-		"receipts":    func(x *fixture) any { r, err := x.Receipts(x.ctx, "s1", 100); return fmt.Sprint(r, err) },
+		"receipts":    func(x *fixture) any { r, err := x.Receipts(x.ctx, "s1", "", 100); return fmt.Sprint(r, err) },
 		"records":     func(x *fixture) any { r, err := x.Records(x.ctx, "e3", 0, 100); return fmt.Sprint(r, err) },
 		"open events": func(x *fixture) any { e, err := x.OpenEvents(x.ctx, "", 100); return fmt.Sprint(len(e), err) },
 		"books":       func(x *fixture) any { b, err := x.Books(x.ctx); return fmt.Sprint(b, err) },

@@ -88,11 +88,11 @@ func (f *Faulty) Receipt(ctx context.Context, signalID, execID string) (*workflo
 }
 
 // Receipts may fail.
-func (f *Faulty) Receipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
+func (f *Faulty) Receipts(ctx context.Context, signalID, after string, limit int) ([]workflow.Receipt, error) {
 	if err := f.read(); err != nil {
 		return nil, err
 	}
-	return f.Store.Receipts(ctx, signalID, limit)
+	return f.Store.Receipts(ctx, signalID, after, limit)
 }
 
 // Event may fail.

@@ -44,7 +44,7 @@ func sweepExecutions(f *fixture) {
 		}
 		same(f, "executions that are left", sorted(f.pages(workflow.Query{}, 10)), []string{"e4", "e5", "e6", "e7"})
 		same(f, "finished ones that are left", sorted(f.pages(workflow.Query{Status: workflow.Success}, 10)), []string{"e4", "e5"})
-		rs, err := f.Receipts(f.ctx, "s1", 10)
+		rs, err := f.Receipts(f.ctx, "s1", "", 10)
 		f.is("receipts", err, nil)
 		same(f, "receipts that are left", len(rs), 4)
 		rec, err := f.Records(f.ctx, "e4", 0, 10)

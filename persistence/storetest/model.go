@@ -277,7 +277,11 @@ func (m *model) settle(rt *rapid.T) {
 	}
 	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.events))).Draw(rt, "event")
 	r := *m.events[id]
-	r.Fate = rapid.SampledFrom([]workflow.Fate{workflow.FateAccepted, workflow.FateBuffered, workflow.FateConsumed, workflow.FateDead}).Draw(rt, "fate")
+	fates := []workflow.Fate{workflow.FateAccepted, workflow.FateConsumed, workflow.FateDead}
+	if m.store.KeepsEvents() {
+		fates = append(fates, workflow.FateBuffered)
+	}
+	r.Fate = rapid.SampledFrom(fates).Draw(rt, "fate")
 	answer := make(chan error, 1)
 	m.store.SettleEvent(&r, func(err error) { answer <- err })
 	if err := wait(rt, answer); err != nil {

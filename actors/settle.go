@@ -1,0 +1,116 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// conclude says what became of an event that everybody has been asked about. One
+// that nobody took is kept when its sender gave it time.
+func (f *fanout) conclude() {
+	r, at := f.receipt, now()
+	switch {
+	case r.Counts.Started+r.Counts.Delivered > 0:
+		r.Fate, r.Reason = workflow.FateConsumed, ""
+	case r.Event.ExpiresAt != 0:
+		r.Fate = workflow.FateBuffered
+		r.Reason = f.why() + "; it is kept until " + r.Event.ExpiresAt.String() + " for the first wait that opens for it"
+	default:
+		r.Fate, r.Reason = workflow.FateDead, f.why()
+		f.bury()
+		return
+	}
+	r.Steps = append(r.Steps, workflow.Step{At: at, What: string(r.Fate), Reason: r.Reason})
+}
+
+// why says why nobody took the event.
+func (f *fanout) why() string {
+	c := f.receipt.Counts
+	switch {
+	case c.Refused+c.Failed+c.Ignored > 0:
+		return "every listener refused it"
+	case c.Passed > 0:
+		return fmt.Sprintf("%d executions with an open wait of that name did not take it", c.Passed)
+	}
+	return fmt.Sprintf("no trigger and no open wait listens for %q", f.receipt.Event.Name)
+}
+
+// settled goes on when the receipt is written.
+func (f *fanout) settled(ctx actor.Context, err error) {
+	r := f.receipt
+	if errors.Is(err, persistence.ErrFull) {
+		r.Fate, r.Cause = workflow.FateDead, workflow.CauseBufferFull
+		r.Reason = fmt.Sprintf("the node keeps %d events already and no more; %s", workflow.MaxKept, f.why())
+		r.Steps[len(r.Steps)-1] = workflow.Step{At: now(), What: string(r.Fate), Reason: r.Reason}
+		f.write(ctx)
+		return
+	}
+	if err != nil {
+		f.system.Logger.Warn("the receipt of an event could not be settled; its fan-out is done again", "event_id", r.Event.ID, "err", err)
+		if r.Fate == workflow.FateBuffered {
+			// Should only the answer be lost, it is kept and no open event any more.
+			f.system.keeper.kept(&r.Event)
+		}
+		f.again(ctx)
+		return
+	}
+	f.system.Observer.Event(string(r.Fate))
+	if r.Fate == workflow.FateBuffered {
+		f.system.keeper.kept(&r.Event)
+	}
+	f.system.notify(workflow.EventKey(r.Event.ID))
+	f.leave(ctx)
+}
+
+// recall adds the waits that an earlier fan-out reached: they have closed, so
+// this one did not find them, but the executions remember what they took.
+func (f *fanout) recall() error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	known := make(map[string]bool, len(f.receipt.Deliveries))
+	for _, d := range f.receipt.Deliveries {
+		known[d.ExecID] = d.Kind == "wait"
+	}
+	taken := 0
+	for after := ""; ; {
+		page, err := f.system.Store.Receipts(ctx, f.receipt.Event.ID, after, FanoutWindow)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			r := &page[i]
+			after = r.ExecID
+			if r.Source != workflow.FromEvent || r.Fate != workflow.FateConsumed {
+				continue
+			}
+			taken++
+			if !known[r.ExecID] && len(f.receipt.Deliveries) < MaxDeliveries {
+				f.receipt.Deliveries = append(f.receipt.Deliveries, workflow.Delivery{
+					Kind: "wait", WorkflowID: f.workflowOf(ctx, r.ExecID), ExecID: r.ExecID, WaitID: r.Answer.WaitID, Outcome: "delivered", At: r.At,
+				})
+			}
+		}
+		if len(page) == 0 {
+			break
+		}
+	}
+	// A wait that took it and goes on, because its processor works on it, has no
+	// receipt that says so yet.
+	f.receipt.Counts.Delivered = max(f.receipt.Counts.Delivered, taken)
+	return nil
+}
+
+// workflowOf is the workflow of an execution, "" when that cannot be read.
+func (f *fanout) workflowOf(ctx context.Context, execID string) string {
+	snapshot, err := f.system.Store.Load(ctx, execID)
+	if err != nil {
+		return ""
+	}
+	return snapshot.State.WorkflowID
+}

@@ -1,0 +1,58 @@
+package actors
+
+import (
+	"context"
+	"errors"
+
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// keptDelivery reports whether a signal is the offer of a kept event.
+func keptDelivery(in workflow.Signalled) bool { return in.OnlyIfMatched && in.Signal.ExpiresAt != 0 }
+
+// mayTake says why an event's delivery cannot be taken by this execution: the
+// event started it, so it is no news to it, or it was kept and is not any more. A
+// nil reply lets it be judged; stored is the receipt of an event that is kept.
+func (f *fold) mayTake(in workflow.Signalled) (stored *workflow.EventReceipt, no *Reply) {
+	s := f.current()
+	if in.OnlyIfMatched && s.Trigger != nil && s.Trigger.EventID == in.Signal.ID {
+		return nil, &Reply{State: s}
+	}
+	if !keptDelivery(in) {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	stored, err := f.system.Store.Event(ctx, in.Signal.ID)
+	switch {
+	case err != nil && !errors.Is(err, persistence.ErrNotFound):
+		return nil, &Reply{Err: unavailable(err)}
+	case err != nil, stored.Fate != workflow.FateBuffered, stored.Event.ExpiresAt <= in.At, s.Paused:
+		return nil, &Reply{State: s}
+	}
+	return stored, nil
+}
+
+// takeEvent settles a kept event with the commit of this turn. Should somebody
+// else have taken it meanwhile, the store refuses the commit, and whatever is in
+// it is routed again without the event.
+func (f *fold) takeEvent(stored *workflow.EventReceipt, in workflow.Signalled) {
+	r := *stored
+	wait := f.fresh[in.Signal.ID].Answer.WaitID
+	r.Fate, r.Reason = workflow.FateConsumed, ""
+	r.Counts.Add("delivered")
+	r.Deliveries = append(r.Deliveries[:len(r.Deliveries):len(r.Deliveries)], workflow.Delivery{
+		Kind: "wait", WorkflowID: f.now.WorkflowID, ExecID: f.id, WaitID: wait, Outcome: "delivered", At: in.At,
+	})
+	r.Steps = append(r.Steps[:len(r.Steps):len(r.Steps)], workflow.Step{At: in.At, What: string(r.Fate), Wait: wait})
+	f.taken = append(f.taken, &r)
+}
+
+// keptFor tells the keeper of the execution, when there may be something for it:
+// the store says so of waits that opened, and a pause held offers back.
+func (f *fold) keptFor(resumed bool) {
+	if !resumed || len(f.now.Waits) > 0 {
+		f.system.keeper.opened(f.id)
+	}
+}
