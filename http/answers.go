@@ -288,9 +288,21 @@ type EventReceipt struct {
 	ReceivedAt    Time           `json:"received_at"`
 	CloudEvent    *CloudEvent    `json:"cloudevent,omitempty"`
 	TraceParent   string         `json:"traceparent,omitempty"`
-	Payload       workflow.Value `json:"payload,omitempty"` // only for keys that may read executions
+	ExpiresAt     Time           `json:"expires_at,omitzero"` // when nobody takes it, it is kept until then
+	Payload       workflow.Value `json:"payload,omitempty"`   // only for keys that may read executions
 	Steps         []ReceiptStep  `json:"steps"`
 	Deliveries    []Delivery     `json:"deliveries"`
+	Counts        Counts         `json:"counts"` // of all deliveries, also of those that are not listed
+}
+
+// Counts says how many listeners did what with an event.
+type Counts struct {
+	Started   int `json:"started"`
+	Delivered int `json:"delivered"`
+	Ignored   int `json:"ignored"`
+	Refused   int `json:"refused"`
+	Failed    int `json:"failed"`
+	Passed    int `json:"passed"` // executions whose waits did not take it
 }
 
 // CloudEvent is what an event that came as one says beside its type, the name,
@@ -466,7 +478,7 @@ func eventReceiptOf(r *workflow.EventReceipt, whole bool) EventReceipt {
 	out := EventReceipt{
 		EventID: r.Event.ID, Name: r.Event.Name, State: r.Fate, Reason: r.Reason,
 		CorrelationID: r.Event.CorrelationID, Source: r.Event.Source, By: r.Event.By,
-		ReceivedAt: Time(r.Event.ReceivedAt), Steps: stepsOf("", r.Steps),
+		ReceivedAt: Time(r.Event.ReceivedAt), ExpiresAt: Time(r.Event.ExpiresAt), Steps: stepsOf("", r.Steps), Counts: Counts(r.Counts),
 		CloudEvent: (*CloudEvent)(r.Event.CloudEvent), TraceParent: r.Event.TraceParent,
 		Deliveries: make([]Delivery, 0, len(r.Deliveries)),
 	}

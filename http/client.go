@@ -71,6 +71,7 @@ type EventRequest struct {
 	Payload       any    // encodes to an object; nil: none
 	ID            string // "": the node makes one, and a repeat is another event
 	CorrelationID string
+	TTL           time.Duration // how long it is kept for a wait that opens later, when nobody takes it; 0: it is not
 }
 
 // Event sends an event and returns when it is durable.
@@ -83,6 +84,7 @@ func (q EventRequest) body() map[string]any {
 	set(body, "payload", q.Payload, q.Payload != nil)
 	set(body, "event_id", q.ID, q.ID != "")
 	set(body, "correlation_id", q.CorrelationID, q.CorrelationID != "")
+	set(body, "ttl", q.TTL.String(), q.TTL != 0)
 	return body
 }
 

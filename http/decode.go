@@ -29,6 +29,7 @@ type signalRequest struct {
 type eventRequest struct {
 	name, id, correlation string
 	payload               workflow.Value
+	ttl                   time.Duration // zero: it is not kept when nobody takes it
 }
 
 type startRequest struct {
@@ -52,7 +53,7 @@ var (
 	// An item of a batch says itself where it goes.
 	batchSignalFields = append([]string{"exec_id"}, signalFields...)
 
-	eventFields = []string{"name", "payload", "id", "event_id", "correlation_id"}
+	eventFields = []string{"name", "payload", "id", "event_id", "correlation_id", "ttl"}
 	startFields = []string{"input", "exec_id", "key", "labels", "signal", "start", "task_id"}
 	syncFields  = []string{"input", "exec_id", "key", "labels", "signal", "start", "timeout", "task_id"}
 	steerFields = []string{"reason"}
@@ -120,6 +121,8 @@ func readEvent(m *members) (q eventRequest, err error) {
 			other, err = m.id()
 		case "correlation_id":
 			q.correlation, err = m.label()
+		case "ttl":
+			q.ttl, err = m.duration(workflow.MaxHold)
 		default:
 			err = m.unknown(eventFields)
 		}

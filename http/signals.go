@@ -136,6 +136,9 @@ func (x *exchange) event(q eventRequest) workflow.Event {
 	if event.ID == "" {
 		event.ID = mintID(x.start)
 	}
+	if q.ttl > 0 {
+		event.ExpiresAt = event.ReceivedAt.Add(q.ttl)
+	}
 	return event
 }
 

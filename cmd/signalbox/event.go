@@ -22,13 +22,16 @@ disk; ` + "`signalbox receipt ID`" + ` says what it caused. With --wait it holds
 every listener was reached, and prints the receipt.
 
 With --file it sends many: each line of the file is a JSON object with name and
-payload, and if need be id, correlation_id.`,
-		Example: `  signalbox event approval-request --payload '{"request_id":"r-1"}' --id request-1`,
-		Args:    onlyWithout(&file, "NAME"),
+payload, and if need be id, correlation_id, ttl.`,
+		Example: `  signalbox event approval-request --payload '{"request_id":"r-1"}' --id request-1
+  signalbox event order-paid --correlation order-17 --ttl 1h`,
+		Args: onlyWithout(&file, "NAME"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&payload, "payload", "", "JSON object, @FILE, or - for standard input")
 	flags.StringVar(&request.ID, "id", "", "of the event, which makes a repeat harmless (default: the node makes one)")
+	flags.StringVar(&request.CorrelationID, "correlation", "", "what the event is about: its correlation_id")
+	flags.DurationVar(&request.TTL, "ttl", 0, "how long it is kept for the first wait that opens for it, when nobody takes it")
 	flags.DurationVar(&wait, "wait", 0, "until every listener was reached, at most this long; then print the receipt")
 	flags.StringVar(&file, "file", "", "of events, one JSON object on each line; - for standard input")
 	one := a.holding(&wait, func(ctx context.Context, client *http.Client, args []string) error {
