@@ -180,6 +180,11 @@ func (m *model) commit(rt *rapid.T) {
 	if err != nil {
 		rt.Fatalf("commit: %v", err)
 	}
+	m.committed(known, c)
+}
+
+// committed remembers a commit that the store took.
+func (m *model) committed(known *remembered, c *persistence.Commit) {
 	for _, r := range c.Taken {
 		m.moveEvent(r)
 	}
@@ -196,7 +201,7 @@ func (m *model) commit(rt *rapid.T) {
 	for _, l := range c.Dead {
 		m.letters[l.ID] = l
 	}
-	m.execs[id] = known
+	m.execs[c.ExecID] = known
 	for _, ev := range c.Events {
 		if m.events[ev.ID] == nil {
 			m.events[ev.ID] = persistence.Accepted(ev)
