@@ -39,7 +39,7 @@ func (r *broadcaster) over() bool {
 		r.cancel(reason)
 	default:
 	}
-	return r.ending || r.ctx.Err() != nil || r.state.State.Final()
+	return r.ending || r.ctx.Err() != nil || r.state.State.Final() || !r.system.here(r.state.ID)
 }
 
 // run waits for its turn and works until the end.
@@ -62,15 +62,34 @@ func (r *broadcaster) run(places chan struct{}) {
 			return err
 		})
 	}
-	for !r.over() && r.state.State == workflow.BroadcastMatching {
-		r.match()
-	}
-	for !r.over() && r.state.State == workflow.BroadcastDelivering {
-		r.page()
+	for !r.over() && !r.endedElsewhere() {
+		if r.state.State == workflow.BroadcastMatching {
+			r.match()
+		} else {
+			r.page()
+		}
 	}
 	if r.ending && !r.state.State.Final() {
 		r.finish(workflow.BroadcastCanceled, r.reason)
 	}
+}
+
+// endedElsewhere reports whether another node has canceled the broadcast, and
+// takes that over. A node by itself need not ask.
+func (r *broadcaster) endedElsewhere() bool {
+	if r.system.Peers == nil {
+		return false
+	}
+	r.try("it cannot be read", func(ctx context.Context) error {
+		stored, err := r.system.ReadBroadcast(ctx, r.state.ID)
+		if err == nil && stored != nil && stored.State.Final() {
+			payload := r.state.Payload
+			r.state = *stored
+			r.state.Payload = payload
+		}
+		return err
+	})
+	return r.state.State.Final()
 }
 
 // try does something with the store again and again until it succeeds: a

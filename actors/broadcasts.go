@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
@@ -41,8 +42,30 @@ func newBroadcasts(s *System) *broadcasts {
 	return b
 }
 
-// resume goes on with what a crash or a stop interrupted.
+// resume goes on with what a crash or a stop interrupted. In a cluster it also
+// looks now and then for what other nodes accepted or left behind.
 func (b *broadcasts) resume(ctx context.Context) error {
+	if b.system.Peers != nil {
+		b.ended.Go(func() {
+			ticker := time.NewTicker(LookForBroadcasts)
+			defer ticker.Stop()
+			for {
+				select {
+				case <-b.ctx.Done():
+					return
+				case <-ticker.C:
+				}
+				if err := b.look(b.ctx); err != nil && b.ctx.Err() == nil {
+					b.system.Logger.Warn("the broadcasts cannot be read; trying again later", "err", err)
+				}
+			}
+		})
+	}
+	return b.look(ctx)
+}
+
+// look runs the broadcasts that are ours and that nobody works on.
+func (b *broadcasts) look(ctx context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	all, err := b.list(ctx)
@@ -50,7 +73,7 @@ func (b *broadcasts) resume(ctx context.Context) error {
 		return err
 	}
 	for _, one := range all {
-		if !one.State.Final() {
+		if !one.State.Final() && b.open[one.ID] == nil && b.system.here(one.ID) {
 			b.run(one)
 		}
 	}
@@ -151,7 +174,9 @@ func (s *System) Broadcast(ctx context.Context, one workflow.Broadcast) (*workfl
 	if err := s.Store.PutDocument(ctx, broadcastKind, one.ID, workflow.ValueOf(one)); err != nil {
 		return nil, false, unavailable(err)
 	}
-	b.run(&one)
+	if s.here(one.ID) {
+		b.run(&one)
+	}
 	return &one, false, nil
 }
 
@@ -193,6 +218,15 @@ func (s *System) CancelBroadcast(ctx context.Context, id, reason string) (*workf
 	one, err := s.ReadBroadcast(ctx, id)
 	if err != nil || one == nil || one.State == workflow.BroadcastCanceled {
 		return one, err
+	}
+	if r == nil && !one.State.Final() {
+		// Another node works on it, and looks before each page whether it may go on.
+		one.State, one.Reason, one.FinishedAt = workflow.BroadcastCanceled, reason, now()
+		one.UpdatedAt = one.FinishedAt
+		if err := s.Store.PutDocument(ctx, broadcastKind, id, workflow.ValueOf(*one)); err != nil {
+			return nil, unavailable(err)
+		}
+		return one, nil
 	}
 	return nil, &workflow.Refusal{
 		Code: workflow.CodeWrongStatus, Message: fmt.Sprintf("broadcast %q is %s and cannot be canceled", id, one.State),

@@ -1,7 +1,10 @@
 package actors_test
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -214,6 +217,59 @@ func TestABroadcastTellsWhatBecameOfEachTarget(t *testing.T) {
 		}
 		if end := w.over(s, "nobody"); end.State != workflow.BroadcastDone || end.Matched != 0 {
 			t.Fatalf("to nobody: %+v", end)
+		}
+	})
+}
+
+// solo is a node of a cluster of which it owns all or nothing.
+type solo struct{ owns atomic.Bool }
+
+func (p *solo) Here(string) bool           { return p.owns.Load() }
+func (p *solo) Deliver(d *actors.Deliver)  { d.Reply(actors.Reply{Err: errors.New("nobody is there")}) }
+func (p *solo) Fan(string)                 {}
+func (p *solo) Changed(string)             {}
+func (p *solo) Watch(string)               {}
+func (p *solo) Quarantined(string, string) {}
+
+func TestOfManyNodesTheOwnerWorksOnABroadcast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		def := waiting("w", nil)
+		w := newWorld(t, def)
+		defer w.store.Close()
+		s, stop := w.start(w.store)
+		w.beginMany(s, def, 200)
+		stop()
+		peers := new(solo)
+		s = actors.NewSystem(actors.Options{Store: w.store, Catalog: w, Hands: w, Observer: silent{}, Peers: peers, Logger: slog.New(slog.DiscardHandler)})
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		one := broadcast("b", "go")
+		one.Rate = 10
+		if _, _, err := s.Broadcast(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // virtual
+		if at, _ := s.ReadBroadcast(t.Context(), "b"); at.State != workflow.BroadcastMatching {
+			t.Fatalf("who does not own it works on it: %+v", at)
+		}
+		peers.owns.Store(true)
+		time.Sleep(actors.LookForBroadcasts + 2500*time.Millisecond) // virtual
+		// What the owner does not hear of it finds in the store: another node cancels.
+		at, err := s.ReadBroadcast(t.Context(), "b")
+		if err != nil || at.Delivered == 0 || at.State != workflow.BroadcastDelivering {
+			t.Fatalf("the owner does not work on it: %+v, %v", at, err)
+		}
+		at.State, at.FinishedAt = workflow.BroadcastCanceled, stamp().At
+		if err := w.store.PutDocument(t.Context(), "broadcast", "b", workflow.ValueOf(*at)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // virtual
+		if end, _ := s.ReadBroadcast(t.Context(), "b"); end.State != workflow.BroadcastCanceled || end.Delivered != at.Delivered {
+			t.Fatalf("it went on: %+v", end)
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -88,6 +88,10 @@ const (
 	MaxBroadcasts    = 100
 	BroadcastsAtOnce = 4
 
+	// LookForBroadcasts is how often a node of a cluster looks for broadcasts that
+	// it owns and does not work on: those that another node accepted or left behind.
+	LookForBroadcasts = 2 * time.Second
+
 	// MaxBroadcastsKept finished ones are kept, for less than the retention where
 	// there are more: each may have megabytes of results.
 	MaxBroadcastsKept = 1_000

@@ -115,7 +115,8 @@ func (s *System) Start(ctx context.Context) error {
 	s.alarms = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return newAlarms(s) }))
 	go s.letters.run()
 	if s.Peers != nil {
-		return nil // what is ours is known when the node has joined: see Rebalance
+		// What is ours is known when the node has joined: see Rebalance.
+		return s.broadcasts.resume(ctx)
 	}
 	if err := s.recover(ctx); err != nil {
 		return err
