@@ -13,6 +13,18 @@ const (
 	// requestsDefault of each kind are made in a round: some seconds of work.
 	requestsDefault = 20_000
 
+	// correlatedDefault waits have a key of their own while one event looks for
+	// its wait among them. A million are affordable where there is half an hour.
+	correlatedDefault = 100_000
+
+	// fewCorrelated of them are what many are compared with, and probes events
+	// are sent one after the other to each.
+	fewCorrelated = 1_000
+	probes        = 300
+
+	// fanned executions wait for one event.
+	fanned = 10_000
+
 	// waitsDefault executions wait while memory, disk and cold start are measured.
 	waitsDefault = 100_000
 

@@ -23,8 +23,10 @@ type settings struct {
 	rounds   int
 	requests int
 	waits    int
-	path     string // of a program that is built already, "" to build it
-	results  string // folder of the JSON, "" for none
+
+	correlated int
+	path       string // of a program that is built already, "" to build it
+	results    string // folder of the JSON, "" for none
 }
 
 func main() {
@@ -42,6 +44,7 @@ func parse() settings {
 	flag.IntVar(&s.rounds, "rounds", fromEnv("BENCH_ROUNDS", roundsDefault), "rounds of each measurement (BENCH_ROUNDS)")
 	flag.IntVar(&s.requests, "requests", fromEnv("BENCH_REQUESTS", requestsDefault), "requests of each kind in a round (BENCH_REQUESTS)")
 	flag.IntVar(&s.waits, "waits", fromEnv("BENCH_WAITS", waitsDefault), "waiting executions, 0 to leave that part out (BENCH_WAITS)")
+	flag.IntVar(&s.correlated, "correlated", fromEnv("BENCH_CORRELATED", correlatedDefault), "correlated waits among which one event finds its own, 0 to leave events out (BENCH_CORRELATED)")
 	flag.StringVar(&s.path, "program", os.Getenv("BENCH_PROGRAM"), "a built signalbox to measure instead of building one (BENCH_PROGRAM)")
 	flag.StringVar(&s.results, "results", filepath.Join("bench", "results"), "folder of the JSON, empty for none")
 	flag.Parse()
@@ -87,6 +90,10 @@ func run(ctx context.Context, s settings) error {
 	r.Rows = all.rows()
 	rows, err := costs(s, root)
 	if err != nil {
+		return err
+	}
+	r.Rows = append(r.Rows, rows...)
+	if rows, err = correlation(s, root); err != nil {
 		return err
 	}
 	r.Rows = append(r.Rows, rows...)

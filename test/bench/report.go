@@ -35,6 +35,11 @@ func (r row) atLeast(ratio float64) row {
 	return r.judge(fmt.Sprintf(">= %g x echo", ratio), median(r.Ratios) >= ratio)
 }
 
+// atLeastValue sets a target that the median must reach as it is.
+func (r row) atLeastValue(limit float64) row {
+	return r.judge(fmt.Sprintf(">= %.6g %s", limit, r.Unit), r.median() >= limit)
+}
+
 // atMost sets a target that the median may not pass.
 func (r row) atMost(limit float64) row {
 	return r.judge(fmt.Sprintf("<= %.4g %s", limit, r.Unit), r.median() <= limit)
