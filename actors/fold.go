@@ -360,7 +360,7 @@ func (f *fold) commit() {
 		Was: f.was, Now: f.now, Records: f.records, Receipts: receipts, Events: events,
 		Dead: f.dead, Revived: f.revived, Taken: f.taken,
 		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
-		Kept: func() { f.keptFor(false) },
+		Kept: f.whenKept(),
 		Done: func(err error) {
 			f.landed(err)
 			landing.land(err)
@@ -393,9 +393,7 @@ func (f *fold) landed(err error) {
 		for i := range f.dead {
 			f.system.Observer.Buried(f.dead[i].Cause)
 		}
-		if f.was != nil && f.was.Paused && !f.now.Paused {
-			f.keptFor(true)
-		}
+		f.resumed()
 		for _, r := range f.taken {
 			f.system.Observer.Event(string(r.Fate))
 			f.system.notify(workflow.EventKey(r.Event.ID))

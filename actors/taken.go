@@ -49,10 +49,18 @@ func (f *fold) takeEvent(stored *workflow.EventReceipt, in workflow.Signalled) {
 	f.taken = append(f.taken, &r)
 }
 
-// keptFor tells the keeper of the execution, when there may be something for it:
-// the store says so of waits that opened, and a pause held offers back.
-func (f *fold) keptFor(resumed bool) {
-	if !resumed || len(f.now.Waits) > 0 {
+// whenKept is told by the store when events are kept for the waits that the
+// commit opens; nil for one after which nothing waits.
+func (f *fold) whenKept() func() {
+	if len(f.now.Waits) == 0 {
+		return nil
+	}
+	return func() { f.system.keeper.opened(f.id) }
+}
+
+// resumed offers what is kept to an execution that refused it while it was paused.
+func (f *fold) resumed() {
+	if f.was != nil && f.was.Paused && !f.now.Paused && len(f.now.Waits) > 0 {
 		f.system.keeper.opened(f.id)
 	}
 }
