@@ -269,6 +269,38 @@ func TestADeadEventSaysWhatItMissedNearly(t *testing.T) {
 	}
 }
 
+// An event that was kept for a while and expired is redelivered, too, and is kept
+// as long as it asked for at first.
+func TestAnExpiredEventIsRedelivered(t *testing.T) {
+	def := waiting("w", nil)
+	w := newWorld(t, def)
+	s, stop := w.start(w.store)
+	defer stop()
+	at := stamp().At
+	if _, _, err := s.Event(t.Context(), workflow.Event{ID: "e", Name: "go", ReceivedAt: at, ExpiresAt: at + 20}); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.settled("e"); r.Fate != workflow.FateExpired || r.Cause != workflow.CauseExpired {
+		t.Fatalf("%+v", r)
+	}
+	if got := w.book("go"); got != (workflow.Tally{Accepted: 1, Expired: 1}) {
+		t.Fatalf("books %+v", got)
+	}
+	if err := w.begin(s, def, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Redeliver(t.Context(), w.letter(workflow.KindEvent, "", "e").ID, false); err != nil || r.Fate != workflow.FateAccepted {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if r := w.settled("e"); r.Fate != workflow.FateConsumed || r.Event.ExpiresAt <= at+20 {
+		t.Fatalf("%+v", r)
+	}
+	w.noLetter(workflow.KindEvent, "", "e")
+	if got := w.book("go"); got != (workflow.Tally{Accepted: 1, Consumed: 1}) {
+		t.Fatalf("books %+v", got)
+	}
+}
+
 // Through a store that fails, and nodes that go, every accepted id has exactly
 // one fate, and the books are what the receipts say.
 func TestTheBooksBalanceThroughFaultsAndRestarts(t *testing.T) {

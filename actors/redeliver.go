@@ -72,11 +72,15 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 		})
 	case err != nil:
 		return "", unavailable(err)
-	case stored.Fate != workflow.FateDead:
+	case stored.Fate != workflow.FateDead && stored.Fate != workflow.FateExpired:
 		return stored.Fate, s.forgetTaken(ctx, letter.ID, true)
 	}
 	again := *stored
-	again.Fate, again.Reason, again.Cause, again.Near, again.Deliveries = workflow.FateAccepted, "", "", nil, nil
+	again.Fate, again.Reason, again.Cause, again.Near = workflow.FateAccepted, "", "", nil
+	again.Deliveries, again.Counts = nil, workflow.Counts{}
+	if letter.ExpiresAt != 0 {
+		again.Event.ExpiresAt = at + letter.ExpiresAt - letter.ReceivedAt // as long as it asked for at first
+	}
 	again.Steps = append(append([]workflow.Step(nil), stored.Steps...), workflow.Step{At: at, What: "redelivered"})
 	settled := make(chan error, 1)
 	s.Store.SettleEvent(&again, func(err error) {

@@ -166,7 +166,7 @@ func LetterOfEvent(r *EventReceipt) DeadLetter {
 	return DeadLetter{
 		ID: LetterID(KindEvent, "", ev.ID), Kind: KindEvent, MessageID: ev.ID, Name: ev.Name, Payload: ev.Payload,
 		CorrelationID: ev.CorrelationID, Source: ev.Source, By: ev.By, TraceParent: ev.TraceParent, ReceivedAt: ev.ReceivedAt,
-		Cause: r.Cause, Reason: r.Reason, Accepted: true, Near: r.Near, At: at,
+		ExpiresAt: ev.ExpiresAt, Cause: r.Cause, Reason: r.Reason, Accepted: true, Near: r.Near, At: at,
 	}
 }
 
