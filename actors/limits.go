@@ -133,4 +133,8 @@ const (
 
 	// nearPlaces names of waits that closed lately are remembered.
 	nearPlaces = 256
+
+	// MaxForeseen executions are looked at to say what an event would do: each is
+	// read and folded, and a person reads the answer.
+	MaxForeseen = 100
 )

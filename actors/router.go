@@ -376,42 +376,53 @@ func accepts(spec workflow.Trigger, ev workflow.Event) (outcome, reason string) 
 }
 
 func (t *trigger) start(ctx actor.Context, m triggered, d workflow.Delivery) {
-	def, ev := m.listener.Definition, m.event
-	d.ExecID = DerivedID(ev.ID, def.ID, m.listener.Index)
-	input, broken := Input(def, ev.Payload)
-	if broken != nil {
-		d.Outcome, d.Reason = "refused", broken.Error()
-		ctx.Send(m.fanout, reached{delivery: d, invalid: true})
-		return
-	}
-	started := workflow.Started{
-		Stamp: workflow.Stamp{At: now()}, ExecID: d.ExecID, WorkflowID: def.ID, Definition: def.Hash, Input: input, By: ev.By,
-		Origin: &workflow.Origin{Type: "signal", Name: ev.Name, Payload: ev.Payload, EventID: ev.ID, CorrelationID: ev.CorrelationID, TraceParent: ev.TraceParent},
-	}
-	if refusal := def.Mark(&started, nil); refusal != nil {
+	started, refusal := m.listener.start(&m.event)
+	d.ExecID = started.ExecID
+	if refusal != nil {
 		d.Outcome, d.Reason = "refused", refusal.Error()
-		ctx.Send(m.fanout, reached{delivery: d})
+		ctx.Send(m.fanout, reached{delivery: d, invalid: refusal.Code == workflow.CodeInputInvalid && refusal.Violations != nil})
 		return
 	}
 	root := ctx.ActorSystem().Root
 	t.system.Tell(&Deliver{
-		ExecID: d.ExecID, Definition: def, Input: started,
+		ExecID: d.ExecID, Definition: m.listener.Definition, Input: started,
 		Reply: func(r Reply) {
-			d.Outcome, d.At = "started", now()
-			var refusal *workflow.Refusal
-			switch {
-			case r.Err == nil:
-			case errors.As(r.Err, &refusal) && refusal.Code == workflow.CodeExecutionExists:
-				// The definition's defaults changed between two attempts at the
-				// same start: the first one stands.
-			case errors.As(r.Err, &refusal) && refusal.Code == workflow.CodeKeyTaken && !def.Key.Refuse:
-				d.Outcome, d.Reason, d.ExecID = "ignored", refusal.Message, Holder(refusal)
-			default:
-				d.Outcome, d.Reason = outcomeOf(r.Err), r.Err.Error()
-			}
+			d.At = now()
+			m.listener.became(&d, r.Err)
 			root.Send(m.fanout, reached{delivery: d})
 		},
 	})
+}
+
+// start is the execution that an event starts, or why it cannot.
+func (l Listener) start(ev *workflow.Event) (workflow.Started, *workflow.Refusal) {
+	def := l.Definition
+	started := workflow.Started{
+		Stamp: workflow.Stamp{At: now()}, ExecID: DerivedID(ev.ID, def.ID, l.Index), WorkflowID: def.ID, Definition: def.Hash, By: ev.By,
+		Origin: &workflow.Origin{Type: "signal", Name: ev.Name, Payload: ev.Payload, EventID: ev.ID, CorrelationID: ev.CorrelationID, TraceParent: ev.TraceParent},
+	}
+	input, broken := Input(def, ev.Payload)
+	if broken != nil {
+		return started, broken
+	}
+	started.Input = input
+	return started, def.Mark(&started, nil)
+}
+
+// became notes what became of a start.
+func (l Listener) became(d *workflow.Delivery, err error) {
+	d.Outcome = "started"
+	var refusal *workflow.Refusal
+	switch {
+	case err == nil:
+	case errors.As(err, &refusal) && refusal.Code == workflow.CodeExecutionExists:
+		// The definition's defaults changed between two attempts at the same
+		// start: the first one stands.
+	case errors.As(err, &refusal) && refusal.Code == workflow.CodeKeyTaken && !l.Definition.Key.Refuse:
+		d.Outcome, d.Reason, d.ExecID = "ignored", refusal.Message, Holder(refusal)
+	default:
+		d.Outcome, d.Reason = outcomeOf(err), err.Error()
+	}
 }
 
 // Input fills the defaults of a workflow's input schema into an input and

@@ -91,6 +91,11 @@ func TestClient(t *testing.T) {
 	if len(forecasts.Results) != 1 || !forecasts.Results[0].Data.DryRun {
 		t.Fatalf("%+v", forecasts)
 	}
+	expected, err := c.ForeseeEvent(ctx, EventRequest{Name: "request-order"})
+	must(err)
+	if !expected.DryRun || expected.WouldAnswer != 202 || len(expected.Passed) != 1 {
+		t.Fatalf("%+v", expected)
+	}
 	forecast, err = c.ForeseeStart(ctx, "approval", StartRequest{})
 	must(err)
 	if !forecast.DryRun || forecast.WouldAnswer != 202 || !forecast.Started {

@@ -409,6 +409,17 @@ func (n *fakeNode) ForeseeSignals(_ context.Context, signals []workflow.Signal) 
 	return forecasts
 }
 
+func (n *fakeNode) ForeseeEvent(_ context.Context, e workflow.Event) (workflow.EventForecast, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f := workflow.EventForecast{EventID: e.ID, Fate: workflow.FateDead, Reason: "nobody listens", Stored: n.events[e.ID]}
+	if f.Stored != nil {
+		f.Fate = f.Stored.Fate
+	}
+	f.Passed = []workflow.DeliveryForecast{{Delivery: workflow.Delivery{Kind: "wait", ExecID: "x", WaitID: "w/1", Outcome: "passed", Reason: "no"}}}
+	return f, n.fails
+}
+
 func (n *fakeNode) ForeseeStart(_ context.Context, s workflow.Start) (workflow.Forecast, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -52,6 +52,23 @@ func TestADryRunOfABatchHasAForecastForEach(t *testing.T) {
 	d.post("/api/v0/signals?dry_run=true", many).problem(413, CodeBodyTooLarge)
 }
 
+func TestADryRunOfAnEventKnowsARepeat(t *testing.T) {
+	d := newDoor(t)
+	const placed = `{"id":"e1","name":"request-order","payload":{}}`
+	if f := data[EventForecast](d.post("/api/v0/events?dry_run=true", placed).want(200)); f.Duplicate || f.WouldAnswer != 202 || len(d.node.events) != 0 {
+		t.Fatalf("%+v", f)
+	}
+	d.post("/api/v0/events", placed).want(202)
+	if f := data[EventForecast](d.post("/api/v0/events?dry_run=true", placed).want(200)); !f.Duplicate || f.WouldAnswer != 202 {
+		t.Fatalf("%+v", f)
+	}
+	f := data[EventForecast](d.post("/api/v0/events?dry_run=true", `{"id":"e1","name":"request-order","payload":{"other":1}}`).want(200))
+	if f.Duplicate || f.WouldAnswer != 422 || f.Refusal.Code != workflow.CodeIDReused {
+		t.Fatalf("%+v", f)
+	}
+	d.post("/api/v0/events?dry_run=true", "["+placed+"]").problem(400, workflow.CodeInvalid)
+}
+
 func TestDryRunIsNowhereElse(t *testing.T) {
 	d := newDoor(t)
 	d.begin("x")

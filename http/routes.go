@@ -66,7 +66,7 @@ var routes = []route{
 	{method: "POST", path: api + "/broadcasts/:broadcast_id/cancel", name: "cancelBroadcast", summary: "Cancel a broadcast",
 		handle: (*exchange).cancelBroadcast, scopes: []Scope{SignalsWrite}, body: true, writes: true, success: []int{200}},
 	{method: "POST", path: api + "/events", name: "sendEvent", summary: "Send events to whoever listens",
-		handle: (*exchange).sendEvent, scopes: []Scope{EventsWrite}, body: true, cloud: true, many: true, writes: true, success: []int{200, 202}},
+		handle: (*exchange).sendEvent, scopes: []Scope{EventsWrite}, body: true, cloud: true, many: true, writes: true, query: []string{dryRun}, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions", name: "startExecution", summary: "Start an execution",
 		handle: (*exchange).startExecution, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, body: true, writes: true, query: []string{dryRun}, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions/sync", name: "startExecutionSync", summary: "Start an execution and wait for its end",

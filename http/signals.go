@@ -83,8 +83,14 @@ func (x *exchange) flag(name string) (bool, error) {
 // sendEvent answers after the event is durable; who listens is found
 // afterwards. Many of them, in an array or in lines, are answered one by one.
 func (x *exchange) sendEvent() error {
-	switch {
-	case x.format == formatLines, x.format == formatCloudBatch, x.format == formatJSON && isArray(x.in.b):
+	dry, err := x.dry()
+	if err != nil {
+		return err
+	}
+	switch many := x.format == formatLines || x.format == formatCloudBatch || x.format == formatJSON && isArray(x.in.b); {
+	case many && dry:
+		return refuse(workflow.CodeInvalid, "a dry run looks at one event, and these are several; nothing was kept", "send one at a time")
+	case many:
 		return x.sendEvents()
 	case len(x.in.b) > MaxBodyBytes:
 		return x.tooLarge(MaxBodyBytes)
@@ -95,6 +101,9 @@ func (x *exchange) sendEvent() error {
 	}
 	if len(event.Payload) > MaxBodyBytes {
 		return x.tooLarge(MaxBodyBytes) // binary data grows when it becomes text
+	}
+	if dry {
+		return x.foreseeEvent(event)
 	}
 	stored, known, err := x.server.node.Event(x.context(), event)
 	if err != nil {

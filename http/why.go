@@ -15,6 +15,8 @@ type seer interface {
 	// ForeseeSignals says what signals would do, one after the other; refusals are
 	// part of it.
 	ForeseeSignals(ctx context.Context, signals []workflow.Signal) []workflow.Forecast
+	// ForeseeEvent says whom an event would reach; refusals are part of it.
+	ForeseeEvent(ctx context.Context, e workflow.Event) (workflow.EventForecast, error)
 	// ForeseeStart says what a start would do; refusals are part of it.
 	ForeseeStart(ctx context.Context, s workflow.Start) (workflow.Forecast, error)
 }

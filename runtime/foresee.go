@@ -67,3 +67,13 @@ func (n *Node) ForeseeStart(ctx context.Context, s workflow.Start) (workflow.For
 	}
 	return f, nil
 }
+
+// ForeseeEvent says whom an event would reach, and what they would do.
+func (n *Node) ForeseeEvent(ctx context.Context, e workflow.Event) (workflow.EventForecast, error) {
+	e.ReceivedAt = workflow.InstantOf(time.Now())
+	f, err := n.system.ForeseeEvent(ctx, e)
+	if err != nil {
+		return f, n.reading(err, "")
+	}
+	return f, nil
+}

@@ -77,12 +77,12 @@ func Foretell(was, now *State, records []Record, effects []Effect) Forecast {
 type EventForecast struct {
 	EventID    string
 	Refusal    *Refusal
-	Known      bool // it was accepted before: nothing would change
-	Fate       Fate // consumed when somebody would take it, or dead
+	Stored     *EventReceipt // of the event that was accepted before under this id: nothing would change
+	Fate       Fate          // consumed when somebody would take it, or dead
 	Reason     string
 	Deliveries []DeliveryForecast
-	Skipped    int  // waits of its name that would not take it, beside those listed
-	More       bool // there are more waits than were looked at
+	Passed     []DeliveryForecast // executions whose open waits would not take it, with the reason
+	More       bool               // there are more waits than were looked at
 }
 
 // DeliveryForecast is what one listener would do with an event.

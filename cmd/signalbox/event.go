@@ -13,6 +13,7 @@ func (a *app) eventCommand() *cobra.Command {
 	request := http.EventRequest{}
 	var payload, file string
 	var wait time.Duration
+	var dry bool
 	cmd := &cobra.Command{
 		Use:   "event NAME",
 		Short: "Post an event to whoever listens",
@@ -34,12 +35,17 @@ payload, and if need be id, correlation_id, ttl.`,
 	flags.DurationVar(&request.TTL, "ttl", 0, "how long it is kept for the first wait that opens for it, when nobody takes it")
 	flags.DurationVar(&wait, "wait", 0, "until every listener was reached, at most this long; then print the receipt")
 	flags.StringVar(&file, "file", "", "of events, one JSON object on each line; - for standard input")
+	flags.BoolVar(&dry, "dry-run", false, dryRunHelp)
 	one := a.holding(&wait, func(ctx context.Context, client *http.Client, args []string) error {
 		var err error
 		if request.Payload, err = a.object("payload", payload); err != nil {
 			return err
 		}
 		request.Name = args[0]
+		if dry {
+			forecast, err := client.ForeseeEvent(ctx, request)
+			return a.foreseenEvent(&forecast, err)
+		}
 		answer, err := client.Event(ctx, request)
 		if err != nil {
 			return err
@@ -58,6 +64,9 @@ payload, and if need be id, correlation_id, ttl.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if file == "" {
 			return one(cmd, args)
+		}
+		if dry {
+			return wrongUsage("--dry-run looks at one event: leave --file out")
 		}
 		client, err := a.client()
 		if err != nil {

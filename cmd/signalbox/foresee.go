@@ -128,3 +128,61 @@ func happenings(t *rows, f *http.Forecast) {
 		t.row(line...)
 	}
 }
+
+// foreseenEvent prints what an event would do.
+func (a *app) foreseenEvent(f *http.EventForecast, err error) error {
+	if err != nil {
+		return err
+	}
+	if err := a.print(f, func(t *rows) { eventForecast(t, f) }); err != nil {
+		return err
+	}
+	if f.Refusal != nil {
+		return f.Refusal
+	}
+	return nil
+}
+
+func eventForecast(t *rows, f *http.EventForecast) {
+	t.field("dry run", "nothing was sent")
+	switch {
+	case f.Refusal != nil:
+		t.field("would answer", fmt.Sprint(f.WouldAnswer)+" "+f.Refusal.Code)
+		return
+	case f.Duplicate:
+		t.field("would answer", fmt.Sprint(f.WouldAnswer)+", it was accepted before under this id; nothing would happen")
+		return
+	}
+	t.field("would answer", f.WouldAnswer)
+	t.field("state", f.State)
+	t.field("reason", f.Reason)
+	if len(f.Deliveries)+len(f.Passed) == 0 {
+		return
+	}
+	t.row()
+	t.row("LISTENER", "WORKFLOW", "EXECUTION", "WOULD BE", "WHY, OR WHAT THEN")
+	for _, d := range append(f.Deliveries, f.Passed...) {
+		t.row(d.Kind, d.WorkflowID, d.ExecID, d.Outcome, orElse(d.Reason, nextSteps(d.Forecast)))
+	}
+	if f.More {
+		t.row("", "", "", "", "there are more waits of that name than were looked at")
+	}
+}
+
+// nextSteps is what an execution would do, in a line.
+func nextSteps(f *http.Forecast) string {
+	if f == nil {
+		return ""
+	}
+	var parts []string
+	for _, r := range f.Runs {
+		parts = append(parts, "runs "+r.TaskID)
+	}
+	for _, e := range f.Emits {
+		parts = append(parts, "emits "+e.Name)
+	}
+	for _, w := range f.Opens {
+		parts = append(parts, "waits for "+w.SignalName)
+	}
+	return strings.Join(append(parts, "status "+string(f.Status)), ", ")
+}

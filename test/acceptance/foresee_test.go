@@ -235,6 +235,60 @@ func TestAForecastIsWhatHappens(t *testing.T) {
 	}
 }
 
+// TestTheForecastOfAnEventIsWhomItReaches compares every delivery that was
+// foretold with the receipt of the event.
+func TestTheForecastOfAnEventIsWhomItReaches(t *testing.T) {
+	outcomes := map[string]int{}
+	lived(t, 40, func(l *life) {
+		switch l.r.IntN(3) {
+		case 0:
+			_, _ = l.run.Begin(l.ctx, l.start())
+			_, _ = l.run.Signal(l.ctx, l.signal())
+			l.pass()
+			return
+		case 1:
+			l.pass()
+			return
+		}
+		s := l.signal()
+		ev := workflow.Event{ID: "e" + s.ID, Name: []string{"a", "b", "c", "began", "nobody"}[l.r.IntN(5)], Payload: s.Payload, Source: "api"}
+		f, err := l.run.ForeseeEvent(l.ctx, ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, known, err := l.run.Event(l.ctx, ev)
+		if err != nil || known != (f.Stored != nil) {
+			t.Fatalf("known %v, %v, and the forecast said %+v", known, err, f)
+		}
+		if known {
+			return
+		}
+		synctest.Wait()
+		r, err := l.run.EventReceipt(l.ctx, ev.ID)
+		if err != nil || r.Fate != f.Fate || len(r.Deliveries) != len(f.Deliveries) {
+			t.Fatalf("became %+v, %v, and the forecast said %+v", r, err, f)
+		}
+		real := map[string]workflow.Delivery{}
+		for _, d := range r.Deliveries {
+			d.At = 0
+			real[d.Kind+d.ExecID+d.Outcome+d.Reason] = d
+			outcomes[d.Outcome]++
+		}
+		for _, d := range f.Deliveries {
+			d.At = 0
+			if got := real[d.Kind+d.ExecID+d.Outcome+d.Reason]; !reflect.DeepEqual(got, d.Delivery) {
+				t.Fatalf("%s %s: became %+v, and the forecast said %+v", ev.Name, ev.Payload, r.Deliveries, d.Delivery)
+			}
+		}
+		outcomes["passed"] += len(f.Passed)
+	})
+	for _, want := range []string{"started", "delivered", "ignored", "refused", "passed"} {
+		if outcomes[want] == 0 && !testing.Short() {
+			t.Errorf("no event was %s: %v", want, outcomes)
+		}
+	}
+}
+
 // TestForecastsOfSeveralSignalsFollowEachOther: the second meets what the first left.
 func TestForecastsOfSeveralSignalsFollowEachOther(t *testing.T) {
 	lived(t, 20, func(l *life) {

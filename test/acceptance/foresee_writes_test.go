@@ -133,6 +133,9 @@ func TestADryRunWritesNothing(t *testing.T) {
 			if _, err := node.ForeseeStart(l.ctx, l.start()); err != nil {
 				l.t.Fatal(err)
 			}
+			if _, err := node.ForeseeEvent(l.ctx, workflow.Event{ID: "e", Name: []string{"a", "b", "began", "nobody"}[l.r.IntN(4)], Payload: l.signal().Payload}); err != nil {
+				l.t.Fatal(err)
+			}
 			_, _ = node.Why(l.ctx, l.exec())
 			l.run.ForeseeSignals(l.ctx, []workflow.Signal{l.signal()}) // the node that lives
 		}

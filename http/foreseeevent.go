@@ -1,0 +1,73 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// EventForecast is what an event would do if it were sent now. Nothing of it has
+// happened.
+type EventForecast struct {
+	DryRun      bool               `json:"dry_run"`      // true
+	WouldAnswer int                `json:"would_answer"` // status of the answer that the request would get
+	EventID     string             `json:"event_id"`
+	Duplicate   bool               `json:"duplicate"` // it was accepted before; nothing would happen
+	State       workflow.Fate      `json:"state"`     // consumed when somebody would take it, or dead; of a duplicate as it is
+	Reason      string             `json:"reason,omitempty"`
+	Refusal     *Problem           `json:"refusal,omitempty"`
+	Deliveries  []DeliveryForecast `json:"deliveries"`
+	Passed      []DeliveryForecast `json:"passed"`         // executions whose open waits would not take it
+	More        bool               `json:"more,omitempty"` // there are more waits of that name than were looked at
+}
+
+// DeliveryForecast is what one listener would do with an event.
+type DeliveryForecast struct {
+	Delivery
+	Forecast *Forecast `json:"forecast,omitempty"` // of the execution that it would start or wake
+}
+
+// foreseeEvent answers what an event would do.
+func (x *exchange) foreseeEvent(event workflow.Event) error {
+	f, err := x.server.node.ForeseeEvent(x.context(), event)
+	if err != nil {
+		return err
+	}
+	out := EventForecast{
+		DryRun: true, WouldAnswer: http.StatusAccepted, EventID: f.EventID, State: f.Fate, Reason: f.Reason, More: f.More,
+		Deliveries: x.deliveriesOf(f.Deliveries), Passed: x.deliveriesOf(f.Passed), Duplicate: f.Stored != nil,
+	}
+	if f.Stored != nil {
+		if err := sameBody(&event, f.Stored); err != nil && !errors.As(err, &f.Refusal) {
+			return err
+		}
+	}
+	if f.Refusal != nil {
+		out.Refusal, _ = problemOf(f.Refusal)
+		out.WouldAnswer, out.Duplicate = out.Refusal.Status, false
+	}
+	return x.answer(http.StatusOK, "dry run: nothing was sent", out)
+}
+
+func (x *exchange) deliveriesOf(all []workflow.DeliveryForecast) []DeliveryForecast {
+	shown := make([]DeliveryForecast, 0, len(all))
+	for i := range all {
+		d := &all[i]
+		one := DeliveryForecast{Delivery: Delivery{
+			Kind: d.Kind, WorkflowID: d.WorkflowID, ExecID: d.ExecID, WaitID: d.WaitID, Outcome: d.Outcome, Reason: d.Reason, At: Time(d.At),
+		}}
+		if d.Forecast != nil {
+			f := x.forecastOf(d.Forecast, http.StatusAccepted)
+			one.Forecast = &f
+		}
+		shown = append(shown, one)
+	}
+	return shown
+}
+
+// ForeseeEvent asks what an event would do if it were sent now. Nothing is sent.
+func (c *Client) ForeseeEvent(ctx context.Context, q EventRequest) (EventForecast, error) {
+	return call[EventForecast](ctx, c, "POST", api+"/events", dryQuery(false), q.body())
+}
