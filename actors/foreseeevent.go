@@ -49,6 +49,10 @@ func (s *System) ForeseeEvent(ctx context.Context, ev workflow.Event) (workflow.
 	default:
 		f.Reason = fmt.Sprintf("no trigger and no open wait listens for %q", ev.Name)
 	}
+	if f.Fate == workflow.FateDead && ev.ExpiresAt != 0 {
+		f.Fate = workflow.FateBuffered
+		f.Reason += "; it would be kept until " + ev.ExpiresAt.String() + " for the first wait that opens for it"
+	}
 	return f, nil
 }
 
