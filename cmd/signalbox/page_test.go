@@ -119,6 +119,7 @@ var varying = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)`), "TIME"},
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UUID"},
+	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},
 	{regexp.MustCompile(`^request +\S+$`), "request ID"},
 	{regexp.MustCompile(`\((less than a second|\d+ \w+) ago\)|\(in [^)]*\)`), "(SPAN)"},
 	{regexp.MustCompile(` +`), " "},
