@@ -1,0 +1,63 @@
+package acceptance
+
+import (
+	"testing"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+const ordersYAML = `
+workflows:
+  - id: order
+    tasks:
+      - {id: paid, type: wait, wait_for: order.paid, condition: 'signal.payload.amount > 0 && workflow.input.order == signal.payload.order'}
+      - {id: sent, type: wait, wait_for: order.sent, correlate: workflow.input.order}
+  - id: audit
+    triggers: [{name: "order.*.failed"}, {name: "alarm.**"}]
+    tasks:
+      - {id: note, tool: echo}
+`
+
+// An event finds its own among others, by an equality or by its correlation_id,
+// and people find the wait by the same key, also after the power was lost.
+func TestAnEventFindsItsOwnWaitByItsKey(t *testing.T) {
+	script(t, ordersYAML,
+		At("0s", Start("a", "order", `{"order":"A"}`), Start("b", "order", `{"order":"B"}`),
+			Get("/waits?correlation=B", Is(200), Has("data.waits.*", 1), Has("data.waits.0.workflow_exec_id", "b"),
+				Has("data.waits.0.key", "B"), Has("data.waits.0.key_path", "/payload/order"))),
+		At("1s", Post("/events", `{"name":"order.paid","id":"e1","payload":{"order":"B","amount":5}}`, Is(202))),
+		At("2s", PowerLoss(), Task("b", "paid", workflow.Success), Task("a", "paid", workflow.Waiting),
+			Get("/events/e1", Has("data.state", "consumed"), Has("data.counts.delivered", 1.0))),
+		At("3s", Post("/events", `{"name":"order.sent","id":"e2","correlation_id":"A"}`, Is(202))),
+		At("4s", Status("b", workflow.Waiting), Get("/events/e2", Has("data.state", "dead")),
+			Post("/events", `{"name":"order.sent","id":"e3","correlation_id":"B"}`, Is(202))),
+		At("5s", Status("b", workflow.Success), Status("a", workflow.Waiting)),
+		// A signal is addressed already, but not to another order.
+		At("6s", Send("a", `{"signal_name":"order.paid","payload":{"order":"A","amount":5}}`, Has("data.outcome", "delivered")),
+			Send("a", `{"signal_name":"order.sent","correlation_id":"B"}`, Has("data.outcome", "buffered"), Telling("data.reason", "the wait listens for")),
+			Send("a", `{"signal_name":"order.sent"}`, Has("data.outcome", "delivered")), Status("a", workflow.Success)))
+}
+
+// An event with a time to live comes before anybody waits for it, and before the
+// execution exists; the first wait that opens for it takes it.
+func TestAnEventIsKeptUntilItsWaitOpens(t *testing.T) {
+	script(t, ordersYAML,
+		At("0s", Post("/events", `{"name":"order.paid","id":"early","ttl":"1h","payload":{"order":"A","amount":5}}`, Is(202)),
+			Post("/events", `{"name":"order.paid","id":"short","ttl":"5m","payload":{"order":"A","amount":0}}`, Is(202))),
+		At("1s", Get("/events/early", Has("data.state", "buffered"), Has("data.expires_at", "2000-01-01T01:00:00.000Z"))),
+		At("2s", PowerLoss(), Start("b", "order", `{"order":"B"}`)),
+		At("3s", Start("a", "order", `{"order":"A"}`), Start("late", "order", `{"order":"A"}`)),
+		At("4s", Task("a", "paid", workflow.Success), Task("b", "paid", workflow.Waiting), Task("late", "paid", workflow.Waiting),
+			Get("/events/early", Has("data.state", "consumed"), Has("data.deliveries.*", 1), Has("data.deliveries.0.exec_id", "a"))),
+		// The condition of the other never held.
+		At("4m59s", Get("/events/short", Has("data.state", "buffered"))),
+		At("5m2s", Get("/events/short", Has("data.state", "expired"))))
+}
+
+func TestAPatternTakesOneSegmentOrTheRest(t *testing.T) {
+	script(t, ordersYAML,
+		At("0s", Event("e1", "order.payment.failed", `{}`), Event("e2", "order.failed", `{}`), Event("e3", "order.a.b.failed", `{}`),
+			Event("e4", "alarm.fire.kitchen", `{}`), Event("e5", "alarm", `{}`)),
+		At("1s", Executions("audit", workflow.Success, 2), EventFate("e1", workflow.FateConsumed, 1), EventFate("e2", workflow.FateDead, 0),
+			EventFate("e3", workflow.FateDead, 0), EventFate("e4", workflow.FateConsumed, 1), EventFate("e5", workflow.FateDead, 0)))
+}
