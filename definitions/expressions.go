@@ -251,7 +251,7 @@ func whereSeen(root string) string {
 	case "output":
 		return "an output is seen by `outputs` and `on_success.next`; later tasks find it as .tasks.TASK.output"
 	case "collected":
-		return "what a wait collected is seen by its `veto`, `collect.until` and outputs; later tasks find it as .tasks.WAIT.output.collected"
+		return "what a wait collected is seen by its `veto`, `collect.until` and outputs; other tasks find it as .tasks.WAIT.collected, later ones as .tasks.WAIT.output.collected"
 	case "payload":
 		return "a payload is seen by the filter of a trigger; tasks find it as .trigger.payload or .workflow.input"
 	case "input", "with":
@@ -261,7 +261,7 @@ func whereSeen(root string) string {
 }
 
 // taskFields are what an expression can ask of a task.
-var taskFields = []string{"id", "type", "input", "output", "status", "error", "result", "outputs"}
+var taskFields = []string{"id", "type", "input", "output", "status", "error", "result", "outputs", "collected"}
 
 // checkTaskUse checks one reference to a task.
 func (c *compiler) checkTaskUse(u use, before map[*draft]map[*draft]bool) {

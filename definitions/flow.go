@@ -27,14 +27,16 @@ type draft struct {
 	onError   *draft
 	onTimeout *draft
 	onVeto    *draft
-	depends   bool // it says itself what it comes after
+	reminds   []*draft // what each reminder runs, nil for those that send an event
+	depends   bool     // it says itself what it comes after
 	dependsOn []*draft
 
 	// The outcome of ordering.
-	after   []*draft
-	root    bool
-	handler bool // runs only because another task failed or timed out
-	final   bool
+	after    []*draft
+	root     bool
+	handler  bool // runs only because another task failed or timed out
+	final    bool
+	reminder bool // runs only because a wait reminds
 }
 
 // at is the place of one of the task's fields, or of the task.
@@ -164,6 +166,9 @@ func (c *compiler) connect() {
 		if d.onVeto == nil {
 			d.onVeto = c.target(d.node.get("on_veto"), "on_veto")
 		}
+		for _, n := range d.node.get("remind").list() {
+			d.reminds = append(d.reminds, c.target(n.get("task"), "remind.task"))
+		}
 		if dep := d.node.get("depends_on"); dep != nil && dep.kind != broken {
 			d.depends = true
 			c.connectDependencies(d, dep)
@@ -290,9 +295,10 @@ func (c *compiler) order() {
 			needed[before] = true
 		}
 	}
-	targets := c.failureTargets()
+	targets, reminded := c.failureTargets(), c.reminded()
 	for _, d := range c.drafts {
-		d.final = d.node.get("final").isTrue() || d.handler && targets[d] && !d.hasNext && !needed[d]
+		d.reminder = d.handler && reminded[d] && !targets[d]
+		d.final = d.node.get("final").isTrue() || d.handler && targets[d] && !reminded[d] && !d.hasNext && !needed[d]
 	}
 }
 
@@ -312,12 +318,13 @@ func (c *compiler) failureTargets() map[*draft]bool {
 	return targets
 }
 
-// findHandlers marks the tasks that are only the target of a failure or a
-// timeout, and those that only such a task leads to and that are listed after
+// findHandlers marks the tasks that are only the target of a failure, a timeout
+// or a reminder, and those that only such a task leads to and that are listed after
 // it. A handler that leads back to a task listed before it leaves that one
 // where it is, and the first task listed always starts.
 func (c *compiler) findHandlers() {
 	targets := c.failureTargets()
+	maps.Copy(targets, c.reminded())
 	aimed := make(map[*draft]bool)
 	rank := make(map[*draft]int)
 	for i, d := range c.drafts {

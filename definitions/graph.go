@@ -111,6 +111,9 @@ func (c *compiler) checkReach() {
 			reach(d.onError)
 			reach(d.onTimeout)
 			reach(d.onVeto)
+			for _, to := range d.reminds {
+				reach(to)
+			}
 			reach(c.onError)
 			if d.alwaysFinal() {
 				continue
@@ -200,7 +203,7 @@ func (c *compiler) sources() map[*draft][]*draft {
 	if c.sourcesOf == nil {
 		c.sourcesOf = make(map[*draft][]*draft)
 		for _, d := range c.drafts {
-			for _, to := range []*draft{d.next, d.onError, d.onTimeout, d.onVeto} {
+			for _, to := range append([]*draft{d.next, d.onError, d.onTimeout, d.onVeto}, d.reminds...) {
 				if to != nil {
 					c.sourcesOf[to] = append(c.sourcesOf[to], d)
 				}

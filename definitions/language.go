@@ -17,6 +17,8 @@ const (
 	transitionShape = "transition"
 	branchShape     = "branch"
 	collectShape    = "collect"
+	extendShape     = "extend_on"
+	remindShape     = "reminder"
 	signalShape     = "signal"
 	retryShape      = "retry_policy"
 	agentShape      = "agent"
@@ -37,7 +39,7 @@ func shapes() []*shape {
 	return []*shape{
 		projectLanguage(), serverLanguage(), sourceLanguage(),
 		workflowLanguage(), keyLanguage(), configLanguage(), triggerLanguage(),
-		taskLanguage(), processorLanguage(), branchLanguage(), collectLanguage(), taskConfigLanguage(), transitionLanguage(), signalLanguage(), retryLanguage(),
+		taskLanguage(), processorLanguage(), branchLanguage(), collectLanguage(), extendLanguage(), remindLanguage(), taskConfigLanguage(), transitionLanguage(), signalLanguage(), retryLanguage(),
 		agentLanguage(), actionLanguage(), modelLanguage(), toolLanguage(),
 	}
 }
@@ -185,6 +187,7 @@ func taskLanguage() *shape {
 		branchesField("all", "Things to wait for at once, by name; the wait ends when all of them have come, in any order."),
 	}...)
 	fields = append(fields, quorumFields(wait)...)
+	fields = append(fields, timeFields()...)
 	fields = append(fields, []*field{
 		{name: "processor", forms: asMap, shape: processorShape, kinds: wait, doc: "Work that looks at each signal before the condition is judged; its result is `processor.output`."},
 		{name: "schema", forms: asText | asMap, meaning: schemaRef, kinds: wait, doc: "What the payload of the signal must look like; the sender of another one gets a 422."},

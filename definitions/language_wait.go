@@ -22,6 +22,33 @@ func quorumFields(kinds []string) []*field {
 	}
 }
 
+// timeFields say what happens while a wait is open.
+func timeFields() []*field {
+	return []*field{
+		{name: "extend_on", forms: asText | asMap, shape: extendShape, kinds: onlyWaits, mistaken: []string{"extend", "slide", "sliding"}, doc: "What moves the deadline on: the name of a signal that adds the wait's `timeout` once more, or a mapping.", example: "{ wait_for: more-time, by: 1d, max: 3 }"},
+		{name: "remind", forms: asList, items: &field{forms: asMap, shape: remindShape}, kinds: onlyWaits, mistaken: []string{"reminders", "reminder", "escalate", "notify"}, doc: "What happens at given times while the wait is open, without ending it.", example: "[{ after: 1d, event: approval-overdue }, { before: 2h, task: call-the-boss }]"},
+	}
+}
+
+func extendLanguage() *shape {
+	return &shape{name: extendShape, title: "extend_on", doc: "Which signals move the deadline of a wait, and how far.", fields: []*field{
+		{name: "wait_for", forms: asText, meaning: template, mistaken: []string{"signal", "name"}, doc: "Name of the signal that moves it. Without it, each signal that counts does, or each one of the wait's that meets `condition`, counted or not.", example: "more-time"},
+		{name: "condition", forms: asText, meaning: condition, mistaken: []string{"if", "when"}, doc: "CEL. Only a signal for which it is true moves the deadline."},
+		{name: "schema", forms: asText | asMap, meaning: schemaRef, doc: "What the payload of `wait_for` must look like."},
+		{name: "by", forms: asText, meaning: template, mistaken: []string{"duration", "for", "add"}, doc: "Duration that is added to the deadline; the wait's `timeout` when left out.", example: "1d"},
+		{name: "max", forms: asNumber, mistaken: []string{"times", "limit", "at_most"}, doc: "How often at most. Default: 10."},
+	}}
+}
+
+func remindLanguage() *shape {
+	return &shape{name: remindShape, title: "a reminder", doc: "One rung of a wait's ladder: `after` or `before`, and `event` or `task`. Each comes once.", fields: []*field{
+		{name: "after", forms: asText, meaning: duration, mistaken: []string{"in", "at"}, doc: "How long after the wait has opened.", example: "1d"},
+		{name: "before", forms: asText, meaning: duration, doc: "How long before the deadline, with which it moves.", example: "2h"},
+		{name: "event", forms: asText | asMap, shape: signalShape, meaning: template, mistaken: []string{"signal", "emit", "send"}, doc: "Event to send: its name, or its `id` and `payload`, which also see `.collected`.", example: "approval-overdue"},
+		{name: "task", forms: asText, meaning: taskRef, mistaken: []string{"run", "next", "start", "then"}, doc: "Task to run. When nothing else leads to it, it has no place in the listed order, and its failure ends nothing."},
+	}}
+}
+
 func branchLanguage() *shape {
 	fields := []*field{
 		{name: "name", forms: asText, mistaken: []string{"id"}, doc: "The branch's name; that of its signal when left out. In a mapping of branches it is the key.", example: "paid"},

@@ -26,7 +26,7 @@ func (c *compiler) task(d *draft) {
 	}
 	at := sight{owner: d, sees: seenByTask}
 	t := &workflow.Task{
-		ID: d.id, Kind: d.kind, Final: d.final,
+		ID: d.id, Kind: d.kind, Final: d.final, Reminds: d.reminder,
 		Sleep: c.duration(n.get("sleep"), d.env, at),
 	}
 	for _, before := range d.after {
@@ -154,20 +154,7 @@ func (c *compiler) emit(d *draft, t *workflow.Task) {
 	if signal == nil {
 		c.findings.failf(n.place, "required", "add `signal:` with the `id` of the event and its `payload`", "the task %s does not say which event it sends", quoted(d.id))
 	}
-	name := signal
-	if signal.isMap() {
-		name = signal.get("id")
-	}
-	if name != nil && !isTemplate(name.str()) {
-		c.checkName(name, "the name of the event")
-	}
-	if name != nil && name.kind != broken {
-		name = textNode(name.place, name.str()).spelled(name)
-	}
-	t.Signal = &workflow.SignalSpec{
-		Name:    c.template(name, d.env, plainTemplate, at),
-		Payload: c.template(signal.get("payload"), d.env, plainTemplate, at),
-	}
+	t.Signal = c.event(d, signal, at)
 }
 
 // retry finds the nearest policy - the task's, its config's, the workflow's -

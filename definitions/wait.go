@@ -32,6 +32,12 @@ func (d *draft) awaited() []*node {
 	if d.branches() == nil && own != nil {
 		names = append(names, own)
 	}
+	switch extend := d.node.get("extend_on"); {
+	case extend.isMap() && extend.has("wait_for"):
+		names = append(names, extend.get("wait_for"))
+	case extend.str() != "":
+		names = append(names, extend)
+	}
 	return names
 }
 
@@ -53,6 +59,7 @@ func (c *compiler) wait(d *draft, t *workflow.Task) {
 	if !n.has("wait_for") && branches == nil {
 		c.findings.failf(n.place, "required", "add `wait_for:` with the name of the signal, or `any:` or `all:` with several", "the wait %s does not say what it waits for", quoted(d.id))
 	}
+	t.Wait.Extend, t.Wait.Remind = c.extension(d), c.reminders(d)
 	t.Wait.Hold = c.hold(d, n)
 	end := seenByWaitEnd
 	if !n.has("processor") {
@@ -61,7 +68,7 @@ func (c *compiler) wait(d *draft, t *workflow.Task) {
 	if branches != nil {
 		c.branched(d, t.Wait, branches)
 	}
-	if branches != nil || t.Wait.Quorum != nil {
+	if branches != nil || t.Wait.Quorum != nil || t.Wait.Extend != nil {
 		end = append(slices.Clone(end), "collected")
 	}
 	t.Outputs = c.template(n.get("outputs"), d.env, plainTemplate, sight{owner: d, sees: end, itself: true})
@@ -104,16 +111,16 @@ func (c *compiler) hold(d *draft, n *node) workflow.Hold {
 		Schema:    c.schema(n.get("schema")),
 		Quorum:    c.quorum(d, n),
 	}
-	h.Index = indexOf(&h)
+	h.Index = indexOf(d, &h)
 	return h
 }
 
 // indexOf is the equality of the condition that the wait can be found by. A
-// signal that vetoes need not meet the condition, so a wait with a veto is found
-// by its name.
-func indexOf(h *workflow.Hold) workflow.Correlation {
+// signal that vetoes or extends need not meet the condition, so a wait that
+// knows such signals is found by its name.
+func indexOf(d *draft, h *workflow.Hold) workflow.Correlation {
 	condition, ok := h.Condition.(*expression.Condition)
-	if !ok || h.Quorum != nil && h.Quorum.Veto != nil {
+	if !ok || h.Quorum != nil && h.Quorum.Veto != nil || d.node.get("extend_on").has("condition") {
 		return nil
 	}
 	if index := condition.Correlation(); index != nil {
@@ -189,6 +196,9 @@ func (c *compiler) branch(d *draft, n *node, whole workflow.Hold, known map[stri
 	case !goodID.MatchString(id):
 		c.findings.failf(name.place, "id", "use letters, digits and . _ : - only, as in "+quoted(suggestID(id)), "%s cannot be the name of a branch", quoted(id))
 		return nil
+	case id == workflow.ExtendBranch:
+		c.findings.failf(name.place, "id", "choose another one", "%s is the name of the wait that listens for extensions", quoted(id))
+		return nil
 	case len(id) > workflow.MaxNameBytes:
 		c.findings.failf(name.place, "id", "choose a shorter one", "the name of a branch has %d bytes, at most %d are possible", len(id), workflow.MaxNameBytes)
 		return nil
@@ -214,7 +224,7 @@ func (c *compiler) branch(d *draft, n *node, whole workflow.Hold, known map[stri
 		b.Correlate = whole.Correlate
 	}
 	b.Quorum = inherited(b.Quorum, whole.Quorum, n)
-	b.Index = indexOf(&b.Hold)
+	b.Index = indexOf(d, &b.Hold)
 	return b
 }
 

@@ -22,9 +22,9 @@ const (
 // recordTypes lists every type that a record, and so an event of a stream, can have.
 var recordTypes = []string{
 	workflow.Started{}.Kind(), workflow.Signalled{}.Kind(), workflow.TimerFired{}.Kind(), workflow.TaskDone{}.Kind(),
-	workflow.TaskFailed{}.Kind(), workflow.PauseAsked{}.Kind(), workflow.ResumeAsked{}.Kind(), workflow.CancelAsked{}.Kind(),
+	workflow.TaskFailed{}.Kind(), workflow.PauseAsked{}.Kind(), workflow.ResumeAsked{}.Kind(), workflow.CancelAsked{}.Kind(), workflow.DeadlineMoved{}.Kind(),
 	workflow.TaskStarted, workflow.TaskSkipped, workflow.TaskRetrying, workflow.TaskSleeping, workflow.TaskEnded,
-	workflow.WaitOpened, workflow.WaitSatisfied, workflow.WaitTimedOut, workflow.WaitVetoed, workflow.WaitClosed,
+	workflow.WaitOpened, workflow.WaitSatisfied, workflow.WaitTimedOut, workflow.WaitVetoed, workflow.WaitExtended, workflow.WaitReminded, workflow.WaitClosed,
 	workflow.SignalBuffered, workflow.SignalJudged, workflow.SignalConsumed, workflow.SignalExpired, workflow.SignalDead,
 	workflow.EventEmitted, workflow.ExecutionFinished, workflow.HistoryFolded,
 }

@@ -89,11 +89,12 @@ func taskFields(c *coder, t *workflow.TaskState) {
 }
 
 func gatheringFields(c *coder, g *workflow.Gathering) {
-	outer := c.open(4)
+	outer := c.open(5)
 	signed(c, &g.Need)
 	signed(c, &g.Deadline)
 	list(c, &g.Satisfied, text)
 	list(c, &g.Collected, collectedFields)
+	signed(c, &g.Extended)
 	c.close(outer)
 }
 
@@ -368,7 +369,7 @@ var words = [...]string{
 	string(workflow.Delivered), string(workflow.FateBuffered), string(workflow.FateAccepted), string(workflow.FateConsumed),
 	string(workflow.FateExpired), string(workflow.FateDead), "judged", "started", "ignored", "refused", "failed",
 	string(workflow.TimerDeadline), string(workflow.TimerRetry), string(workflow.TimerSleep), string(workflow.TimerExpiry),
-	workflow.WaitVetoed,
+	workflow.WaitVetoed, workflow.WaitExtended, workflow.WaitReminded, "wait.deadline_moved", string(workflow.TimerRemind),
 }
 
 var wordNumbers = func() map[string]uint64 {

@@ -72,6 +72,8 @@ func (t *transition) apply(in Input) bool {
 		return t.pause(in)
 	case ResumeAsked:
 		return t.resume(in)
+	case DeadlineMoved:
+		return t.moved(in)
 	case CancelAsked:
 		t.input(in, Record{Reason: in.Reason})
 		t.finish(Canceled, &Failure{Code: "CANCELED", Message: "canceled" + by(in.By) + because(in.Reason)})
@@ -188,6 +190,8 @@ func (t *transition) fire(timer Timer) {
 		t.awake(timer.Of)
 	case TimerRetry:
 		t.retry(timer.Of)
+	case TimerRemind:
+		t.remind(timer.Of)
 	}
 }
 

@@ -90,7 +90,9 @@ func checkWaiting(s *State, ts *TaskState) error {
 		if w.Task != ts.ID {
 			continue
 		}
-		open++
+		if w.Branch != ExtendBranch {
+			open++
+		}
 		if w.ID != waitID(ts.ID, ts.Run, w.Branch) {
 			return fmt.Errorf("wait %s is not of run %d of task %q", w.ID, ts.Run, ts.ID)
 		}
@@ -118,6 +120,8 @@ func checkGathering(s *State, ts *TaskState, open int) error {
 		return fmt.Errorf("task %q waits for %d branches, has %d, and %d waits of it are open", ts.ID, g.Need, len(g.Satisfied), open)
 	case g.Need > 0 && len(g.Satisfied) >= g.Need:
 		return fmt.Errorf("task %q has the %d branches that it needs and still waits", ts.ID, g.Need)
+	case g.Extended > MaxExtensions:
+		return fmt.Errorf("the deadline of task %q was extended %d times, more than %d", ts.ID, g.Extended, MaxExtensions)
 	case len(g.Collected) > MaxCollected:
 		return fmt.Errorf("task %q has collected %d signals, more than %d", ts.ID, len(g.Collected), MaxCollected)
 	}
@@ -163,6 +167,10 @@ func checkTimers(s *State) error {
 		case TimerRetry, TimerSleep:
 			ts := s.Task(t.Of)
 			ok = ts != nil && ts.Status == Pending
+		case TimerRemind:
+			id, rung := rungOf(t.Of)
+			ts := s.Task(id)
+			ok = ts != nil && ts.Status == Waiting && t.Of == rungID(id, ts.Run, rung)
 		case TimerExpiry:
 			ok = slices.ContainsFunc(s.Buffer, func(b Buffered) bool { return b.ID == t.Of && b.ExpiresAt == t.Due })
 		}

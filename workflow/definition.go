@@ -54,6 +54,7 @@ type Task struct {
 	OnTimeout string   // "" for none
 	OnVeto    string   // of a wait; "" for none
 	Final     bool     // the execution ends after this task
+	Reminds   bool     // it runs only as a reminder: its failure ends nothing
 
 	Condition Condition // nil: always; false: the task is skipped
 	Sleep     Template  // duration text to hold before the task runs; nil for none

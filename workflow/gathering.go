@@ -25,6 +25,7 @@ type Gathering struct {
 	Deadline  Instant     `json:"deadline,omitempty"`  // of the whole wait with branches
 	Satisfied []string    `json:"satisfied,omitempty"` // branches, in the order in which they were
 	Collected []Collected `json:"collected,omitempty"` // signals that count, in the order in which they came
+	Extended  int         `json:"extended,omitempty"`  // how often a signal moved the deadline
 }
 
 // Collected is one signal that a wait counts.
@@ -96,33 +97,57 @@ func (g *Gathering) list(branch string) Value {
 
 // ruling is what a wait makes of a signal.
 type ruling struct {
-	refused string // why it does not take it, "" when it does
-	vetoes  bool   // it ends the wait badly
+	refused string  // why it does not take it, "" when it does
+	vetoes  bool    // it ends the wait badly
+	extends Instant // where it moves the deadline to, counted or not; 0 for not
 	by      Value
 	weight  Weight
 }
 
+// takes reports whether the wait consumes the signal.
+func (r ruling) takes() bool { return r.refused == "" || r.extends != 0 }
+
 // rule judges a signal by the wait. It changes nothing.
 func (t *transition) rule(w *OpenWait, sig Signal, processor Value) ruling {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
-	hold := task.Wait.hold(w.Branch)
-	if hold.Condition == nil && hold.Quorum == nil {
+	hold, x := task.Wait.hold(w.Branch), task.Wait.Extend
+	if hold.Condition == nil && hold.Quorum == nil && ts.Gathered == nil {
 		return ruling{weight: One}
 	}
 	scope := t.scope(task, ts)
 	scope.Signal, scope.Processor, scope.Gathered, scope.Branch = t.envelope(sig), processor, ts.Gathered, w.Branch
-	if q := hold.Quorum; q != nil && q.Veto != nil && q.Veto.Judge(scope).Holds {
+	if w.Branch == ExtendBranch {
+		to, refused := t.extends(w, scope)
+		return ruling{extends: to, refused: refused}
+	}
+	r := hold.counts(scope, w)
+	if x != nil && x.Name == nil && !r.vetoes && (x.Condition != nil || r.refused == "") {
+		why := ""
+		if r.extends, why = t.extends(w, scope); r.refused != "" && r.extends == 0 {
+			r.refused += "; extend_on: " + why
+		}
+	}
+	return r
+}
+
+// counts judges a signal by what the wait holds for.
+func (h *Hold) counts(scope *Scope, w *OpenWait) ruling {
+	if q := h.Quorum; q != nil && q.Veto != nil && q.Veto.Judge(scope).Holds {
 		return ruling{vetoes: true}
 	}
-	if hold.Condition != nil {
-		if verdict := hold.Condition.Judge(scope); !verdict.Holds {
+	if h.Condition != nil {
+		if verdict := h.Condition.Judge(scope); !verdict.Holds {
 			return ruling{refused: verdict.Reason}
 		}
 	}
-	if hold.Quorum == nil {
-		return ruling{weight: One}
+	r := ruling{weight: One}
+	if h.Quorum != nil {
+		r = h.Quorum.weigh(scope, w)
 	}
-	return hold.Quorum.weigh(scope, w)
+	if scope.Gathered != nil && r.refused == "" {
+		r.refused = scope.Gathered.room(scope.Signal)
+	}
+	return r
 }
 
 // weigh finds out how much a signal counts, and why not at all.

@@ -123,4 +123,15 @@ const (
 	// in the sentence: more is a list, and the buffer has them all.
 	whySignals   = 20
 	whySentences = 3
+
+	// MaxReminders of one wait: each is a timer that is armed for as long as the
+	// wait is open.
+	MaxReminders = 32
+
+	// MaxExtensions signals may move the deadline of one wait, so that it has an
+	// end also when somebody asks for more time again and again.
+	MaxExtensions = 100
+
+	// DefaultExtensions hold where `extend_on` does not say how many.
+	DefaultExtensions = 10
 )

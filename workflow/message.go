@@ -235,6 +235,7 @@ const (
 	CodeNoEvent          = "event_not_found"
 	CodeNoLetter         = "dead_letter_not_found"
 	CodeNoBroadcast      = "broadcast_not_found"
+	CodeNoWait           = "wait_not_found"
 	CodeFinished         = "execution_finished"
 	CodeNeverAwaited     = "signal_never_awaited"
 	CodeIDReused         = "id_reused"        // same id, other body

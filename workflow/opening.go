@@ -12,7 +12,8 @@ import (
 // the transition settles.
 func (t *transition) open(task *Task, ts *TaskState) {
 	before := len(t.s.Waits)
-	if err := t.openWaits(task, ts); err != nil {
+	rungs, err := t.openWaits(task, ts)
+	if err != nil {
 		t.s.Waits, ts.Gathered = t.s.Waits[:before], nil
 		t.lose(task, ts, Failed, Failure{Code: "TEMPLATE_ERROR", Message: "wait: " + err.Error()})
 		return
@@ -26,6 +27,9 @@ func (t *transition) open(task *Task, ts *TaskState) {
 		}
 		t.record(Record{Type: WaitOpened, Task: task.ID, Wait: w.ID, Data: ValueOf(opened{w.Name, w.Condition, w.Key, w.Deadline, w.Progress()})})
 	}
+	for i, due := range rungs {
+		t.arm(TimerRemind, rungID(task.ID, ts.Run, i), due)
+	}
 }
 
 type opened struct {
@@ -36,25 +40,38 @@ type opened struct {
 	Progress  string  `json:"progress,omitempty"`
 }
 
-// openWaits opens the wait of the task, or one for each of its branches.
-func (t *transition) openWaits(task *Task, ts *TaskState) error {
+// openWaits opens the wait of the task, or one for each of its branches, and
+// returns when its reminders are due.
+func (t *transition) openWaits(task *Task, ts *TaskState) ([]Instant, error) {
 	spec := task.Wait
 	deadline, err := t.deadline(task.Timeout, spec.Deadline, task, ts)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if spec.gathers() {
 		ts.Gathered = &Gathering{}
 	}
 	if spec.Branches == nil {
-		return t.openOne(task, ts, "", &spec.Hold, OpenWait{Deadline: deadline})
+		err = t.openOne(task, ts, "", &spec.Hold, OpenWait{Deadline: deadline})
+	} else {
+		err = t.openBranches(task, ts, deadline)
 	}
+	if err == nil && spec.Extend != nil && spec.Extend.Name != nil {
+		err = t.openOne(task, ts, ExtendBranch, &spec.Extend.Hold, OpenWait{})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.reminders(task, ts, deadline)
+}
+
+func (t *transition) openBranches(task *Task, ts *TaskState, deadline Instant) error {
 	need, err := t.branchesNeeded(task, ts)
 	if err != nil {
 		return err
 	}
 	ts.Gathered.Need, ts.Gathered.Deadline = need, deadline
-	for _, b := range spec.Branches {
+	for _, b := range task.Wait.Branches {
 		own, err := t.deadline(b.Timeout, b.Deadline, task, ts)
 		if err == nil {
 			err = t.openOne(task, ts, b.ID, &b.Hold, OpenWait{Limit: own, Deadline: earliest(own, deadline), Whole: ts.Gathered.progress()})

@@ -14,7 +14,7 @@ func (t *transition) waitTimedOut(waitID string) {
 	for i := 0; i < len(t.s.Waits); {
 		other := t.s.Waits[i]
 		switch {
-		case other.Task != w.Task:
+		case other.Task != w.Task || other.Branch == ExtendBranch:
 			i++
 		case other.Deadline == 0 || other.Deadline > w.Deadline:
 			left++
@@ -29,7 +29,7 @@ func (t *transition) waitTimedOut(waitID string) {
 			ts.UpdatedAt = t.at
 			return
 		}
-		t.closeRest(task, "too few branches are left")
+		t.closeRest(task, "the wait timed out")
 		ts.Output = g.output("timed_out", nil, nil, "")
 		ts.Gathered = nil
 	}

@@ -55,7 +55,8 @@ func payloadAbove(bound int, task string) workflow.Condition {
 
 // randomDefinition makes a workflow of up to eight tasks with every construct
 // of the core: listed order, joins, loops, ways out, retries, sleeps, waits with
-// conditions, deadlines, processors, branches and quorums, signals, final tasks.
+// conditions, deadlines, processors, branches, quorums,
+// extensions and reminders, signals, final tasks.
 func randomDefinition(r *rand.Rand) *workflow.Definition {
 	d := &workflow.Definition{ID: "w", Hash: "h", AwaitsAny: r.IntN(4) == 0, Awaits: []string{"a", "b"}}
 	n := 1 + r.IntN(8)
@@ -67,6 +68,7 @@ func randomDefinition(r *rand.Rand) *workflow.Definition {
 			t.Kind, t.Wait = workflow.Wait, randomWait(r, id(i), id(r.IntN(n)))
 			if r.IntN(2) == 0 {
 				t.Timeout = literal(fmt.Sprintf("%ds", 1+r.IntN(20)))
+				randomTimes(r, t, id(r.IntN(n)))
 			}
 		case 2:
 			t.Kind, t.Signal = workflow.Emit, &workflow.SignalSpec{Name: literal("x"), Payload: literal(map[string]int{"i": i})}
@@ -138,6 +140,34 @@ func randomBranches(r *rand.Rand, w *workflow.WaitSpec, other string) {
 	}
 }
 
+// randomTimes gives a wait with a deadline extensions and reminders.
+func randomTimes(r *rand.Rand, t *workflow.Task, other string) {
+	if r.IntN(3) == 0 {
+		t.Wait.Extend = &workflow.Extension{By: literal("3s"), Max: 1 + r.IntN(3)}
+		switch r.IntN(3) {
+		case 0:
+			t.Wait.Extend.Name = literal([]string{"b", "c"}[r.IntN(2)])
+		case 1:
+			t.Wait.Extend.Condition = payloadAbove(r.IntN(6), "nobody")
+		}
+	}
+	for range r.IntN(3) {
+		reminder := workflow.Reminder{Task: other}
+		if r.IntN(2) == 0 {
+			reminder = workflow.Reminder{Event: &workflow.SignalSpec{Name: literal("x")}}
+		}
+		if r.IntN(9) == 0 {
+			reminder = workflow.Reminder{Event: &workflow.SignalSpec{Name: broken}}
+		}
+		if r.IntN(2) == 0 {
+			reminder.After = literal(fmt.Sprintf("%ds", r.IntN(9)))
+		} else {
+			reminder.Before = literal(fmt.Sprintf("%ds", r.IntN(9)))
+		}
+		t.Wait.Remind = append(t.Wait.Remind, reminder)
+	}
+}
+
 func randomQuorum(r *rand.Rand) *workflow.Quorum {
 	q := &workflow.Quorum{Count: literal(1 + r.IntN(3)), Across: r.IntN(2) == 0}
 	modulo := 2 + r.IntN(3)
@@ -205,14 +235,16 @@ func decorate(r *rand.Rand, t *workflow.Task, one, other string) {
 	if r.IntN(10) == 0 {
 		t.Outputs = literal(map[string]bool{"shaped": true})
 	}
-	t.Final = r.IntN(12) == 0
+	t.Final, t.Reminds = r.IntN(12) == 0, r.IntN(4) == 0
 }
 
 // randomInput makes an input that may or may not concern the state: results of
 // attempts that are over, timers that are not due, ids that were used before.
 func randomInput(r *rand.Rand, s *workflow.State, at workflow.Instant) workflow.Input {
 	stamp := workflow.Stamp{At: at}
-	switch r.IntN(12) {
+	switch r.IntN(13) {
+	case 12:
+		return randomMove(r, s, stamp)
 	case 0, 1, 2:
 		return randomSignal(r, stamp)
 	case 3, 4:
@@ -233,6 +265,14 @@ func randomInput(r *rand.Rand, s *workflow.State, at workflow.Instant) workflow.
 	default:
 		return randomResult(r, s, stamp)
 	}
+}
+
+func randomMove(r *rand.Rand, s *workflow.State, stamp workflow.Stamp) workflow.Input {
+	in := workflow.DeadlineMoved{Stamp: stamp, Wait: fmt.Sprintf("t%d/1", r.IntN(8)), Deadline: stamp.At + workflow.Instant(r.IntN(9000)-1000), By: "ada"}
+	if len(s.Waits) > 0 && r.IntN(3) > 0 {
+		in.Wait = s.Waits[r.IntN(len(s.Waits))].ID
+	}
+	return in
 }
 
 func randomSignal(r *rand.Rand, stamp workflow.Stamp) workflow.Input {

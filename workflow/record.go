@@ -30,6 +30,8 @@ const (
 	WaitSatisfied     = "wait.satisfied"
 	WaitTimedOut      = "wait.timed_out"
 	WaitVetoed        = "wait.vetoed"
+	WaitExtended      = "wait.extended" // its deadline moved, because of a signal
+	WaitReminded      = "wait.reminded"
 	WaitClosed        = "wait.closed" // by another branch, by cancel or by the end of the execution
 	SignalBuffered    = "signal.buffered"
 	SignalJudged      = "signal.judged" // and refused, with the reason
@@ -74,6 +76,8 @@ func (r Record) Input() (Input, error) {
 		in, err = decode[ResumeAsked](r.Data)
 	case CancelAsked{}.Kind():
 		in, err = decode[CancelAsked](r.Data)
+	case DeadlineMoved{}.Kind():
+		in, err = decode[DeadlineMoved](r.Data)
 	default:
 		return nil, nil
 	}

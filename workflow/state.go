@@ -122,7 +122,7 @@ type Buffered struct {
 type Timer struct {
 	ID   string    `json:"id"`
 	Kind TimerKind `json:"kind"`
-	Of   string    `json:"of"` // task id, wait id or signal id, as its kind says
+	Of   string    `json:"of"` // task id, wait id, signal id or rung of a wait (task/run#rung), as its kind says
 	Due  Instant   `json:"due"`
 }
 
@@ -135,6 +135,7 @@ const (
 	TimerRetry    TimerKind = "retry"    // of a task
 	TimerSleep    TimerKind = "sleep"    // of a task
 	TimerExpiry   TimerKind = "expiry"   // of a buffered signal
+	TimerRemind   TimerKind = "reminder" // of a rung of a wait
 )
 
 // TimerTask is the task that a timer's id says is held: by a sleep, or until its

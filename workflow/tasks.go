@@ -127,23 +127,10 @@ func runTask(s *State, task *Task, ts *TaskState) RunTask {
 
 // emit sends an event; its id derives from the task's run, so a repeat is the same event.
 func (t *transition) emit(task *Task, ts *TaskState) {
-	scope := t.scope(task, ts)
-	name, err := text(task.Signal.Name, scope)
-	var payload Value
-	if err == nil && task.Signal.Payload != nil {
-		payload, err = task.Signal.Payload.Render(scope)
-	}
-	if err == nil {
-		err = fits("the rendered payload", payload)
-	}
+	ev, err := t.event(task.Signal, t.scope(task, ts), t.s.ExecID+":"+task.ID+":"+strconv.Itoa(ts.Run))
 	if err != nil {
 		t.lose(task, ts, Failed, Failure{Code: "TEMPLATE_ERROR", Message: "signal: " + err.Error()})
 		return
-	}
-	ev := Event{
-		ID: t.s.ExecID + ":" + task.ID + ":" + strconv.Itoa(ts.Run), Name: name, Payload: payload,
-		CorrelationID: t.s.ExecID, Source: "workflow:" + t.s.WorkflowID, ReceivedAt: t.at,
-		TraceParent: t.s.traceParent(),
 	}
 	t.effects = append(t.effects, EmitEvent{Event: ev})
 	t.record(Record{Type: EventEmitted, Task: task.ID, Data: ValueOf(ev)})
@@ -151,7 +138,24 @@ func (t *transition) emit(task *Task, ts *TaskState) {
 		Dispatched bool   `json:"signal_dispatched"`
 		Name       string `json:"signal_id"`
 		EventID    string `json:"event_id"`
-	}{true, name, ev.ID}), Scope{})
+	}{true, ev.Name, ev.ID}), Scope{})
+}
+
+// event renders what is sent.
+func (t *transition) event(spec *SignalSpec, scope *Scope, id string) (Event, error) {
+	name, err := text(spec.Name, scope)
+	var payload Value
+	if err == nil && spec.Payload != nil {
+		payload, err = spec.Payload.Render(scope)
+	}
+	if err == nil {
+		err = fits("the rendered payload", payload)
+	}
+	return Event{
+		ID: id, Name: name, Payload: payload,
+		CorrelationID: t.s.ExecID, Source: "workflow:" + t.s.WorkflowID, ReceivedAt: t.at,
+		TraceParent: t.s.traceParent(),
+	}, err
 }
 
 // taskDone and taskFailed take the result of an attempt, or keep it while paused.
@@ -213,6 +217,9 @@ func (t *transition) won(task *Task, ts *TaskState, output Value, extra Scope) {
 		ts.Output = shaped
 	}
 	ts.Status, ts.Request, ts.TimeoutMS, ts.Error, ts.UpdatedAt = Success, nil, 0, nil, t.at
+	if task.Kind == Wait {
+		t.silence(task, ts)
+	}
 	t.ended(task, ts)
 }
 
@@ -265,9 +272,15 @@ func (t *transition) lose(task *Task, ts *TaskState, status Status, failure Fail
 		t.processed(task, ts)
 		return
 	}
+	if task.Kind == Wait {
+		t.silence(task, ts)
+	}
 	t.s.Last = task.ID
 	t.s.Context++
 	way := t.def.wayOut(task, status == TimedOut, failure.Code == codeVetoed)
+	if way == "" && task.Reminds {
+		return // whoever is reminded in vain still waits
+	}
 	if next := t.def.Task(way); next != nil {
 		t.start(next, task.ID)
 		return
@@ -285,7 +298,7 @@ func (d *Definition) wayOut(task *Task, timedOut, vetoed bool) string {
 	if vetoed && task.OnVeto != "" {
 		way = task.OnVeto
 	}
-	if way == "" && d.OnError != task.ID {
+	if way == "" && d.OnError != task.ID && !task.Reminds {
 		way = d.OnError
 	}
 	if d.Task(way) == nil {

@@ -57,10 +57,15 @@ func (p *play) command(d *datadriven.TestData) string {
 		}
 		in = start
 	}
-	if sig, ok := in.(workflow.Signalled); ok {
-		if refusal := workflow.Admit(p.def, &p.state, sig.Signal); refusal != nil {
-			return fmt.Sprintf("refused %s: %s\n", refusal.Code, refusal.Error())
-		}
+	var refusal *workflow.Refusal
+	switch in := in.(type) {
+	case workflow.Signalled:
+		refusal = workflow.Admit(p.def, &p.state, in.Signal)
+	case workflow.DeadlineMoved:
+		refusal = workflow.AdmitMove(&p.state, in)
+	}
+	if refusal != nil {
+		return fmt.Sprintf("refused %s: %s\n", refusal.Code, refusal.Error())
 	}
 	next, records, effects, err := workflow.Advance(p.def, p.state, in)
 	if err != nil {
@@ -138,6 +143,12 @@ func (p *play) input(d *datadriven.TestData) workflow.Input {
 		return workflow.PauseAsked{Stamp: stamp}
 	case "resume":
 		return workflow.ResumeAsked{Stamp: stamp}
+	case "move":
+		deadline, err := workflow.ParseDeadline(arg("to"), stamp.At)
+		if err != nil {
+			p.t.Fatalf("%s: %v", d.Pos, err)
+		}
+		return workflow.DeadlineMoved{Stamp: stamp, Wait: arg("wait"), Deadline: deadline, By: arg("by"), Reason: arg("reason")}
 	case "cancel":
 		return workflow.CancelAsked{Stamp: stamp}
 	}

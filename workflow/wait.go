@@ -2,11 +2,13 @@ package workflow
 
 // WaitSpec is what a wait task holds for: one Hold, or several named ones.
 type WaitSpec struct {
-	Hold                // of a wait without branches
-	Processor *Task     // nil: none; a Basic task that runs on each signal before the condition is judged
-	Branches  []*Branch // nil for a wait that holds for one thing
-	Need      Template  // how many of the branches must be satisfied; nil: all of them
-	Deadline  Template  // duration text or RFC 3339 time, instead of the task's Timeout; nil for none
+	Hold                 // of a wait without branches
+	Processor *Task      // nil: none; a Basic task that runs on each signal before the condition is judged
+	Branches  []*Branch  // nil for a wait that holds for one thing
+	Need      Template   // how many of the branches must be satisfied; nil: all of them
+	Deadline  Template   // duration text or RFC 3339 time, instead of the task's Timeout; nil for none
+	Extend    *Extension // nil: nothing moves the deadline but a person
+	Remind    []Reminder // in the order listed
 }
 
 // Hold is what one open wait takes.
@@ -30,6 +32,9 @@ type Branch struct {
 
 // hold finds what an open wait of the task takes.
 func (w *WaitSpec) hold(branch string) *Hold {
+	if branch == ExtendBranch {
+		return &w.Extend.Hold
+	}
 	for _, b := range w.Branches {
 		if b.ID == branch {
 			return &b.Hold
@@ -39,7 +44,7 @@ func (w *WaitSpec) hold(branch string) *Hold {
 }
 
 // gathers reports whether the wait keeps what came so far.
-func (w *WaitSpec) gathers() bool { return w.Branches != nil || w.Quorum != nil }
+func (w *WaitSpec) gathers() bool { return w.Branches != nil || w.Quorum != nil || w.Extend != nil }
 
 // HoldOf is what an open wait takes: its schema, its condition and how many
 // signals satisfy it. It is nil for a wait that the definition does not have.

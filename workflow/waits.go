@@ -47,7 +47,7 @@ func (t *transition) takeable(sig Signal) bool {
 			continue
 		}
 		task := t.def.Task(w.Task)
-		if uncorrelated(task.Wait.hold(w.Branch), w, sig) == "" && (task.Wait.Processor != nil || t.rule(w, sig, nil).refused == "") {
+		if uncorrelated(task.Wait.hold(w.Branch), w, sig) == "" && (task.Wait.Processor != nil && w.Branch == "" || t.rule(w, sig, nil).takes()) {
 			return true
 		}
 	}
@@ -137,7 +137,7 @@ func (t *transition) judge(id string, from int) {
 			t.refuse(w, b, broken)
 			continue
 		}
-		if task.Wait.Processor != nil {
+		if task.Wait.Processor != nil && w.Branch == "" {
 			w.Judging = id
 			b.Reason = "the processor of wait " + w.ID + " works on it"
 			t.process(task)
@@ -164,17 +164,18 @@ func broken(hold *Hold, payload Value) string {
 // take gives the signal to the wait; false when the wait refuses it.
 func (t *transition) take(w *OpenWait, b *Buffered, processor Value) bool {
 	r := t.rule(w, b.Signal, processor)
-	gathers := t.def.Task(w.Task).Wait.gathers()
-	if gathers && r.refused == "" && !r.vetoes {
-		r.refused = t.s.Task(w.Task).Gathered.room(b.Payload)
+	if r.extends != 0 {
+		t.extend(*w, b.ID, r.extends)
 	}
 	switch {
-	case r.refused != "":
+	case !r.takes():
 		t.refuse(w, b, r.refused)
 		return false
 	case r.vetoes:
 		t.veto(*w, b.Signal)
-	case gathers:
+	case r.refused != "" || w.Branch == ExtendBranch:
+		t.consumed(*w, b.ID, "it moved the deadline to "+r.extends.String())
+	case t.s.Task(w.Task).Gathered != nil:
 		t.collect(*w, b.Signal, processor, r)
 	default:
 		t.consume(*w, b.Signal, processor)

@@ -53,7 +53,7 @@ func sealedText(v workflow.Value) found { return found{ok: v != nil, text: v, se
 // names of each part in the order that suggestions and loops use.
 var partNames = map[part][]string{
 	partWorkflow: {"error", "exec_id", "id", "input", "output", "started_at", "status", "version"},
-	partTask:     {"error", "id", "input", "output", "outputs", "result", "status", "type"},
+	partTask:     {"collected", "error", "id", "input", "output", "outputs", "result", "status", "type"},
 	partCurrent:  {"error", "id", "input", "output", "status", "timed_out", "type", "with"},
 	partTrigger:  {"correlation_id", "event_id", "name", "payload", "type"},
 	partFailure:  {"code", "details", "message"},
@@ -178,6 +178,8 @@ func taskMember(t *workflow.TaskState, name string) found {
 		return text(t.Result())
 	case "status":
 		return word(string(t.Status))
+	case "collected":
+		return text((&workflow.Scope{Gathered: t.Gathered}).Collected())
 	case "error":
 		return failureOf(t.Error)
 	}
