@@ -414,11 +414,13 @@ func version(s *workflow.State) uint64 {
 	return s.Version
 }
 
-// refuseSteering says why a pause, resume or cancel makes no sense now.
+// refuseSteering says why a pause, resume, cancel or move makes no sense now.
 func refuseSteering(s *workflow.State, in workflow.Input) *workflow.Refusal {
 	var verb string
 	wrong := s.Status.Finished()
-	switch in.(type) {
+	switch in := in.(type) {
+	case workflow.DeadlineMoved:
+		return workflow.AdmitMove(s, in)
 	case workflow.PauseAsked:
 		verb, wrong = "paused", wrong || s.Paused
 	case workflow.ResumeAsked:

@@ -113,6 +113,13 @@ type WaitingTask struct {
 	LastReason string `json:"last_reason,omitempty"` // why it refused the last signal
 	Branch     string `json:"branch,omitempty"`      // of a wait for several things at once
 	Progress   string `json:"progress,omitempty"`    // how far it has come, as in "1 of 3"
+	WaitID     string `json:"wait_id"`               // its id among all executions, for PATCH /waits/{wait_id}
+}
+
+// MovedWait is the answer to a deadline that was moved: the waits that it concerns.
+type MovedWait struct {
+	Message string    `json:"message"`
+	Waits   []WaitRow `json:"waits"`
 }
 
 // WaitRow is an open wait with the execution that it belongs to.
@@ -389,7 +396,7 @@ func executionOf(s *workflow.State, v versions) Execution {
 		e.Tasks[t.ID] = taskExecutionOf(s, t)
 	}
 	for i := range s.Waits {
-		e.Waits = append(e.Waits, waitingTaskOf(&s.Waits[i]))
+		e.Waits = append(e.Waits, waitingTaskOf(s.ExecID, &s.Waits[i]))
 	}
 	return e
 }
@@ -435,11 +442,11 @@ func taskExecutionOf(s *workflow.State, t *workflow.TaskState) TaskExecution {
 	}
 }
 
-func waitingTaskOf(w *workflow.OpenWait) WaitingTask {
+func waitingTaskOf(execID string, w *workflow.OpenWait) WaitingTask {
 	return WaitingTask{
 		ID: w.ID, TaskID: w.Task, SignalName: w.Name, Condition: w.Condition, Key: w.Key, KeyPath: w.Path,
 		Since: Time(w.OpenedAt), Until: Time(w.Deadline), LastReason: w.LastReason,
-		Branch: w.Branch, Progress: w.Progress(),
+		Branch: w.Branch, Progress: w.Progress(), WaitID: waitAddress(execID, w.ID),
 	}
 }
 

@@ -206,6 +206,14 @@ func (c *Client) Waits(ctx context.Context, q workflow.WaitQuery) (WaitList, err
 	return call[WaitList](ctx, c, "GET", api+"/waits", query, nil)
 }
 
+// MoveWait gives an open wait another deadline: a duration from now on, or a
+// time as RFC 3339 has it. The reason may be "".
+func (c *Client) MoveWait(ctx context.Context, waitID, deadline, reason string) (MovedWait, error) {
+	body := map[string]any{"deadline": deadline}
+	set(body, "reason", reason, reason != "")
+	return call[MovedWait](ctx, c, "PATCH", api+"/waits/"+url.PathEscape(waitID), nil, body)
+}
+
 // SignalReceipt looks up what became of a signal; execID narrows to one
 // execution and may be "".
 func (c *Client) SignalReceipt(ctx context.Context, signalID, execID string) (SignalReceipts, error) {

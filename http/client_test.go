@@ -50,6 +50,11 @@ func TestClient(t *testing.T) {
 	if len(waits.Waits) != 1 || waits.Page.Limit != 5 {
 		t.Fatalf("%+v", waits)
 	}
+	moved, err := c.MoveWait(ctx, waits.Waits[0].WaitID, "2h", "a holiday")
+	must(err)
+	if len(moved.Waits) != 1 || moved.Waits[0].Until == 0 {
+		t.Fatalf("%+v", moved)
+	}
 	buffered, err := c.Signal(ctx, "e 1", SignalRequest{Name: "other", ID: "s1", TTL: time.Hour, CorrelationID: "c", Force: true})
 	must(err)
 	if buffered.Outcome != workflow.KeptForWait || buffered.ExpiresAt == 0 {

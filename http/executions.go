@@ -277,7 +277,7 @@ func (x *exchange) listWaits() error {
 	for i := range page.Items {
 		row := &page.Items[i]
 		list.Waits = append(list.Waits, WaitRow{
-			WorkflowID: row.WorkflowID, WorkflowExecID: row.ExecID, WaitingTask: waitingTaskOf(&row.OpenWait),
+			WorkflowID: row.WorkflowID, WorkflowExecID: row.ExecID, WaitingTask: waitingTaskOf(row.ExecID, &row.OpenWait),
 		})
 	}
 	return x.answer(http.StatusOK, "open waits", list)

@@ -294,7 +294,12 @@ func (n *fakeNode) Steer(ctx context.Context, execID string, what workflow.Input
 	if e.state.Status.Finished() {
 		return nil, &workflow.Refusal{Code: workflow.CodeFinished, Message: "the execution has finished"}
 	}
-	switch what.(type) {
+	switch what := what.(type) {
+	case workflow.DeadlineMoved:
+		if refusal := workflow.AdmitMove(&e.state, what); refusal != nil {
+			return nil, refusal
+		}
+		e.state.Waits[0].Deadline = what.Deadline
 	case workflow.PauseAsked:
 		if e.state.Paused {
 			return nil, &workflow.Refusal{Code: workflow.CodeWrongStatus, Message: "the execution is paused already"}

@@ -40,7 +40,8 @@ type Node interface {
 	Broadcasts(ctx context.Context) ([]*workflow.Broadcast, error)
 	CancelBroadcast(ctx context.Context, id, reason string) (*workflow.Broadcast, error)
 	Targets(ctx context.Context, id, outcome, cursor string, limit int) (workflow.Page[workflow.Target], error)
-	// Steer pauses, resumes or cancels an execution and returns it afterwards.
+	// Steer pauses, resumes or cancels an execution, or moves the deadline of a
+	// wait, and returns the execution afterwards.
 	Steer(ctx context.Context, execID string, what workflow.Input) (*workflow.State, error)
 
 	Execution(ctx context.Context, execID string) (*workflow.State, error)

@@ -94,6 +94,7 @@ var problemKinds = []problemKind{
 	{workflow.CodeNoEvent, 404, "There is no receipt of that event", "NOT_FOUND", "It was never accepted; send it."},
 	{workflow.CodeNoLetter, 404, "There is no such dead letter", "NOT_FOUND", "It was redelivered, discarded or dropped meanwhile; list those that are kept."},
 	{workflow.CodeNoBroadcast, 404, "There is no such broadcast", "NOT_FOUND", "Check the id; finished ones are forgotten after the retention time."},
+	{workflow.CodeNoWait, 404, "There is no such open wait", "NOT_FOUND", "GET /api/v0/waits lists those that are open, with their `wait_id`."},
 	{CodeNoKey, 404, "There is no such key", "NOT_FOUND", "GET /api/v0/keys lists them."},
 	{CodeMethodNotAllowed, 405, "The route has no such method", "METHOD_NOT_ALLOWED", "The Allow header names those it has."},
 	{CodeBodyTimeout, 408, "The body came too slowly", "REQUEST_TIMEOUT", "Send it again; nothing was kept."},

@@ -93,6 +93,8 @@ var routes = []route{
 
 	{method: "GET", path: api + "/waits", name: "listWaits", summary: "List what waits for what",
 		handle: (*exchange).listWaits, scopes: []Scope{ExecutionsRead}, query: append([]string{"name", "workflow_id", "correlation"}, pageParams...), success: []int{200}},
+	{method: "PATCH", path: api + "/waits/:wait_id", name: "moveWait", summary: "Move the deadline of an open wait",
+		handle: (*exchange).moveWait, scopes: []Scope{ExecutionsWrite}, body: true, writes: true, success: []int{200}},
 	{method: "GET", path: api + "/signals/:signal_id", name: "getSignalReceipt", summary: "Look up what became of a signal",
 		handle: (*exchange).signalReceipt, scopes: []Scope{SignalsWrite, ExecutionsRead}, query: []string{"exec_id", "wait"}, success: []int{200}},
 	{method: "GET", path: api + "/events/:event_id", name: "getEventReceipt", summary: "Look up what became of an event",

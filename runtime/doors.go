@@ -136,7 +136,7 @@ func (n *Node) noWorkflow(id string) *workflow.Refusal {
 	return r
 }
 
-// Steer pauses, resumes or cancels an execution.
+// Steer pauses, resumes or cancels an execution, or moves the deadline of a wait.
 func (n *Node) Steer(ctx context.Context, execID string, what workflow.Input) (*workflow.State, error) {
 	at := workflow.Stamp{At: workflow.InstantOf(time.Now())}
 	switch in := what.(type) {
@@ -149,8 +149,11 @@ func (n *Node) Steer(ctx context.Context, execID string, what workflow.Input) (*
 	case workflow.CancelAsked:
 		in.Stamp = at
 		what = in
+	case workflow.DeadlineMoved:
+		in.Stamp = at
+		what = in
 	default:
-		return nil, &workflow.Refusal{Code: workflow.CodeInvalid, Message: "an execution can be paused, resumed or canceled, nothing else"}
+		return nil, &workflow.Refusal{Code: workflow.CodeInvalid, Message: "an execution can be paused, resumed or canceled, or the deadline of a wait moved, nothing else"}
 	}
 	r, err := n.system.Ask(ctx, &actors.Deliver{ExecID: execID, Input: what})
 	return r.State, err

@@ -49,6 +49,7 @@ type transition struct {
 	records []Record
 	effects []Effect
 	steps   int
+	refused bool // some wait has refused the signal that is being judged
 }
 
 // apply gives the input to the state; false when it changes nothing.

@@ -134,4 +134,8 @@ const (
 
 	// DefaultExtensions hold where `extend_on` does not say how many.
 	DefaultExtensions = 10
+
+	// maxReason is how long the reason of a kept signal may become by what
+	// several waits say about it: after some of them nobody reads on.
+	maxReason = 2 << 10
 )

@@ -117,6 +117,7 @@ func (t *transition) judging(id string) bool {
 // on, until one consumes it or has its processor work on it. Otherwise the
 // signal stays, with the reason why.
 func (t *transition) judge(id string, from int) {
+	t.refused = t.refused && from > 0
 	for i := from; i < len(t.s.Waits); i++ {
 		w, b := &t.s.Waits[i], t.kept(id)
 		if w.Name != b.Name {
@@ -189,7 +190,11 @@ func (t *transition) refuse(w *OpenWait, b *Buffered, reason string) {
 		t.record(Record{Type: SignalJudged, Task: w.Task, Wait: w.ID, Signal: b.ID, Reason: reason})
 	}
 	w.LastJudged, w.LastReason = b.ID, reason
-	b.Reason = "wait " + w.ID + " is open but did not take it: " + reason
+	said := "wait " + w.ID + " is open but did not take it: " + reason
+	if t.refused && len(b.Reason)+len(said) < maxReason {
+		said = b.Reason + "; " + said
+	}
+	b.Reason, t.refused = said, true
 }
 
 // process runs the wait's processor on the signal that it judges.
@@ -217,7 +222,7 @@ func (t *transition) processed(processor *Task, ts *TaskState) {
 		result = ValueOf(processorResult{Error: ts.Error})
 	}
 	t.unbusy(w.ID)
-	w.Judging = ""
+	w.Judging, t.refused = "", false
 	id := b.ID
 	if ts.Status != Success && task.Wait.Condition == nil {
 		t.refuse(w, b, "its processor failed: "+ts.Error.Message)

@@ -14,8 +14,9 @@ func (a *app) waitsCommand() *cobra.Command {
 		Use:     "waits",
 		Short:   "List what waits for what, since when and until when",
 		Example: "  signalbox waits --name approval-decision\n  signalbox waits --correlation order-17",
-		Args:    cobra.NoArgs,
+		Args:    onlyVerbs,
 	}
+	cmd.AddCommand(a.waitsMoveCommand())
 	flags := cmd.Flags()
 	flags.StringVar(&query.Name, "name", "", "only waits for this signal")
 	flags.StringVar(&query.WorkflowID, "workflow", "", "only waits of this workflow")
@@ -28,9 +29,9 @@ func (a *app) waitsCommand() *cobra.Command {
 			return err
 		}
 		return a.print(page, func(t *rows) {
-			t.row("SIGNAL", "KEY", "EXECUTION", "WORKFLOW", "TASK", "PROGRESS", "SINCE", "UNTIL")
+			t.row("SIGNAL", "KEY", "EXECUTION", "WORKFLOW", "TASK", "PROGRESS", "SINCE", "UNTIL", "WAIT")
 			for _, w := range page.Waits {
-				t.row(w.SignalName, orElse(w.Key, "-"), w.WorkflowExecID, w.WorkflowID, taskOf(w.WaitingTask), orElse(w.Progress, "-"), w.Since, orElse(w.Until.String(), "-"))
+				t.row(w.SignalName, orElse(w.Key, "-"), w.WorkflowExecID, w.WorkflowID, taskOf(w.WaitingTask), orElse(w.Progress, "-"), w.Since, orElse(w.Until.String(), "-"), w.WaitID)
 			}
 			nextPage(t, page.Page)
 		})
@@ -44,4 +45,33 @@ func taskOf(w http.WaitingTask) string {
 		return w.TaskID
 	}
 	return w.TaskID + "." + w.Branch
+}
+
+func (a *app) waitsMoveCommand() *cobra.Command {
+	var deadline, reason string
+	cmd := &cobra.Command{
+		Use:     "move WAIT_ID",
+		Short:   "Give an open wait another deadline; the history says who did and why",
+		Example: "  signalbox waits move order-17~approval~1 --deadline 2h --reason 'the customer is on holiday'",
+		Args:    cobra.ExactArgs(1),
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&deadline, "deadline", "", "how long from now on, such as 2h, or until when, such as 2027-01-31T18:00:00Z")
+	flags.StringVar(&reason, "reason", "", "why; it is kept in the history")
+	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+		if deadline == "" {
+			return wrongUsage("say until when: --deadline 2h, or --deadline 2027-01-31T18:00:00Z")
+		}
+		moved, err := client.MoveWait(ctx, args[0], deadline, reason)
+		if err != nil {
+			return err
+		}
+		return a.print(moved, func(t *rows) {
+			t.row("WAIT", "SIGNAL", "UNTIL")
+			for _, w := range moved.Waits {
+				t.row(w.WaitID, w.SignalName, w.Until)
+			}
+		})
+	})
+	return cmd
 }
