@@ -114,7 +114,7 @@ func whyOf(y *workflow.Why) Why {
 	for i := range y.Waits {
 		w := &y.Waits[i]
 		shown := WhyWait{
-			WaitingTask: waitingTaskOf(&w.OpenWait), ConditionNow: w.Takes, Collected: w.Collected, Missing: w.Missing,
+			WaitingTask: waitingTaskOf(s.ExecID, &w.OpenWait), ConditionNow: w.Takes, Collected: w.Collected, Missing: w.Missing,
 			AskedAfter: w.Behind, AtDeadline: w.AtDeadline, Then: w.Then, Text: w.Text,
 		}
 		for _, o := range w.Refused {
