@@ -151,7 +151,7 @@ func (x *exchange) forecastOf(f *workflow.Forecast, status int) Forecast {
 		out.Steps = append(out.Steps, ForecastStep{Type: r.Type, Task: r.Task, Wait: r.Wait, Signal: r.Signal, Reason: r.Reason})
 	}
 	for i := range f.Opened {
-		out.Opens = append(out.Opens, waitingTaskOf(&f.Opened[i]))
+		out.Opens = append(out.Opens, waitingTaskOf(f.ExecID, &f.Opened[i]))
 	}
 	for i := range f.Closed {
 		out.Closes = append(out.Closes, f.Closed[i].ID)
