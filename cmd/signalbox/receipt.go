@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox/signalbox/http"
+	"github.com/signalbox/signalbox/workflow"
 )
 
 func (a *app) receiptCommand() *cobra.Command {
@@ -19,14 +20,15 @@ func (a *app) receiptCommand() *cobra.Command {
 		RunE: a.holding(&wait, func(ctx context.Context, client *http.Client, args []string) error {
 			id := args[0]
 			signal, err := a.signalFate(ctx, client, id, wait)
-			if err == nil && wait > 0 {
-				return a.fate(signal, nil, wait)
-			}
-			if err == nil {
-				return a.print(signal, func(t *rows) { signalReceipt(t, &signal) })
-			}
-			if !notFound(err) {
+			if err != nil && !notFound(err) {
 				return err
+			}
+			// An event that a wait took is a signal there; its own receipt has all of them.
+			if err == nil && signal.Source != workflow.FromEvent {
+				if wait > 0 {
+					return a.fate(signal, nil, wait)
+				}
+				return a.print(signal, func(t *rows) { signalReceipt(t, &signal) })
 			}
 			event, err := a.eventFate(ctx, client, id, wait)
 			if err == nil && wait > 0 {
