@@ -129,3 +129,48 @@ func TestWorkInProgressIsOutstanding(t *testing.T) {
 		t.Fatalf("its result has come already: %+v", effects)
 	}
 }
+
+// gathering is a state in which a wait of two branches has counted a signal.
+func gathering() workflow.State {
+	s := sound()
+	s.Tasks[0].Gathered = &workflow.Gathering{Need: 2, Collected: []workflow.Collected{{Signal: "v", Branch: "b", Weight: workflow.One, Envelope: workflow.Value(`{}`)}}}
+	s.Waits = []workflow.OpenWait{
+		{ID: "hold/1.a", Task: "hold", Name: "go", Branch: "a", OpenedAt: 1},
+		{ID: "hold/1.b", Task: "hold", Name: "go", Branch: "b", OpenedAt: 1, Have: workflow.One, Need: 2 * workflow.One},
+	}
+	s.Timers[0] = workflow.Timer{ID: "reminder:hold/1#0", Kind: workflow.TimerRemind, Of: "hold/1#0", Due: 50}
+	return s
+}
+
+func TestCheckSeesWhatWasGatheredWrongly(t *testing.T) {
+	s := gathering()
+	if err := workflow.Check(&s); err != nil {
+		t.Fatalf("a sound state: %v", err)
+	}
+	for want, breakIt := range map[string]func(*workflow.State, *workflow.Gathering){
+		"open twice":           func(s *workflow.State, _ *workflow.Gathering) { s.Waits[0] = s.Waits[1] },
+		"not of run":           func(s *workflow.State, _ *workflow.Gathering) { s.Waits[0].ID = "hold/2.a" },
+		"has collected":        func(s *workflow.State, _ *workflow.Gathering) { s.Tasks[0].Gathered = nil },
+		"still gathers":        func(s *workflow.State, g *workflow.Gathering) { s.Tasks[1].Gathered = g },
+		"waits for 3 branches": func(_ *workflow.State, g *workflow.Gathering) { g.Need = 3 },
+		"and still waits":      func(_ *workflow.State, g *workflow.Gathering) { g.Satisfied = []string{"c", "d"} },
+		"signals, more than": func(_ *workflow.State, g *workflow.Gathering) {
+			g.Collected = make([]workflow.Collected, workflow.MaxCollected+1)
+		},
+		"was extended":          func(_ *workflow.State, g *workflow.Gathering) { g.Extended = workflow.MaxExtensions + 1 },
+		"counts signal v twice": func(_ *workflow.State, g *workflow.Gathering) { g.Collected = append(g.Collected, g.Collected[0]) },
+		"which is still kept":   func(_ *workflow.State, g *workflow.Gathering) { g.Collected[0].Signal = "s" },
+		"says that it has":      func(s *workflow.State, _ *workflow.Gathering) { s.Waits[1].Have = 7 },
+		"its branch satisfied":  func(_ *workflow.State, g *workflow.Gathering) { g.Satisfied = []string{"a"} },
+		"needs and is still":    func(s *workflow.State, _ *workflow.Gathering) { s.Waits[1].Need = workflow.One },
+		"reminder:hold/7#0 is armed": func(s *workflow.State, _ *workflow.Gathering) {
+			s.Timers[0].Of, s.Timers[0].ID = "hold/7#0", "reminder:hold/7#0"
+		},
+	} {
+		s := gathering()
+		breakIt(&s, s.Tasks[0].Gathered)
+		if err := workflow.Check(&s); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error with %q, got %v", want, err)
+		}
+	}
+}
