@@ -150,7 +150,8 @@ func (f *fold) asFirst(d *Deliver, sig workflow.Signal, a workflow.Answer) workf
 	if !d.Resent || !a.Duplicate {
 		return a
 	}
-	if first, err := f.receipt(sig); err == nil && first != nil && f.ours(d, first.At) {
+	// Two copies of a signal may come in the same millisecond; their requests differ.
+	if first, err := f.receipt(sig); err == nil && first != nil && f.ours(d, first.At) && sig.RequestID != "" && first.RequestID == sig.RequestID {
 		a.Duplicate = false
 	}
 	return a

@@ -83,6 +83,12 @@ func serverLanguage() *shape {
 		{name: "allow_private", forms: asTruth, doc: "Let `http` tools reach private, loopback and link-local addresses."},
 		{name: "memory", forms: asTruth, doc: "Keep everything in memory, for development."},
 		{name: "retention", forms: asText, meaning: duration, doc: "How long finished executions are kept.", example: "720h"},
+		{name: "cluster", forms: asTruth, doc: "Be one of several nodes on the same Redis."},
+		{name: "cluster_addr", forms: asText, doc: "Address to listen on for the other nodes, HOST:PORT.", example: "127.0.0.1:8090"},
+		{name: "cluster_advertise", forms: asText, doc: "Address under which the other nodes reach this one, HOST:PORT."},
+		{name: "cluster_cert", forms: asText, doc: "File with the certificate of this node, relative to the project."},
+		{name: "cluster_key", forms: asText, doc: "File with the key of that certificate."},
+		{name: "cluster_ca", forms: asText, doc: "File with the authority that signs the certificates of all nodes."},
 	}
 	for _, name := range []string{"host", "port"} {
 		fields = append(fields, &field{name: name, forms: asText, unused: "write `addr: HOST:PORT`"})

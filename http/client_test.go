@@ -55,6 +55,15 @@ func TestClient(t *testing.T) {
 	if len(moved.Waits) != 1 || moved.Waits[0].Until == 0 {
 		t.Fatalf("%+v", moved)
 	}
+	nodes, err := c.Cluster(ctx)
+	must(err)
+	var states []string
+	for _, m := range nodes.Members {
+		states = append(states, m.State)
+	}
+	if !nodes.Clustered || !nodes.Moving || nodes.View != 7 || strings.Join(states, " ") != "active leaving silent" || nodes.Members[1].HandingOver != 2 {
+		t.Fatalf("%+v", nodes)
+	}
 	buffered, err := c.Signal(ctx, "e 1", SignalRequest{Name: "other", ID: "s1", TTL: time.Hour, CorrelationID: "c", Force: true})
 	must(err)
 	if buffered.Outcome != workflow.KeptForWait || buffered.ExpiresAt == 0 {

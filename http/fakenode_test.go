@@ -520,6 +520,14 @@ func (n *fakeNode) Documents(ctx context.Context, kind, after string, limit int)
 
 func (n *fakeNode) Health() workflow.Health { return n.health }
 
+func (n *fakeNode) Cluster(context.Context) workflow.Cluster {
+	return workflow.Cluster{Clustered: true, Self: "a", View: 7, Moving: true, Members: []workflow.Member{
+		{ID: "a", Address: "10.0.0.1:8090", Version: "1.2.3", JoinedAt: 1_700_000_000_000, Answers: true, Partitions: 1024, Live: 3},
+		{ID: "b", Address: "10.0.0.2:8090", Version: "1.2.3", JoinedAt: 1_700_000_000_001, Answers: true, Leaving: true, Live: 2, HandingOver: 2, Pending: 1},
+		{ID: "c", Address: "10.0.0.3:8090", Version: "1.2.3", JoinedAt: 1_700_000_000_002},
+	}}
+}
+
 // Broadcast delivers nothing: it waits to be canceled.
 func (n *fakeNode) Broadcast(ctx context.Context, b workflow.Broadcast) (*workflow.Broadcast, bool, error) {
 	matched, _, err := n.CountTargets(ctx, b.Filter)

@@ -63,5 +63,8 @@ type Node interface {
 	Document(ctx context.Context, kind, id string) ([]byte, error) // nil, nil when there is none
 	Documents(ctx context.Context, kind, after string, limit int) (ids []string, bodies [][]byte, err error)
 
+	// Cluster says which nodes there are and what each holds.
+	Cluster(ctx context.Context) workflow.Cluster
+
 	Health() workflow.Health
 }

@@ -126,6 +126,8 @@ var routes = []route{
 		handle: (*exchange).createKey, scopes: []Scope{Admin}, body: true, writes: true, success: []int{201}},
 	{method: "DELETE", path: api + "/keys/:key_id", name: "revokeKey", summary: "Revoke an API key",
 		handle: (*exchange).revokeKey, scopes: []Scope{Admin}, writes: true, success: []int{200}},
+	{method: "GET", path: api + "/cluster", name: "getCluster", summary: "List the nodes and what each holds",
+		handle: (*exchange).cluster, scopes: []Scope{Admin}, success: []int{200}},
 	{method: "GET", path: api + "/audit", name: "listAudit", summary: "Read the audit records, newest first",
 		handle: (*exchange).listAudit, scopes: []Scope{Admin}, query: []string{"limit"}, success: []int{200}},
 

@@ -16,6 +16,7 @@ import (
 	"github.com/signalbox/signalbox/definitions"
 	"github.com/signalbox/signalbox/executors"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/runtime/cluster"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -29,6 +30,7 @@ type Options struct {
 	AllowPrivate bool                // HTTP tools may reach private addresses
 	Retention    time.Duration       // how long finished executions are kept; zero: DefaultRetention
 	Getenv       func(string) string // where models without configuration look; nil: the process environment
+	Cluster      *cluster.Options    // nil: this node is alone
 }
 
 // Node is one Signalbox process without its front door.
@@ -41,6 +43,7 @@ type Node struct {
 	hands     *hands
 	system    *actors.System
 	telemetry *telemetry
+	cluster   *cluster.Node // nil: this node is alone
 
 	mu      sync.Mutex // one Deploy at a time
 	secrets atomic.Pointer[map[string]string]
@@ -69,9 +72,14 @@ func New(o Options) (*Node, error) {
 		Ended: n.telemetry.ended, Room: func(executors.Lane) { n.hands.room() }, Logger: o.Logger,
 	})
 	n.hands.pool = n.pool
-	n.system = actors.NewSystem(actors.Options{
+	options := actors.Options{
 		Store: o.Store, Catalog: catalog{n.catalog}, Hands: n.hands, Observer: n.telemetry, Logger: o.Logger,
-	})
+	}
+	if o.Cluster != nil {
+		n.cluster = cluster.New(*o.Cluster)
+		options.Peers = n.cluster
+	}
+	n.system = actors.NewSystem(options)
 	return n, nil
 }
 
@@ -81,6 +89,11 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.system.Start(ctx); err != nil {
 		return fmt.Errorf("the node cannot resume its work: %w", err)
 	}
+	if n.cluster != nil {
+		if err := n.cluster.Start(ctx, n.system, catalog{n.catalog}.Version); err != nil {
+			return err
+		}
+	}
 	background, cancel := context.WithCancel(context.Background())
 	n.sweeper, n.swept = cancel, make(chan struct{})
 	go n.sweep(background)
@@ -89,7 +102,7 @@ func (n *Node) Start(ctx context.Context) error {
 }
 
 // Stop refuses new work, lets commits finish and stops the actors; running
-// tasks are interrupted and issued again at the next start. The store stays
+// tasks are interrupted and issued again at the next start, or by the other nodes. The store stays
 // open. The context bounds how long it may take.
 func (n *Node) Stop(ctx context.Context) error {
 	n.set("draining")
@@ -97,7 +110,11 @@ func (n *Node) Stop(ctx context.Context) error {
 		n.sweeper()
 		<-n.swept
 	}
-	return errors.Join(n.system.Stop(ctx), n.pool.Stop(ctx))
+	if n.cluster == nil {
+		return errors.Join(n.system.Stop(ctx), n.pool.Stop(ctx))
+	}
+	// The other nodes take over first, and answers go out until the very end.
+	return errors.Join(n.cluster.Leave(ctx), n.system.Stop(ctx), n.pool.Stop(ctx), n.cluster.Close(ctx))
 }
 
 // Deploy makes the project's workflows the current ones. Their bundles are
@@ -173,6 +190,12 @@ func (n *Node) Health() workflow.Health {
 	if err := n.store.Health(); err != nil {
 		h.Ready, h.Status = false, "degraded"
 		h.Problems = append(h.Problems, "store: "+err.Error())
+	}
+	if n.cluster != nil {
+		if problem := n.cluster.Problem(); problem != "" {
+			h.Ready, h.Status = false, "degraded"
+			h.Problems = append(h.Problems, "cluster: "+problem)
+		}
 	}
 	return h
 }

@@ -162,6 +162,9 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range clusterDescs {
+		out <- d
+	}
 	for _, d := range []*prometheus.Desc{infoDesc, readyDesc, liveDesc, waitsDesc, admittedDesc, commitsDesc, refusedDesc, groupsDesc, groupedDesc, failedDesc, diskDesc, lettersDesc, droppedDesc, doneDesc} {
 		out <- d
 	}
@@ -187,6 +190,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	gauge(admittedDesc, float64(g.node.system.Admitted()))
 	count(doneDesc, g.node.system.Passivated())
 	g.store(g.node.store.Stats(), gauge, count)
+	g.cluster(gauge, count)
 }
 
 func (g *gauges) store(s persistence.Stats, gauge func(*prometheus.Desc, float64, ...string), count func(*prometheus.Desc, uint64)) {

@@ -13,6 +13,7 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/signalbox/signalbox/definitions"
 	"github.com/signalbox/signalbox/http"
@@ -30,6 +31,7 @@ type node struct {
 	store    persistence.Store
 	runtime  *runtime.Node
 	server   *http.Server
+	leases   goredis.UniversalClient // of the cluster; nil: this node is alone
 }
 
 // logger writes to standard error, which keeps standard output for results.
@@ -68,7 +70,7 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 	n.runtime, err = runtime.New(runtime.Options{
 		Store: n.store, Logger: n.logger, Registry: registry,
 		Version: versionName(), Dir: project.Dir, AllowPrivate: c.allowPrivate,
-		Retention: c.retention, Getenv: a.env,
+		Retention: c.retention, Getenv: a.env, Cluster: n.join(),
 	})
 	if err != nil {
 		return nil, err
@@ -163,6 +165,7 @@ func (n *node) run(ctx context.Context, a *app) error {
 	health := n.runtime.Health()
 	n.logger.Info("the node is ready", "version", versionName(), "durability", health.Durability,
 		"store", n.config.storeName(), "workflows", len(n.runtime.Workflows()))
+	n.logCluster(n.logger)
 	if n.config.memory {
 		n.logger.Warn("nothing is kept on disk: everything is lost when this node stops")
 	}
@@ -193,6 +196,7 @@ func (n *node) close(ctx context.Context) error {
 	if n.store != nil {
 		errs = append(errs, n.store.Close())
 	}
+	errs = append(errs, closeLeases(n.leases))
 	return errors.Join(errs...)
 }
 

@@ -27,9 +27,11 @@ type setting struct {
 	usage    string
 	yesNo    bool
 	devOnly  bool
+
+	serveOnly bool
 }
 
-var settings = []setting{
+var settings = append([]setting{
 	{name: "addr", fallback: "127.0.0.1:8080", usage: "`HOST:PORT` to listen on; no host is 127.0.0.1, port 0 picks one and prints it"},
 	{name: "data", usage: "`DIR` of the embedded store, and of what the node remembers of another one (default .signalbox beside the project)"},
 	{name: "store", fallback: "embedded", usage: "`STORE` that remembers everything: embedded, or an address like redis://HOST:6379, redis+sentinel://HOST,HOST/NAME, redis+cluster://HOST,HOST"},
@@ -39,7 +41,7 @@ var settings = []setting{
 	{name: "log-level", fallback: "info", usage: "debug, info, warn or error"},
 	{name: "allow-private", yesNo: true, usage: "let HTTP tools reach private and loopback addresses"},
 	{name: "retention", fallback: "720h", usage: "how long a finished execution and its history are kept; 0 keeps them for ever"},
-}
+}, clusterSettings...)
 
 func (s setting) variable() string {
 	return "SIGNALBOX_" + strings.ToUpper(strings.ReplaceAll(s.name, "-", "_"))
@@ -51,7 +53,7 @@ func (s setting) key() string { return strings.ReplaceAll(s.name, "-", "_") }
 // which variable means the same.
 func addSettings(cmd *cobra.Command, dev bool) {
 	for _, s := range settings {
-		if s.devOnly && !dev {
+		if s.devOnly && !dev || s.serveOnly && dev {
 			continue
 		}
 		usage := s.usage + " (" + s.variable() + ")"
@@ -104,6 +106,7 @@ type config struct {
 	logJSON      bool
 	logLevel     slog.Level
 	retention    time.Duration
+	cluster      *clustering // nil: this node is alone
 }
 
 // configure checks what was chosen and says everything that is wrong with it.
@@ -122,6 +125,10 @@ func configure(chosen map[string]choice, projectDir string) (config, error) {
 	}
 	if c.redis = settle(&wrong, chosen["store"].store); c.redis != nil && c.memory {
 		wrong = append(wrong, chosen["memory"].wrong("the store is "+c.redis.String()+", which keeps what it keeps; leave one of them out"))
+	}
+	var err error
+	if c.cluster, err = clustered(chosen, c, projectDir); err != nil {
+		wrong = append(wrong, err)
 	}
 	if c.retention == 0 {
 		c.retention = keptForever

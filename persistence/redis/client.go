@@ -67,6 +67,17 @@ func dial(a *Address) *client {
 	return &client{reads: goredis.NewClient(&o), single: goredis.NewClient(&w)}
 }
 
+// Connect prepares connections for what stands beside the store in its Redis, such
+// as the leases of a cluster; its keys begin with Address.Prefix, too. Nothing is
+// dialled yet. It tries again by itself, so it is for what may be done twice.
+func Connect(a *Address) goredis.UniversalClient {
+	c := dial(a)
+	if c.single != nil {
+		_ = c.single.Close() // it has no connection
+	}
+	return c.reads
+}
+
 // master is the Redis that holds a key.
 func (c *client) master(ctx context.Context, key string) (*goredis.Client, error) {
 	if c.cluster == nil {

@@ -35,7 +35,7 @@ var inputs = func() map[string]reflect.Type {
 	kinds := make(map[string]reflect.Type)
 	for _, in := range []workflow.Input{
 		workflow.Started{}, workflow.Signalled{}, workflow.TimerFired{}, workflow.TaskDone{}, workflow.TaskFailed{},
-		workflow.PauseAsked{}, workflow.ResumeAsked{}, workflow.CancelAsked{},
+		workflow.PauseAsked{}, workflow.ResumeAsked{}, workflow.CancelAsked{}, workflow.DeadlineMoved{},
 	} {
 		kinds[in.Kind()] = reflect.TypeOf(in)
 	}

@@ -248,3 +248,53 @@ func TestAnUnknownMessageConcernsOneRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestABroadcastIsWorkedOnByItsOwner: begun by way of any node it reaches every
+// target once, also when its owner dies in the middle, and any node can end one.
+func TestABroadcastIsWorkedOnByItsOwner(t *testing.T) {
+	def := waitingFor("listening", "rain", "sun")
+	f := newFleet(t, 3, def)
+	const count = 120
+	for i := range count {
+		if err := f.nodes[i%3].begin(def, fmt.Sprint("l", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := func(id, name string, rate int) {
+		t.Helper()
+		one := workflow.Broadcast{ID: id, Name: name, Filter: workflow.Filter{WaitingFor: name}, Rate: rate, CreatedAt: stamp().At}
+		if _, _, err := f.other(id).system.Broadcast(t.Context(), one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin("rain-1", "rain", 60)
+	f.eventually("it delivers", func() bool {
+		one, err := f.nodes[0].system.ReadBroadcast(t.Context(), "rain-1")
+		return err == nil && one.State == workflow.BroadcastDelivering
+	})
+	f.owner("rain-1").crash()
+	alive := func() *node {
+		for _, n := range f.nodes {
+			if n.cluster != nil {
+				return n
+			}
+		}
+		return nil
+	}
+	f.eventually("it is done", func() bool {
+		one, err := alive().system.ReadBroadcast(t.Context(), "rain-1")
+		return err == nil && one.State == workflow.BroadcastDone && one.Matched == count
+	})
+	for i := range count {
+		id := fmt.Sprint("l", i)
+		if s := f.state(id); s.Wait("hold1/1") == nil || len(s.Buffer) > 0 {
+			t.Fatalf("%s waits for %+v with %d signals kept", id, s.Waits, len(s.Buffer))
+		}
+	}
+	f.settled(2)
+	begin("sun-1", "sun", 10)
+	one, err := f.other("sun-1").system.CancelBroadcast(t.Context(), "sun-1", "rain after all")
+	if err != nil || one.State != workflow.BroadcastCanceled || one.Reason != "rain after all" {
+		t.Fatalf("%+v, %v", one, err)
+	}
+}

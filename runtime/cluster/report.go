@@ -3,7 +3,6 @@ package cluster
 import (
 	"context"
 	"encoding/json"
-	"time"
 )
 
 // Report is the cluster as this node sees it.
@@ -49,9 +48,6 @@ func (n *Node) Report(ctx context.Context) Report {
 	}
 	return r
 }
-
-// Joined is when a member joined, by the clock of the membership.
-func (m Member) Joined() time.Time { return time.UnixMilli(m.JoinedAt).UTC() }
 
 // Counters are what the metrics show.
 type Counters struct {

@@ -6,37 +6,44 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 )
 
-// gate tells the clients where the node is. Its zero value is closed.
+// gate tells the clients where the node is, or the nodes in turn. Its zero value
+// is closed.
 type gate struct {
 	mu      sync.Mutex
-	url     string
+	urls    []string
+	turn    int
 	changed chan struct{}
 }
 
-// move sets the node's address; "" says that there is none now.
-func (g *gate) move(url string) {
+// move sets the addresses of the nodes; none, or "", says that there is none now.
+func (g *gate) move(urls ...string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.url = url
+	g.urls = slices.DeleteFunc(urls, func(url string) bool { return url == "" })
 	if g.changed != nil {
 		close(g.changed)
 	}
 	g.changed = make(chan struct{})
 }
 
-// now returns the address, "" for none, and a channel that is closed when it changes.
+// now returns the address of whose turn it is, "" for none, and a channel that is closed when it changes.
 func (g *gate) now() (string, <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.changed == nil {
 		g.changed = make(chan struct{})
 	}
-	return g.url, g.changed
+	if len(g.urls) == 0 {
+		return "", g.changed
+	}
+	g.turn++
+	return g.urls[g.turn%len(g.urls)], g.changed
 }
 
 // await returns the address as soon as there is one, and a channel that is

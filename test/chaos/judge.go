@@ -35,10 +35,13 @@ type Receipt struct {
 type Verdict struct {
 	Signals, Events, Starts int // acknowledged
 	Unknown                 int // messages that were never answered
+	Resent                  int // messages whose first answer said "duplicate", see Ledger.Resends
 	Lost                    []string
 	Doubled                 []string
 	Disordered              []string
 	Disagreed               []string
+
+	resends bool
 }
 
 // Err is nil for a clean verdict and else tells the first few of each kind.
@@ -66,7 +69,7 @@ func (v *Verdict) Err() error {
 // Judge holds a ledger that nobody writes to any more against the evidence.
 // triggers names the workflows that every event must start once.
 func Judge(l *Ledger, e *Evidence, triggers []string) *Verdict {
-	v := &Verdict{Disagreed: slices.Clone(l.refused)}
+	v := &Verdict{Disagreed: slices.Clone(l.refused), resends: l.Resends}
 	v.starts(l, e)
 	seen := tallies(e.Histories)
 	for _, id := range slices.Sorted(maps.Keys(l.signals)) {
@@ -170,6 +173,10 @@ func (v *Verdict) answers(s *Sent) {
 		if first := s.Answers[0]; a.Outcome != first.Outcome || a.Wait != first.Wait {
 			v.Disagreed = append(v.Disagreed, fmt.Sprintf("%s was answered %+v and then %+v", s.ID, first, a))
 		}
+	}
+	if originals == 0 && s.Unknown == 0 && v.resends {
+		v.Resent++
+		return
 	}
 	// Only an attempt that nobody heard the answer of can hide the first one.
 	if originals > 1 || originals == 0 && s.Unknown == 0 {

@@ -33,6 +33,12 @@ type Ledger struct {
 	starts  map[string]bool // execution ids; true when the start was acknowledged
 	refused []string        // answers that no correct node gives
 	away    int             // attempts turned away with nothing kept
+	lost    int             // attempts that nobody answered
+
+	// Resends says that nodes pass requests on, and again when one of them goes:
+	// then the first answer that a client hears may say "duplicate" of what an
+	// attempt inside of the cluster did.
+	Resends bool
 }
 
 // NewLedger returns an empty ledger.
@@ -65,6 +71,7 @@ func (l *Ledger) Unknown(s *Sent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Unknown++
+	l.lost++
 }
 
 // TurnedAway counts an attempt that was answered with "nothing was kept".
@@ -72,6 +79,13 @@ func (l *Ledger) TurnedAway() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.away++
+}
+
+// failures counts the attempts that were not answered well so far.
+func (l *Ledger) failures() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.away + l.lost
 }
 
 // Started writes down a start, acknowledged or only tried.

@@ -48,6 +48,20 @@ const (
 	// freezeFor is how long a round's freeze lasts.
 	freezeFor = 200 * time.Millisecond
 
+	// standStill is how long a node of a cluster is frozen: longer than its lease.
+	standStill = 6 * time.Second
+
+	// answersAgain bounds how long after the death of a node its executions take
+	// to answer: the promise of docs/guarantees.md.
+	answersAgain = 10 * time.Second
+
+	// healed bounds how long a node that was frozen takes to be a member again, and
+	// the nodes to have followed every move.
+	healed = 15 * time.Second
+
+	// defaultClusterRounds of trouble; CLUSTER_ROUNDS asks for another number.
+	defaultClusterRounds = 3
+
 	// defaultRounds of kill -9; the environment variable CHAOS_ROUNDS asks for another number.
 	defaultRounds = 20
 )
