@@ -1,8 +1,8 @@
 //go:build !race
 
-// Proto.Actor sets a logger of gRPC anew with every start, and reads its list of
-// blocked members without a lock: the race detector reports both, and neither is
-// ours. What is ours is tested under it in links_test.go.
+// Proto.Actor sets the logger of gRPC anew with every start, while connections of
+// other nodes in the process read it, and the race detector reports that. Without
+// the line above it reports nothing else.
 
 package cluster_test
 
