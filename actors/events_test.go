@@ -353,7 +353,7 @@ func TestAKeptEventSurvivesTheNode(t *testing.T) {
 	w := newWorld(t, def)
 	s, stop := w.start(w.store)
 	w.post(s, "e", "A", time.Hour)
-	w.post(s, "short", "A", 50*time.Millisecond)
+	w.post(s, "short", "B", 50*time.Millisecond) // nobody waits for it
 	w.fate("e", workflow.FateBuffered)
 	w.fate("short", workflow.FateBuffered, workflow.FateExpired)
 	stop()
