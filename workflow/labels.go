@@ -73,7 +73,7 @@ func labelRefusal(name, wrong string) *Refusal {
 	return &Refusal{
 		Code: CodeInvalid, Message: wrong,
 		Hint:       "a label is a short word to filter by, like region: eu",
-		Violations: []Violation{{Pointer: strings.TrimSuffix("/labels/"+name, "/"), Message: wrong}},
+		Violations: []Violation{{Pointer: strings.TrimSuffix("/labels/"+pointer.Replace(name), "/"), Message: wrong}},
 	}
 }
 

@@ -33,7 +33,7 @@ func Opinions(def *Definition, s *State, sig Signal, at Instant) ([]Opinion, err
 		}
 		o := t.opinion(w, sig)
 		if taker != "" {
-			o.Takes, o.Behind = false, taker
+			o.Takes, o.Vetoes, o.Processor, o.Behind = false, false, "", taker
 			o.Reason = "wait " + taker + " is asked first and takes it"
 		} else if o.Takes {
 			taker = w.ID
@@ -76,15 +76,14 @@ func (t *transition) opinion(w *OpenWait, sig Signal) Opinion {
 	if o.Reason = broken(hold, sig.Payload); o.Reason != "" {
 		return o
 	}
-	if task.Wait.Processor != nil {
+	if task.Wait.Processor != nil && w.Branch == "" {
 		o.Takes, o.Processor = true, task.Wait.Processor.ID
 		return o
 	}
 	r := t.rule(w, sig, nil)
-	if task.Wait.gathers() && r.refused == "" && !r.vetoes {
-		r.refused = t.s.Task(w.Task).Gathered.room(sig.Payload)
+	if o.Takes, o.Vetoes = r.takes(), r.vetoes; !o.Takes {
+		o.Reason = r.refused
 	}
-	o.Takes, o.Vetoes, o.Reason = r.refused == "", r.vetoes, r.refused
 	return o
 }
 

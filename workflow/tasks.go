@@ -205,7 +205,10 @@ func (t *transition) won(task *Task, ts *TaskState, output Value, extra Scope) {
 	ts.Output = output
 	if task.Outputs != nil {
 		scope := t.scope(task, ts)
-		scope.Output, scope.Signal, scope.Processor, scope.Gathered = output, extra.Signal, extra.Processor, extra.Gathered
+		scope.Output, scope.Processor, scope.Gathered = output, extra.Processor, extra.Gathered
+		if task.Parent == "" { // the outputs of a processor see the signal that it works on
+			scope.Signal = extra.Signal
+		}
 		shaped, err := task.Outputs.Render(scope)
 		if err == nil {
 			err = fits("the rendered outputs", shaped)
@@ -235,10 +238,10 @@ func (t *transition) fail(in TaskFailed) {
 		t.lose(task, ts, status, in.Failure)
 		return
 	}
-	hold := max(policy.hold(ts.Attempt), time.Duration(in.RetryAfterMS)*time.Millisecond)
+	hold := min(max(policy.hold(ts.Attempt), time.Duration(in.RetryAfterMS)*time.Millisecond), MaxHold)
 	failure := in.Failure
 	ts.Status, ts.Error, ts.UpdatedAt = Pending, &failure, t.at
-	t.arm(TimerRetry, task.ID, t.at.Add(min(hold, MaxHold)))
+	t.arm(TimerRetry, task.ID, t.at.Add(hold))
 	t.record(Record{Type: TaskRetrying, Task: task.ID, Reason: in.Failure.Message, Data: ValueOf(map[string]Instant{"until": t.at.Add(hold)})})
 }
 

@@ -33,7 +33,7 @@ type WhyWait struct {
 	Takes      string    // its condition with the values of the context filled in; "" takes every signal of that name
 	Collected  []string  // who or what counts already, of a wait that collects
 	Missing    string    // what is missing, of a wait that collects or has branches
-	Then       string    // task that runs when the deadline passes; "" ends the execution, or only the branch
+	Then       string    // task that runs when the deadline passes; "" ends the execution, or only the branch or the reminder
 	AtDeadline string    // the same in words; "" without a deadline
 	Behind     []string  // older waits for the same name, which are asked first
 	Refused    []Opinion // of the signals that are kept, those that it did not take
@@ -338,7 +338,7 @@ func (t *transition) atDeadline(task *Task, ts *TaskState, w *OpenWait) (then, t
 		left := 0
 		for i := range t.s.Waits {
 			o := &t.s.Waits[i]
-			if o.Task == w.Task && (o.Deadline == 0 || o.Deadline > w.Deadline) {
+			if o.Task == w.Task && o.Branch != ExtendBranch && (o.Deadline == 0 || o.Deadline > w.Deadline) {
 				left++
 			}
 		}
@@ -348,6 +348,9 @@ func (t *transition) atDeadline(task *Task, ts *TaskState, w *OpenWait) (then, t
 	}
 	if then = t.def.wayOut(task, true, false); then != "" {
 		return then, "task " + then + " runs"
+	}
+	if task.Reminds {
+		return "", "only this reminder ends, and the execution goes on"
 	}
 	return "", "the execution ends " + string(TimedOut)
 }
