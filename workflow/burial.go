@@ -91,6 +91,8 @@ func Closing(recordType string) string {
 		return "satisfied"
 	case WaitTimedOut:
 		return "timed out"
+	case WaitVetoed:
+		return "vetoed"
 	case WaitClosed:
 		return "closed"
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,14 +73,14 @@ func KeyText(v any) string {
 }
 
 func numberKey(f float64) string {
-	const plainBelow = 1e21
-	switch {
+	const plainFrom, plainBelow = 1e-6, 1e21
+	switch size := math.Abs(f); {
 	case f == 0:
 		return "0" // not -0
-	case f > -plainBelow && f < plainBelow:
+	case size >= plainFrom && size < plainBelow:
 		return strconv.FormatFloat(f, 'f', -1, 64)
 	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
+	return strings.Replace(strconv.FormatFloat(f, 'g', -1, 64), "e-0", "e-", 1)
 }
 
 // cutKey shortens a long key at the end of a character. Two that are equal stay
@@ -209,10 +210,27 @@ func (t *transition) correlationKey(correlate Template, scope *Scope) (string, e
 			return "", fmt.Errorf("correlate is a text of %d bytes; a correlation_id has at most %d", len(s), MaxKeyBytes)
 		}
 	case json.Number:
+		return numberAsID(s)
 	default:
 		return "", fmt.Errorf("correlate is %.40s; a correlation_id is a text or a number", v)
 	}
 	return KeyText(scalar), nil
+}
+
+// numberAsID is a number as the text that messages carry for it. A whole one
+// keeps all of its digits, because texts are compared and a float would round
+// an id of more than 15 of them.
+func numberAsID(n json.Number) (string, error) {
+	key := string(n)
+	if key == "-0" || strings.ContainsAny(key, ".eE") {
+		if key = KeyText(n); key == "" {
+			return "", fmt.Errorf("correlate is %.40s, which is no number that can be compared", n)
+		}
+	}
+	if len(key) > MaxKeyBytes {
+		return "", fmt.Errorf("correlate is a number of %d bytes; a correlation_id has at most %d", len(key), MaxKeyBytes)
+	}
+	return key, nil
 }
 
 // rekey computes again the keys that what has happened meanwhile may have changed.

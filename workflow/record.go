@@ -48,7 +48,7 @@ const (
 func (r *Record) IsInput() bool {
 	switch r.Type {
 	case Started{}.Kind(), Signalled{}.Kind(), TimerFired{}.Kind(), TaskDone{}.Kind(), TaskFailed{}.Kind(),
-		PauseAsked{}.Kind(), ResumeAsked{}.Kind(), CancelAsked{}.Kind():
+		PauseAsked{}.Kind(), ResumeAsked{}.Kind(), CancelAsked{}.Kind(), DeadlineMoved{}.Kind():
 		return true
 	}
 	return false

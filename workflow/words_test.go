@@ -159,6 +159,24 @@ func TestARecordThatIsDamagedDoesNotReplay(t *testing.T) {
 	}
 }
 
+// TestEveryInputIsKnownByItsRecord keeps the list of records that begin a
+// transition complete: one that is missing is taken for what another caused.
+func TestEveryInputIsKnownByItsRecord(t *testing.T) {
+	for _, in := range []workflow.Input{
+		workflow.Started{}, workflow.Signalled{}, workflow.TimerFired{}, workflow.TaskDone{}, workflow.TaskFailed{},
+		workflow.PauseAsked{}, workflow.ResumeAsked{}, workflow.CancelAsked{}, workflow.DeadlineMoved{},
+	} {
+		r := workflow.Record{Type: in.Kind(), Data: workflow.ValueOf(in)}
+		back, err := r.Input()
+		if err != nil || back == nil || !r.IsInput() {
+			t.Errorf("%s: an input is %v, input=%t, %v", r.Type, back, r.IsInput(), err)
+		}
+	}
+	if r := (workflow.Record{Type: workflow.WaitOpened}); r.IsInput() {
+		t.Error("what followed from an input is one itself")
+	}
+}
+
 func TestTheResultOfATask(t *testing.T) {
 	held := workflow.TaskState{Kind: workflow.Wait, Output: workflow.Value(`{"wait_status":"completed","signal":{"payload":{"n":1}}}`)}
 	if got := string(held.Result()); got != `{"payload":{"n":1}}` {
