@@ -95,7 +95,7 @@ func everyKind() map[string]coded {
 func TestRoundTrip(t *testing.T) {
 	for name, kind := range everyKind() {
 		t.Run(name, func(t *testing.T) {
-			for range 2000 {
+			for range many(2000) {
 				want := kind.make()
 				got, err := kind.decode(kind.encode(want))
 				if err != nil {
@@ -124,7 +124,7 @@ func TestRoundTrip(t *testing.T) {
 func TestBrokenRows(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 5))
 	for name, kind := range everyKind() {
-		for range 50 {
+		for range many(50) {
 			row := kind.encode(kind.make())
 			for i := range row {
 				if _, err := kind.decode(row[:i]); err == nil {
@@ -182,6 +182,15 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// many is how often something random is tried: with -short, as under the race
+// detector, a tenth will do.
+func many(times int) int {
+	if testing.Short() {
+		return times / 10
+	}
+	return times
+}
+
 func random[T any](rng *rand.Rand) *T {
 	v := new(T)
 	fill(rng, reflect.ValueOf(v).Elem(), 0)
@@ -191,7 +200,7 @@ func random[T any](rng *rand.Rand) *T {
 // TestSnapshotRoundTrip: what is decoded encodes to the same bytes again.
 func TestSnapshotRoundTrip(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range 2000 {
+	for range many(2000) {
 		s := random[workflow.State](rng)
 		row := AppendSnapshot([]byte("before"), s, 7, 9)[len("before"):]
 		got, err := DecodeSnapshot(s.ExecID, row)
