@@ -483,6 +483,14 @@ func TestFailover(t *testing.T) {
 	took := time.Since(begin)
 	enough.Store(true) // the load ends with an error, or it has not even noticed
 	load.Wait()
+	inARow := 0 // the store may not have noticed either, and has several connections
+	await(t, "steady reads from the new primary", func() bool {
+		inARow++
+		if _, err := s.Records(t.Context(), "e", 0, 1); err != nil || s.Health() != nil {
+			inARow = 0
+		}
+		return inARow > 20
+	})
 	if took > 10*time.Second {
 		t.Errorf("the failover took %v", took)
 	}
