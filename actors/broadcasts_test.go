@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/signalbox/signalbox/actors"
@@ -79,7 +78,7 @@ func (w *world) each(n, want int) {
 }
 
 func TestABroadcastReachesEachTargetOnceThroughCrashes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		def := looping()
 		w := newWorld(t, def)
 		defer w.store.Close()
@@ -135,7 +134,7 @@ func TestABroadcastReachesEachTargetOnceThroughCrashes(t *testing.T) {
 }
 
 func TestABroadcastIsCanceledInTheMiddle(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		def := waiting("w", nil)
 		w := newWorld(t, def)
 		defer w.store.Close()
@@ -179,7 +178,7 @@ func TestABroadcastIsCanceledInTheMiddle(t *testing.T) {
 }
 
 func TestABroadcastTellsWhatBecameOfEachTarget(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		def, other := waiting("w", nil), waiting("v", func(d *workflow.Definition) { d.Awaits = []string{"stop"} })
 		w := newWorld(t, def, other)
 		defer w.store.Close()
@@ -232,7 +231,7 @@ func (p *solo) Watch(string)               {}
 func (p *solo) Quarantined(string, string) {}
 
 func TestOfManyNodesTheOwnerWorksOnABroadcast(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		def := waiting("w", nil)
 		w := newWorld(t, def)
 		defer w.store.Close()

@@ -307,7 +307,7 @@ func TestKeptEventsAreTakenInTheOrderInWhichTheyCame(t *testing.T) {
 }
 
 func TestAKeptEventExpires(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		def := ordering()
 		w := newWorld(t, def)
 		faulty := storetest.NewFaulty(w.store, 1, storetest.Odds{})

@@ -38,7 +38,7 @@ func (w *world) beginWith(s *actors.System, def *workflow.Definition, id, key, s
 }
 
 func TestAStartAndItsSignalAreOneCommit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		def := waiting("w", nil)
 		w := newWorld(t, def)
 		defer w.store.Close()
@@ -74,7 +74,7 @@ func TestAStartAndItsSignalAreOneCommit(t *testing.T) {
 }
 
 func TestARefusedSignalUndoesItsStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		def := waiting("w", nil)
 		w := newWorld(t, def)
 		defer w.store.Close()
@@ -108,7 +108,7 @@ func TestARefusedSignalUndoesItsStart(t *testing.T) {
 }
 
 func TestOfManyStartsOfAKeyOneWinsAndTheOthersAreToldWho(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		def := unique()
 		w := newWorld(t, def)
 		defer w.store.Close()
@@ -164,7 +164,7 @@ func TestOfManyStartsOfAKeyOneWinsAndTheOthersAreToldWho(t *testing.T) {
 // store that fails, loses answers and is owned by others now and then, crashes in
 // between, and looks whether ever two of a key lived at once.
 func TestKeysThroughAFaultyStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble(t, func(t *testing.T) {
 		def := unique()
 		w := newWorld(t, def)
 		defer w.store.Close()
