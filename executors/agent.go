@@ -69,13 +69,14 @@ func newAgent(o Options, schemas *schemaCache) *agent {
 	if !o.AllowPrivate && o.Transport == nil {
 		a.guard = modelGuard()
 	}
-	switch {
-	case o.Transport != nil:
-		a.client = &http.Client{Transport: o.Transport}
-	default:
-		a.client = &http.Client{Transport: transport(a.guard, true)}
+	next := o.Transport
+	if next == nil {
+		next = transport(a.guard, true)
 	}
-	a.client.Transport = boundedTransport{a.client.Transport}
+	// A prompt goes where the project says, and not on to where that refers to.
+	a.client = &http.Client{Transport: boundedTransport{next}, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse
+	}}
 	return a
 }
 

@@ -18,6 +18,9 @@ import (
 // program is the package of the command line, from the root of the module.
 const program = "./cmd/signalbox"
 
+// Tags are those that a release is built with; the Makefile says why.
+const Tags = "grpcnotrace"
+
 // readyPrefix is what a node prints before its address when it is ready.
 const readyPrefix = "listening on "
 
@@ -29,7 +32,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	target := filepath.Join(dir, "signalbox")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", target, program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", Tags, "-ldflags", "-s -w", "-o", target, program)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", program, err, out)
