@@ -216,7 +216,7 @@ func TestDamagedRow(t *testing.T) {
 	fs := vfs.NewMem()
 	s := openOn(t, fs)
 	for _, id := range []string{"a", "b", "c"} {
-		if err := commitOne(t, s, begun(sample(id, 1000), 1)); err != nil {
+		if err := commitOne(t, s, storetest.Begun(storetest.Sample(id, 1000), 1)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -237,10 +237,10 @@ func TestDamagedRow(t *testing.T) {
 	if _, err := s.Load(t.Context(), "b"); !errors.As(err, &corrupt) || corrupt.ExecID != "b" {
 		t.Fatalf("load: got error %v, want *Corrupt of b", err)
 	}
-	if err := commitOne(t, s, toggled(sample("b", 1000), 1)); !errors.As(err, &corrupt) {
+	if err := commitOne(t, s, storetest.Toggled(storetest.Sample("b", 1000), 1)); !errors.As(err, &corrupt) {
 		t.Fatalf("commit: got error %v, want *Corrupt", err)
 	}
-	if err := commitOne(t, s, toggled(sample("a", 1000), 1)); err != nil {
+	if err := commitOne(t, s, storetest.Toggled(storetest.Sample("a", 1000), 1)); err != nil {
 		t.Fatalf("commit of a neighbour: %v", err)
 	}
 	page, err := s.Executions(t.Context(), workflow.Query{})
@@ -264,8 +264,8 @@ func TestDamagedTable(t *testing.T) {
 	want := map[string]*workflow.State{}
 	for i := range count {
 		id := fmt.Sprintf("e%03d", i)
-		want[id] = sample(id, 1000)
-		if err := commitOne(t, s, begun(want[id], 1)); err != nil {
+		want[id] = storetest.Sample(id, 1000)
+		if err := commitOne(t, s, storetest.Begun(want[id], 1)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/storetest"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -53,7 +54,7 @@ const smallSegment = 16 << 10
 // life is an execution whose every version is known: version v has this state,
 // these records up to it, a receipt for each version and an event for each.
 func life(exec string, version uint64) *workflow.State {
-	s := sample(exec, 1_700_000_000_000)
+	s := storetest.Sample(exec, 1_700_000_000_000)
 	s.Version, s.Seq = version, 2*version
 	s.UpdatedAt += workflow.Instant(version)
 	s.Timers[0].Due = s.CreatedAt + workflow.Instant(version)

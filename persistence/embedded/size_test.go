@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox/signalbox/persistence/storetest"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -32,7 +33,7 @@ func TestSizes(t *testing.T) {
 	failed := make(chan error, 1)
 	for i := range *waiting {
 		flight <- struct{}{}
-		c := begun(sample(fmt.Sprintf("2Z4PVTL6K27XVT4A3NP%08d", i*7919%*waiting), workflow.Instant(1_700_000_000_000+i)), s.Epoch())
+		c := storetest.Begun(storetest.Sample(fmt.Sprintf("2Z4PVTL6K27XVT4A3NP%08d", i*7919%*waiting), workflow.Instant(1_700_000_000_000+i)), s.Epoch())
 		c.Done = func(err error) {
 			if err != nil {
 				select {

@@ -30,7 +30,7 @@ func TestOneOwner(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("pid %d", os.Getpid())) {
 		t.Fatalf("got error %v, want one that names this process", err)
 	}
-	if err := commitOne(t, s, begun(sample("e1", 1), 1)); err != nil {
+	if err := commitOne(t, s, storetest.Begun(storetest.Sample("e1", 1), 1)); err != nil {
 		t.Fatalf("commit after somebody else tried the folder: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -158,12 +158,12 @@ func TestAllocations(t *testing.T) {
 	const count = 2000
 	commits := make([]*persistence.Commit, count)
 	answers := make(chan error, 1)
-	was := sample("e1", 1000)
-	if err := commitOne(t, s, begun(was, 1)); err != nil {
+	was := storetest.Sample("e1", 1000)
+	if err := commitOne(t, s, storetest.Begun(was, 1)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range commits {
-		commits[i] = toggled(was, 1)
+		commits[i] = storetest.Toggled(was, 1)
 		commits[i].Done = func(err error) { answers <- err }
 		was = commits[i].Now
 	}

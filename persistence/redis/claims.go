@@ -50,7 +50,7 @@ func (s *Store) claims(w *write, c *persistence.Changes) {
 	}
 	if c.Claimed != "" {
 		w.claim = s.claimOf(c.Now.WorkflowID, c.Claimed, w.exec)
-		w.guard[0] = "claiming"
+		w.guard[0], w.alone = "claiming", true
 	}
 	alone := len(s.parts) == 1
 	switch {
@@ -158,7 +158,8 @@ func (s *Store) tryClaims(claimers []*write, old map[*write]string) []*write {
 	for i, w := range claimers {
 		t := &write{kind: writeClaim}
 		t.part = w.claim.home
-		t.begin(t.part.key(keyClaims), "claim", w.claim.field, appendNumber(nil, w.stamp.Commit), []byte(w.exec), []byte(old[w]))
+		t.begin(t.part.key(keyClaims), "claim", w.claim.field, []byte(w.exec), []byte(old[w]))
+		t.add("C", keyClaims, w.claim.field, appendNumber(nil, w.stamp.Commit), []byte(w.exec))
 		tries[i] = t
 	}
 	s.deliver(tries)

@@ -32,7 +32,7 @@ func (s *Store) letterHome(l *workflow.DeadLetter) *partition {
 
 // letterKeys names the keys of the letters, which stand together, and returns the
 // place of the first.
-func (o *ops) letterKeys() string {
+func (o *ops) letterKeys() keyAt {
 	first := o.key(o.part.key(keyLetterIDs))
 	for _, key := range []string{keyLetters, keyLetterHeads, keyLetterBytes, keyRefused, keyAccepted} {
 		o.key(o.part.key(key))
@@ -85,7 +85,7 @@ func (s *Store) KeepLetters(kept []workflow.DeadLetter, done func(error)) {
 	for home, some := range byHome {
 		w := &write{kind: writeRows, done: all.answer}
 		w.part = home
-		w.begin(home.key(keyLetterIDs), "none")
+		w.begin(home.mark, "none")
 		w.letters(some, nil)
 		s.push(w)
 	}
@@ -125,7 +125,7 @@ func (s *Store) DropLetters(ctx context.Context, ids []string) (int, error) {
 	for _, p := range s.parts { // an id does not tell where its letter is
 		w := &write{kind: writeRows}
 		w.part = p
-		w.begin(p.key(keyLetterIDs), "none")
+		w.begin(p.mark, "none")
 		w.letters(nil, ids)
 		if err := s.await(ctx, w); err != nil {
 			return sum, err
@@ -150,7 +150,7 @@ func (s *Store) SweepLetters(ctx context.Context, before workflow.Instant, limit
 			}
 			w := &write{kind: writeRows}
 			w.part = p
-			w.begin(p.key(keyLetterIDs), "none")
+			w.begin(p.mark, "none")
 			w.args = append(w.args, "Y", w.letterKeys(), class.name, from(appendPast(nil, before-1)), limit-sum)
 			if err := s.await(ctx, w); err != nil {
 				return sum, err

@@ -24,6 +24,10 @@ const (
 	// maxGroupBytes share a pipeline: Redis buffers a whole pipeline and its answers.
 	maxGroupBytes = 4 << 20
 
+	// maxCall writes share a call of the script: enough that what a call costs is
+	// shared by many, few enough that it takes some milliseconds.
+	maxCall = 256
+
 	// dialLimit bounds a connection's making; a Redis next door takes a millisecond.
 	dialLimit = time.Second
 

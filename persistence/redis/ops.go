@@ -31,18 +31,24 @@ type ops struct {
 	keys []string
 	args []any
 	size int // bytes, roughly
+
+	alone bool // it looks at what others in the same call of the script may write
 }
 
-// key is the place of a key among those of the script.
-func (o *ops) key(key string) string {
+// keyAt is the place of a key among those of its write. Writes that share a call of
+// the script share its keys, so it becomes a number only when they are sent.
+type keyAt int
+
+// key is the place of a key.
+func (o *ops) key(key string) keyAt {
 	for i, k := range o.keys {
 		if k == key {
-			return strconv.Itoa(i + 1)
+			return keyAt(i)
 		}
 	}
 	o.keys = append(o.keys, key)
 	o.size += len(key)
-	return strconv.Itoa(len(o.keys))
+	return keyAt(len(o.keys) - 1)
 }
 
 func (o *ops) add(op, key string, values ...[]byte) {
@@ -64,6 +70,7 @@ func (o *ops) fold(list string, limit uint64)       { o.add("F", list, appendNum
 
 // unless adds what then adds, to be done only when the field is not there yet.
 func (o *ops) unless(hash string, field, value []byte, then func()) {
+	o.alone = true
 	o.add("N", hash, field, value)
 	at := len(o.args)
 	o.args = append(o.args, "")

@@ -160,21 +160,23 @@ func TestNothingLandsLate(t *testing.T) {
 	server := redistest.Start(t)
 	s := opened(t, server.Addr, "")
 	p := s.home("e")
-	try := func(incarnation, generation string) error {
+	try := func(incarnation string, generation uint64) error {
 		w := &write{}
 		w.part = p
 		w.begin(p.key(keyDocuments), "none")
 		w.document("kind", "id", []byte("late"))
-		args := append([]any{incarnation, s.field, generation}, w.guard...)
-		return evaluate(t.Context(), s.client.single, writeScript, w.keys, append(args, w.args...)...).Err()
+		sender := &Store{incarnation: incarnation, field: s.field, generation: generation}
+		call := sender.call(t.Context(), []*write{w})
+		_ = s.client.single.Process(t.Context(), call) // the command holds its error
+		return call.Err()
 	}
-	if err := try(s.incarnation, "0"); err == nil || !strings.HasPrefix(err.Error(), "FENCED") {
+	if err := try(s.incarnation, 0); err == nil || !strings.HasPrefix(err.Error(), "FENCED") {
 		t.Errorf("an older generation: %v", err)
 	}
-	if err := try("another", "1"); err == nil || !strings.HasPrefix(err.Error(), "INCARNATION") {
+	if err := try("another", 1); err == nil || !strings.HasPrefix(err.Error(), "INCARNATION") {
 		t.Errorf("another incarnation: %v", err)
 	}
-	if err := try(s.incarnation, "1"); err != nil {
+	if err := try(s.incarnation, 1); err != nil {
 		t.Errorf("the generation of now: %v", err)
 	}
 }

@@ -12,10 +12,19 @@ import (
 // the caller's processor does it; the states are not kept. A store that cannot
 // write calls Done at once, on the caller's goroutine.
 func (s *Store) Submit(c *persistence.Commit) {
-	w := &write{kind: writeCommit, done: c.Done}
-	if err := checkCommit(c); err != nil {
+	w, err := s.commitment(c)
+	if err != nil {
 		w.refuse(fmt.Errorf("%w: %w", persistence.ErrUnavailable, err))
 		return
+	}
+	s.push(w)
+}
+
+// commitment is the write of a commit.
+func (s *Store) commitment(c *persistence.Commit) (*write, error) {
+	w := &write{kind: writeCommit, done: c.Done}
+	if err := checkCommit(c); err != nil {
+		return w, err
 	}
 	w.part = s.home(c.ExecID)
 	w.exec, w.expect, w.parent = c.ExecID, c.Expect, c.Parent
@@ -42,7 +51,7 @@ func (s *Store) Submit(c *persistence.Commit) {
 	for i := range c.Events {
 		s.emit(w, c.Events[i])
 	}
-	s.push(w)
+	return w, nil
 }
 
 // emit adds an event to the commit that emits it: where it belongs when that is
@@ -61,9 +70,10 @@ func (s *Store) emit(w *write, ev workflow.Event) {
 
 // begin sets the keys that a script needs first, and its guard.
 func (w *write) begin(subject, guard string, needs ...[]byte) {
-	w.keys = append(make([]string, 0, 12), w.part.mark, subject)
+	w.keys = append(make([]string, 0, 12), w.part.mark)
 	w.args = make([]any, 0, 48)
-	w.guard = append(w.guard, guard)
+	w.guard = append(make([]any, 0, 2+len(needs)), guard, w.key(subject))
+	w.alone = guard != "commit" && guard != "fresh" && guard != "none"
 	for _, n := range needs {
 		w.guard = append(w.guard, n)
 		w.size += len(n)
@@ -112,7 +122,7 @@ func (s *Store) AcceptEvent(ev workflow.Event, done func(*workflow.EventReceipt,
 func (s *Store) acceptance(r *workflow.EventReceipt, done func(*workflow.EventReceipt, bool, error)) *write {
 	w := &write{kind: writeAccept, accepted: done, receipt: r, row: eventRow(r)}
 	w.part = s.home(r.Event.ID)
-	w.begin(w.part.key(keyEvents), "fresh", []byte(r.Event.ID))
+	w.begin(w.part.key(keyEvents), "fresh", []byte(r.Event.ID), w.row)
 	w.ops.event(r, w.row)
 	w.eventAccepted(r)
 	return w

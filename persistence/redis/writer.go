@@ -209,19 +209,16 @@ func (s *Store) sendTo(ctx context.Context, c *goredis.Client, items []*write) {
 		return
 	}
 	pipe := c.Pipeline()
-	cmds := make([]*goredis.Cmd, len(items))
-	generation := strconv.FormatUint(s.generation, 10)
-	for i, w := range items {
-		args := make([]any, 0, 4+len(w.guard)+len(w.args))
-		args = append(args, s.incarnation, s.field, generation)
-		args = append(append(args, w.guard...), w.args...)
-		cmds[i] = evaluation(ctx, writeScript, w.keys, args...)
+	calls := inCalls(items)
+	cmds := make([]*goredis.Cmd, len(calls))
+	for i, call := range calls {
+		cmds[i] = s.call(ctx, call)
 		_ = pipe.Process(ctx, cmds[i]) // only queues
 	}
 	confirm := s.confirmation(ctx, pipe)
 	_, _ = pipe.Exec(ctx) // every command has its own answer
-	for i, w := range items {
-		s.judge(w, cmds[i])
+	for i, call := range calls {
+		s.judgeAll(call, cmds[i])
 	}
 	err := confirm()
 	for _, w := range items {
@@ -231,25 +228,93 @@ func (s *Store) sendTo(ctx context.Context, c *goredis.Client, items []*write) {
 	}
 }
 
-// judge notes what the answer of a script says about its write.
-func (s *Store) judge(w *write, cmd *goredis.Cmd) {
+// inCalls divides writes into calls of the script: each is of one partition, in the
+// order of the writes, and one that must be alone is.
+func inCalls(items []*write) [][]*write {
+	var calls [][]*write
+	open := map[*partition]int{} // the call that takes more
+	for _, w := range items {
+		at, some := open[w.part]
+		if some && !w.alone && len(calls[at]) < maxCall {
+			calls[at] = append(calls[at], w)
+			continue
+		}
+		calls = append(calls, []*write{w})
+		if open[w.part] = len(calls) - 1; w.alone {
+			delete(open, w.part)
+		}
+	}
+	return calls
+}
+
+// call is the call of the script that makes writes of one partition.
+func (s *Store) call(ctx context.Context, items []*write) *goredis.Cmd {
+	keys, size := make([]string, 0, 16+3*len(items)), 3
+	for _, w := range items {
+		size += 1 + len(w.guard) + len(w.args)
+	}
+	args := make([]any, 0, size)
+	args = append(args, s.incarnation, s.field, strconv.FormatUint(s.generation, 10))
+	numbers := make(map[string]int, cap(keys))
+	var places []int // in this call, of the keys of a write
+	for _, w := range items {
+		places = places[:0]
+		for _, key := range w.keys {
+			n := numbers[key]
+			if n == 0 {
+				keys = append(keys, key)
+				n = len(keys)
+				numbers[key] = n
+			}
+			places = append(places, n)
+		}
+		args = append(args, len(w.guard)+len(w.args))
+		for _, part := range [...][]any{w.guard, w.args} {
+			for _, a := range part {
+				if at, ok := a.(keyAt); ok {
+					a = places[at]
+				}
+				args = append(args, a)
+			}
+		}
+	}
+	return evaluation(ctx, writeScript, keys, args...)
+}
+
+// judgeAll notes what the answer of a call says about its writes.
+func (s *Store) judgeAll(items []*write, cmd *goredis.Cmd) {
 	answer, err := cmd.Slice()
+	if err == nil && len(answer) != len(items)+1 {
+		err = fmt.Errorf("Redis gave %d answers for %d writes", len(answer), len(items))
+	}
 	if err != nil {
-		w.fate, w.err = s.meaning(err)
+		fate, err := s.meaning(err)
+		for _, w := range items {
+			w.fate, w.err = fate, err
+		}
 		return
 	}
+	if n, ok := answer[0].(int64); ok {
+		s.seen[items[0].part.number].raise(n)
+	}
+	for i, w := range items {
+		s.judge(w, answer[i+1])
+	}
+}
+
+// judge notes what the answer of the script says about a write.
+func (s *Store) judge(w *write, said any) {
 	w.fate, w.err = written, nil
+	answer, ok := said.([]any)
+	if !ok {
+		return
+	}
 	switch code, _ := answer[0].(int64); code {
-	case 1, 2:
-		s.wrote(w.part, answer)
-		if len(answer) > 2 {
-			w.found, _ = answer[2].(string)
-		}
-		if len(answer) > 4 {
-			w.gone, _ = answer[3].(int64)
-			w.dropped, _ = answer[4].(int64)
-			s.stats.dropped.Add(uint64(w.dropped))
-		}
+	case 1:
+		w.found, _ = answer[1].(string)
+		w.gone, _ = answer[2].(int64)
+		w.dropped, _ = answer[3].(int64)
+		s.stats.dropped.Add(uint64(w.dropped))
 		return
 	case 3:
 		claim, _ := answer[1].(string)
@@ -289,10 +354,3 @@ func (w *write) takeKnown(row string) {
 }
 
 var errMoved = errors.New("it changed since it was looked at")
-
-// wrote notes how many writes a partition has seen.
-func (s *Store) wrote(p *partition, answer []any) {
-	if n, ok := answer[1].(int64); ok {
-		s.seen[p.number].raise(n)
-	}
-}
