@@ -83,6 +83,7 @@ func serverLanguage() *shape {
 		{name: "allow_private", forms: asTruth, doc: "Let `http` tools reach private, loopback and link-local addresses."},
 		{name: "memory", forms: asTruth, doc: "Keep everything in memory, for development."},
 		{name: "retention", forms: asText, meaning: duration, doc: "How long finished executions are kept.", example: "720h"},
+		{name: "drain_delay", forms: asText, meaning: duration, doc: "How long the node goes on taking requests after SIGTERM while it says that it is not ready.", example: "5s"},
 		{name: "cluster", forms: asTruth, doc: "Be one of several nodes on the same Redis."},
 		{name: "cluster_addr", forms: asText, doc: "Address to listen on for the other nodes, HOST:PORT.", example: "127.0.0.1:8090"},
 		{name: "cluster_advertise", forms: asText, doc: "Address under which the other nodes reach this one, HOST:PORT."},

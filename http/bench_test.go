@@ -43,7 +43,7 @@ func prepared(t testing.TB, path, body string, status int, keys bool) (send func
 	if keys {
 		o.Keys = NewKeyRing(node)
 		var err error
-		if token, _, err = o.Keys.Bootstrap(context.Background(), "bench"); err != nil {
+		if token, _, err = o.Keys.Bootstrap(context.Background(), "bench", ""); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(o.Keys.Close)

@@ -57,7 +57,7 @@ func newLockedDoor(t testing.TB, change ...func(*Options)) *door {
 		c(&o)
 	}
 	d := &door{t: t, node: node, server: NewServer(o)}
-	token, _, err := o.Keys.Bootstrap(context.Background(), "root")
+	token, _, err := o.Keys.Bootstrap(context.Background(), "root", "")
 	if err != nil {
 		t.Fatal(err)
 	}

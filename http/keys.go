@@ -161,9 +161,14 @@ func (k *KeyRing) Create(ctx context.Context, spec KeySpec) (token string, key K
 	return k.create(ctx, spec)
 }
 
-// Bootstrap makes the first key, with the scope admin. It refuses when a node
-// has an active admin key: whoever holds that one can make others.
-func (k *KeyRing) Bootstrap(ctx context.Context, name string) (token string, key Key, err error) {
+// Bootstrap makes the first key, with the scope admin. Its token is the given one,
+// which has to be as random as those that are made here; "" makes one. It refuses when
+// a node has an active admin key: whoever holds that one can make others.
+func (k *KeyRing) Bootstrap(ctx context.Context, name, token string) (string, Key, error) {
+	if token != "" && !wellFormed(token) {
+		return "", Key{}, invalidField("token", "is not of this system: sbx_ and 32 random bytes in base64url without padding",
+			"one is made by: echo \"sbx_$(openssl rand -base64 32 | tr +/ -_ | tr -d =)\"")
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	index, err := k.read(ctx)
@@ -178,10 +183,34 @@ func (k *KeyRing) Bootstrap(ctx context.Context, name string) (token string, key
 				"use it to create further keys; when its token is lost, revoke it on the stopped node's data folder first")
 		}
 	}
-	return k.create(ctx, KeySpec{Name: name, Scopes: []Scope{Admin}, By: "bootstrap"})
+	return k.createAs(ctx, KeySpec{Name: name, Scopes: []Scope{Admin}, By: "bootstrap"}, orMint(token))
+}
+
+// wellFormed says whether a token looks like one that was made here. It cannot
+// tell how random it is.
+func wellFormed(token string) bool {
+	if len(token) != tokenLength || token[:len(tokenPrefix)] != tokenPrefix {
+		return false
+	}
+	_, err := base64.RawURLEncoding.Strict().DecodeString(token[len(tokenPrefix):])
+	return err == nil
+}
+
+// orMint is the token, or a new one.
+func orMint(token string) string {
+	if token != "" {
+		return token
+	}
+	random := make([]byte, tokenRandom)
+	rand.Read(random) // never fails: it ends the process instead
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString(random)
 }
 
 func (k *KeyRing) create(ctx context.Context, spec KeySpec) (string, Key, error) {
+	return k.createAs(ctx, spec, orMint(""))
+}
+
+func (k *KeyRing) createAs(ctx context.Context, spec KeySpec, token string) (string, Key, error) {
 	if err := checkSpec(&spec); err != nil {
 		return "", Key{}, err
 	}
@@ -193,9 +222,6 @@ func (k *KeyRing) create(ctx context.Context, spec KeySpec) (string, Key, error)
 	if err := k.makeRoom(ctx, index, now); err != nil {
 		return "", Key{}, err
 	}
-	random := make([]byte, tokenRandom)
-	rand.Read(random) // never fails: it ends the process instead
-	token := tokenPrefix + base64.RawURLEncoding.EncodeToString(random)
 	hash := sha256.Sum256([]byte(token))
 	stored := storedKey{Hash: hex.EncodeToString(hash[:]), Key: Key{
 		ID:        "key_" + strings.ToLower(rand.Text()[:keyIDLetters]),

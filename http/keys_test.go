@@ -34,11 +34,11 @@ func TestBootstrapHappensOnce(t *testing.T) {
 	if empty, err := k.Empty(t.Context()); !empty || err != nil {
 		t.Fatal(empty, err)
 	}
-	token, key, err := k.Bootstrap(t.Context(), "first")
+	token, key, err := k.Bootstrap(t.Context(), "first", "")
 	if err != nil || !key.Has(SignalsWrite) || key.Name != "first" {
 		t.Fatal(key, err)
 	}
-	if _, _, err := k.Bootstrap(t.Context(), "second"); refusalCode(err) != CodeBootstrapped {
+	if _, _, err := k.Bootstrap(t.Context(), "second", ""); refusalCode(err) != CodeBootstrapped {
 		t.Fatal(err)
 	}
 	if empty, err := k.Empty(t.Context()); empty || err != nil {
@@ -55,8 +55,28 @@ func TestBootstrapHappensOnce(t *testing.T) {
 	if _, err := k.Revoke(t.Context(), key.ID, "operator"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := k.Bootstrap(t.Context(), "again"); err != nil {
+	if _, _, err := k.Bootstrap(t.Context(), "again", ""); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestBootstrapTakesATokenThatIsBroughtAlong: a secret that a machine made works
+// as the key, one that people make up does not.
+func TestBootstrapTakesATokenThatIsBroughtAlong(t *testing.T) {
+	k := NewKeyRing(newFakeNode())
+	defer k.Close()
+	given := "sbx_" + strings.Repeat("Ab3-", 10) + "Ab0"
+	for _, weak := range []string{"secret", given[4:], given + "A", given[:len(given)-1], strings.Replace(given, "-", "+", 1), given[:len(given)-1] + "1"} {
+		if _, _, err := k.Bootstrap(t.Context(), "first", weak); refusalCode(err) != workflow.CodeInvalid || strings.Contains(err.Error(), weak) {
+			t.Errorf("%q gives %v", weak, err)
+		}
+	}
+	token, key, err := k.Bootstrap(t.Context(), "first", given)
+	if err != nil || token != given || !key.Has(Admin) {
+		t.Fatal(key, err)
+	}
+	if found, err := k.Authenticate(t.Context(), given); err != nil || found.ID != key.ID {
+		t.Error(found, err)
 	}
 }
 

@@ -134,6 +134,9 @@ func (x *exchange) readiness() Readiness {
 	case <-s.stopping:
 		r.Ready, r.Status = false, "draining"
 	default:
+		if s.unready.Load() {
+			r.Ready, r.Status = false, "draining"
+		}
 	}
 	if !r.Ready && r.Status == "ready" {
 		r.Status = "starting"

@@ -68,6 +68,7 @@ type Server struct {
 	bodies   atomic.Int64 // bytes of large bodies in memory
 	loopback atomic.Int32 // 0: never served; 1: on loopback only; -1: elsewhere too
 
+	unready  atomic.Bool   // /readyz says no, and answers close their connections
 	stopping chan struct{} // closed when Shutdown begins
 	stopOnce sync.Once
 }
@@ -164,7 +165,12 @@ func (s *Server) plain(r route, method string) http.Handler {
 }
 
 // ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.router.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.unready.Load() {
+		w.Header()["Connection"] = closeHeader
+	}
+	s.router.ServeHTTP(w, r)
+}
 
 // Serve answers requests from the listener until Shutdown; then it returns nil.
 func (s *Server) Serve(l net.Listener) error {
@@ -187,6 +193,10 @@ func isLoopback(a net.Addr) bool {
 
 // onLoopback says whether only this machine can reach the node.
 func (s *Server) onLoopback() bool { return s.loopback.Load() == 1 }
+
+// Unready lets load balancers look elsewhere before Shutdown: /readyz is 503 and
+// every answer closes its connection, while requests are still taken.
+func (s *Server) Unready() { s.unready.Store(true) }
 
 // Shutdown stops accepting, ends event streams with a last comment, lets other
 // requests finish, and returns when all have, or when ctx ends: then it cuts

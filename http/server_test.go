@@ -115,6 +115,23 @@ func TestProbes(t *testing.T) {
 	}
 }
 
+// TestUnreadyNodesStillAnswer: before it stops, a node says so where balancers
+// look, and takes what still comes without inviting more.
+func TestUnreadyNodesStillAnswer(t *testing.T) {
+	d := newDoor(t)
+	if a := d.get("/api/v0/workflows").want(200); a.Header.Get("Connection") != "" {
+		t.Errorf("the connection is closed already: %v", a.Header)
+	}
+	d.server.Unready()
+	if r := data[Readiness](d.get("/readyz").want(503)); r.Ready || r.Status != "draining" {
+		t.Errorf("%+v", r)
+	}
+	if a := d.get("/api/v0/workflows").want(200); a.Header.Get("Connection") != "close" {
+		t.Errorf("the connection stays open: %v", a.Header)
+	}
+	d.get("/livez").want(200)
+}
+
 // TestAdmission: what is above the bound is refused at once, and probes never are.
 func TestAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -10,10 +10,10 @@ import (
 )
 
 func (a *app) clusterCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "cluster",
 		Short: "List the nodes and what each of them holds",
-		Args:  cobra.NoArgs,
+		Args:  onlyVerbs,
 		RunE: a.asking(func(ctx context.Context, client *http.Client, args []string) error {
 			c, err := client.Cluster(ctx)
 			if err != nil {
@@ -22,6 +22,8 @@ func (a *app) clusterCommand() *cobra.Command {
 			return a.print(c, func(t *rows) { clusterTable(t, &c) })
 		}),
 	}
+	cmd.AddCommand(a.certificatesCommand())
+	return cmd
 }
 
 func clusterTable(t *rows, c *http.ClusterAnswer) {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox/signalbox/http"
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // keyKeeper is where keys are: in the store of a stopped node, or behind the
@@ -34,7 +35,7 @@ func (a *app) keysCommand() *cobra.Command {
 With --data the store of a stopped node is opened, with --store a Redis, whose
 nodes may go on running; otherwise a running node is asked (--url), with a key
 that has the scope admin. The first key is made by ` + "`keys bootstrap`" + ` on the store.
- A token is shown once and kept only as a hash.
+A token is shown once and kept only as a hash.
 
 Scopes: ` + strings.Join(scopeNames(), ", ") + `; admin implies all of them.`,
 		Args: onlyVerbs,
@@ -66,14 +67,18 @@ func scopeNames() []string {
 }
 
 func (a *app) keysBootstrapCommand(where func() (config, error)) *cobra.Command {
-	var name string
+	var name, tokenFile string
+	var ifNone bool
 	cmd := &cobra.Command{
-		Use:     "bootstrap",
-		Short:   "Make the first key, which has the scope admin",
-		Example: "  signalbox keys bootstrap --data /var/lib/signalbox",
-		Args:    cobra.NoArgs,
+		Use:   "bootstrap",
+		Short: "Make the first key, which has the scope admin",
+		Example: "  signalbox keys bootstrap --data /var/lib/signalbox\n" +
+			"  signalbox keys bootstrap --store redis://redis:6379 --if-none --token-file /run/secrets/signalbox-key",
+		Args: cobra.NoArgs,
 	}
 	cmd.Flags().StringVar(&name, "name", "admin", "of the key, as receipts show it")
+	cmd.Flags().BoolVar(&ifNone, "if-none", false, "leave it at that when there is an admin key already, for scripts that run at every start")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "`FILE` with the token that the key is to have: sbx_ and 32 random bytes in base64url (default: a new one, printed once)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout)
 		defer cancel()
@@ -88,13 +93,51 @@ func (a *app) keysBootstrapCommand(where func() (config, error)) *cobra.Command 
 		if err != nil {
 			return err
 		}
-		token, key, err := ring.keys.Bootstrap(ctx, name)
+		given, err := tokenOf(tokenFile)
+		if err != nil {
+			return errors.Join(err, ring.close())
+		}
+		token, key, err := ring.keys.Bootstrap(ctx, name, given)
+		if ifNone && alreadyMade(err) {
+			fmt.Fprintln(a.err, err, "- so none is made")
+			return ring.close()
+		}
 		if err = errors.Join(err, ring.close()); err != nil {
 			return err
+		}
+		if given != "" {
+			fmt.Fprintf(a.err, "key %s (%s) may %s; its token is that of %s\n", key.ID, key.Name, scopeText(key.Scopes), tokenFile)
+			return nil
 		}
 		return a.printToken(token, key)
 	}
 	return cmd
+}
+
+// tokenOf reads a token from a file, "" when there is none to read.
+func tokenOf(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return "", failed("--token-file: %w", err)
+	}
+	defer f.Close()
+	content, err := readBounded(f, maxKeyFile)
+	if err != nil {
+		return "", failed("--token-file %s: %w", file, err)
+	}
+	token := strings.TrimSpace(string(content))
+	if token == "" {
+		return "", failed("--token-file %s is empty", file)
+	}
+	return token, nil
+}
+
+func alreadyMade(err error) bool {
+	var refusal *workflow.Refusal
+	return errors.As(err, &refusal) && refusal.Code == http.CodeBootstrapped
 }
 
 func (a *app) keysCreateCommand(where func() (config, error)) *cobra.Command {

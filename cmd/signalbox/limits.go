@@ -26,6 +26,16 @@ const (
 	// broadcastPoll is how often a broadcast is looked at by who waits for its end.
 	broadcastPoll = 100 * time.Millisecond
 
+	// authorityLife and certificateLife are how long what `cluster certificates` makes is
+	// good: long enough not to be a chore, short enough that renewing is practised.
+	authorityLife   = 10 * 365 * 24 * time.Hour
+	certificateLife = 365 * 24 * time.Hour
+
+	// certificateRenewal before its end a certificate is made anew, and
+	// certificateSkew is by how much the clocks of two machines may differ.
+	certificateRenewal = 30 * 24 * time.Hour
+	certificateSkew    = 5 * time.Minute
+
 	// completionTimeout bounds what a shell waits for after the tab key.
 	completionTimeout = time.Second
 

@@ -173,11 +173,32 @@ func (n *node) run(ctx context.Context, a *app) error {
 	var err error
 	select {
 	case <-ctx.Done():
+		err = n.linger(broken)
 		n.logger.Info("stopping: finishing what was accepted", "within", drainTimeout)
 	case err = <-broken:
-		err = fmt.Errorf("the listener on %s broke: %w", n.listener.Addr(), err)
+		err = n.broke(err)
 	}
 	return errors.Join(err, n.close(context.WithoutCancel(ctx)))
+}
+
+// linger goes on for the delay that a load balancer needs to notice that the node
+// is not ready any more. A second signal ends the process meanwhile.
+func (n *node) linger(broken <-chan error) error {
+	if n.config.drainDelay == 0 {
+		return nil
+	}
+	n.logger.Info("stopping soon: not ready any more, and still taking what comes", "for", n.config.drainDelay)
+	n.server.Unready()
+	select {
+	case <-time.After(n.config.drainDelay):
+		return nil
+	case err := <-broken:
+		return n.broke(err)
+	}
+}
+
+func (n *node) broke(err error) error {
+	return fmt.Errorf("the listener on %s broke: %w", n.listener.Addr(), err)
 }
 
 // close stops whatever is open, from the outside in.

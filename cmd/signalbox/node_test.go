@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -50,7 +52,7 @@ func TestWhoMustShowAKey(t *testing.T) {
 			})
 			if c.key {
 				keys := http.NewKeyRing(documents{n.store})
-				if _, _, err := keys.Bootstrap(t.Context(), "first"); err != nil {
+				if _, _, err := keys.Bootstrap(t.Context(), "first", ""); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -69,6 +71,32 @@ func TestWhoMustShowAKey(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestANodeLingersForItsDelay: a node that stops takes requests for as long as it
+// was told, and no longer than its listener works.
+func TestANodeLingersForItsDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{config: config{drainDelay: 7 * time.Second}, logger: slog.New(slog.DiscardHandler), server: http.NewServer(http.Options{})}
+		var err error
+		if n.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			t.Fatal(err)
+		}
+		defer n.listener.Close()
+		begun := time.Now()
+		if err := n.linger(nil); err != nil || time.Since(begun) != 7*time.Second {
+			t.Errorf("it lingered for %s, %v", time.Since(begun), err)
+		}
+		broken := make(chan error, 1)
+		broken <- io.ErrUnexpectedEOF
+		if err := n.linger(broken); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("the broken listener is not said: %v", err)
+		}
+		n.config.drainDelay = 0
+		if err := n.linger(broken); err != nil {
+			t.Errorf("without a delay: %v", err)
+		}
+	})
 }
 
 // TestChild starts a node as the demo does: one that cannot start is explained

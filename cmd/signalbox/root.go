@@ -68,7 +68,7 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: "talk", Title: "Talk to a node:"},
 		&cobra.Group{ID: "write", Title: "Write workflows:"},
 	)
-	add(root, "run", a.demoCommand(), a.devCommand(), a.serveCommand(), a.clusterCommand(), a.keysCommand(), a.storeCommand())
+	add(root, "run", a.demoCommand(), a.devCommand(), a.serveCommand(), a.healthCommand(), a.clusterCommand(), a.keysCommand(), a.storeCommand())
 	add(root, "talk", a.startCommand(), a.signalCommand(), a.eventCommand(), a.broadcastCommand(), a.broadcastsCommand(),
 		a.executionsCommand(), a.waitsCommand(), a.whyCommand(), a.receiptCommand(), a.deadlettersCommand(), a.booksCommand())
 	add(root, "write", a.validateCommand(), a.schemaCommand())

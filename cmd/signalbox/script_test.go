@@ -37,6 +37,7 @@ const scriptTimeout = 30 * time.Second
 //	await NAME REGEXP       wait until the log of the node matches, from where the last await ended
 //	unsaid NAME REGEXP      the log of the node never matched
 //	stop NAME               SIGTERM; it has to exit 0
+//	dismiss NAME            SIGTERM, without waiting for the end
 //	kill NAME               SIGKILL
 //	until REGEXP CMD...     run until the standard output matches
 //	grab NAME REGEXP        set the variable to the first group found in the last standard output
@@ -63,7 +64,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/tmp", 0o777)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "node": startScriptNode, "await": await, "unsaid": unsaid, "drain": stopNode, "crash": killNode, "grab": grab, "until": until,
+			"exits": exits, "node": startScriptNode, "await": await, "unsaid": unsaid, "drain": stopNode, "crash": killNode, "dismiss": dismissNode, "grab": grab, "until": until,
 		},
 	})
 }
@@ -204,6 +205,11 @@ func stopNode(ts *testscript.TestScript, neg bool, args []string) {
 	if err := n.end(syscall.SIGTERM); err != nil {
 		ts.Fatalf("SIGTERM: %v\n%s", err, n.log)
 	}
+}
+
+func dismissNode(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, neg, args, 1, "dismiss NAME")
+	ts.Check(nodeNamed(ts, args[0]).cmd.Process.Signal(syscall.SIGTERM))
 }
 
 func killNode(ts *testscript.TestScript, neg bool, args []string) {

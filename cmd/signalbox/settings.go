@@ -41,6 +41,7 @@ var settings = append([]setting{
 	{name: "log-level", fallback: "info", usage: "debug, info, warn or error"},
 	{name: "allow-private", yesNo: true, usage: "let HTTP tools reach private and loopback addresses"},
 	{name: "retention", fallback: "720h", usage: "how long a finished execution and its history are kept; 0 keeps them for ever"},
+	{name: "drain-delay", fallback: "0", serveOnly: true, usage: "how long the node goes on taking requests after SIGTERM while /readyz says no, so that a load balancer looks elsewhere first"},
 }, clusterSettings...)
 
 func (s setting) variable() string {
@@ -106,6 +107,7 @@ type config struct {
 	logJSON      bool
 	logLevel     slog.Level
 	retention    time.Duration
+	drainDelay   time.Duration
 	cluster      *clustering // nil: this node is alone
 }
 
@@ -122,6 +124,9 @@ func configure(chosen map[string]choice, projectDir string) (config, error) {
 		logJSON:      settle(&wrong, chosen["log-format"].oneOf("text", "json")) == "json",
 		logLevel:     settle(&wrong, chosen["log-level"].level),
 		retention:    settle(&wrong, chosen["retention"].duration),
+	}
+	if chosen["drain-delay"].text != "" {
+		c.drainDelay = settle(&wrong, chosen["drain-delay"].duration)
 	}
 	if c.redis = settle(&wrong, chosen["store"].store); c.redis != nil && c.memory {
 		wrong = append(wrong, chosen["memory"].wrong("the store is "+c.redis.String()+", which keeps what it keeps; leave one of them out"))
