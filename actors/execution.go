@@ -46,6 +46,7 @@ type execution struct {
 	quiet   bool // nobody is told anything: it is only looked at, see Foresee
 
 	presumed bool // that there is no such execution; the store decides
+	doubted  bool // that presumption broke a turn: nothing goes on before what is under way has landed
 
 	flights atomic.Int32 // commits on their way to the disk
 	starved atomic.Bool  // the actor wants a turn when one of them lands
@@ -105,13 +106,14 @@ func (e *execution) takeTurn() {
 		e.leave()
 		return
 	}
-	if e.flights.Load() >= MaxFlights {
+	if e.flights.Load() >= e.room() {
 		e.starved.Store(true)
-		if e.flights.Load() >= MaxFlights {
+		if e.flights.Load() >= e.room() {
 			return // landing gives the turn back
 		}
 		e.starved.Store(false)
 	}
+	e.doubted = false
 	began := time.Now()
 	batch := e.queue[:min(len(e.queue), TurnSize)]
 	e.queue = e.queue[len(batch):]
@@ -146,7 +148,7 @@ func (e *execution) fold(batch []*Deliver) {
 	f.expect(len(batch))
 	defer func() {
 		if cause := recover(); cause != nil {
-			f.abandon(batch, e.quarantine(fmt.Sprintf("panic: %v", cause), string(debug.Stack())))
+			e.broke(f, batch, fmt.Sprintf("panic: %v", cause), string(debug.Stack()))
 		}
 	}()
 	if refusal := e.load(batch[0].presumes()); refusal != nil {
@@ -160,13 +162,13 @@ func (e *execution) fold(batch []*Deliver) {
 	f.was = e.state
 	for _, d := range batch {
 		if err := f.take(d); err != nil {
-			f.abandon(batch, e.quarantine(err.Error(), ""))
+			e.broke(f, batch, err.Error(), "")
 			return
 		}
 	}
 	if f.changed() {
 		if err := workflow.Check(f.now); err != nil {
-			f.abandon(batch, e.quarantine("an invariant is broken: "+err.Error(), ""))
+			e.broke(f, batch, "an invariant is broken: "+err.Error(), "")
 			return
 		}
 	}
