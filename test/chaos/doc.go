@@ -4,4 +4,7 @@
 // the end the ledger is held against the histories of the node: what was
 // acknowledged must be there exactly once and in order, what nobody was told
 // about may be there at most once, and every answer must agree with the first.
+//
+// Three nodes on one Redis get the same, and partitions: every connection of
+// theirs, to the Redis and to each other, is a cable that can be cut.
 package chaos

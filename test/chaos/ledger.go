@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"sync"
+	"time"
 )
 
 // Answer is what a client was told about a signal or an event.
@@ -33,7 +34,7 @@ type Ledger struct {
 	starts  map[string]bool // execution ids; true when the start was acknowledged
 	refused []string        // answers that no correct node gives
 	away    int             // attempts turned away with nothing kept
-	lost    int             // attempts that nobody answered
+	failed  []time.Time     // beginnings of the attempts that were turned away or not answered
 
 	// Resends says that nodes pass requests on, and again when one of them goes:
 	// then the first answer that a client hears may say "duplicate" of what an
@@ -71,7 +72,6 @@ func (l *Ledger) Unknown(s *Sent) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s.Unknown++
-	l.lost++
 }
 
 // TurnedAway counts an attempt that was answered with "nothing was kept".
@@ -81,11 +81,24 @@ func (l *Ledger) TurnedAway() {
 	l.away++
 }
 
-// failures counts the attempts that were not answered well so far.
-func (l *Ledger) failures() int {
+// Failed writes down that an attempt that began then was not answered well.
+func (l *Ledger) Failed(began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.away + l.lost
+	l.failed = append(l.failed, began)
+}
+
+// failures counts the attempts that began after a moment and were not answered well.
+func (l *Ledger) failures(since time.Time) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, began := range l.failed {
+		if began.After(since) {
+			n++
+		}
+	}
+	return n
 }
 
 // Started writes down a start, acknowledged or only tried.

@@ -48,8 +48,32 @@ const (
 	// freezeFor is how long a round's freeze lasts.
 	freezeFor = 200 * time.Millisecond
 
-	// standStill is how long a node of a cluster is frozen: longer than its lease.
-	standStill = 6 * time.Second
+	// pieceBytes is how much a cable passes on at once.
+	pieceBytes = 64 << 10
+
+	// standStill is how long a node of a cluster is frozen or cut off: longer than
+	// its lease of 4 s, so that its executions get other owners.
+	standStill = 5500 * time.Millisecond
+
+	// longFreeze is how long one freeze of the plan lasts: long enough for whatever
+	// in a network or a library gives up on a peer.
+	longFreeze = 30 * time.Second
+
+	// flaps of a connection in one round, and how long each part of one lasts: too
+	// short for a lease to run out.
+	flaps     = 6
+	flapEvery = 300 * time.Millisecond
+
+	// slowBy is what a slow connection delays each piece by: some hops of a request
+	// stay within its deadline.
+	slowBy = 50 * time.Millisecond
+
+	// probes of a dead node's executions are asked at once after each kill.
+	probes = 60
+
+	// deafClients hear nothing of a node's trouble and go on talking to it, as those
+	// behind a load balancer that has not noticed yet.
+	deafClients = 4
 
 	// answersAgain bounds how long after the death of a node its executions take
 	// to answer: the promise of docs/guarantees.md.
@@ -58,9 +82,6 @@ const (
 	// healed bounds how long a node that was frozen takes to be a member again, and
 	// the nodes to have followed every move.
 	healed = 15 * time.Second
-
-	// defaultClusterRounds of trouble; CLUSTER_ROUNDS asks for another number.
-	defaultClusterRounds = 3
 
 	// defaultRounds of kill -9; the environment variable CHAOS_ROUNDS asks for another number.
 	defaultRounds = 20
