@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -38,8 +37,7 @@ type execution struct {
 	tip     uint64          // id of the commit that the state is from
 	epoch   uint64          // that its commits are made in
 	def     *workflow.Definition
-	fresh   map[string]*workflow.Receipt // of signals in commits that may not be durable yet
-	life    int                          // counts the times that memory was dropped
+	life    int // counts the times that memory was dropped
 	queue   []*Deliver
 	turning bool // a turn is in the mailbox
 	leaving bool // stop when nothing is under way
@@ -50,7 +48,7 @@ type execution struct {
 
 	flights atomic.Int32 // commits on their way to the disk
 	starved atomic.Bool  // the actor wants a turn when one of them lands
-	last    *flight      // the youngest of them
+	aloft   []*flight    // they, oldest first, and perhaps some that have landed
 	pid     *actor.PID   // its own, for those who answer from elsewhere
 }
 
@@ -141,9 +139,6 @@ func (e *execution) leave() {
 // fold is steps 2 and 3, with every panic and disagreement contained: the
 // execution is quarantined and everybody who asked is told.
 func (e *execution) fold(batch []*Deliver) {
-	if e.flights.Load() == 0 {
-		clear(e.fresh) // the store has them all
-	}
 	f := &fold{execution: e, began: time.Now(), life: e.life}
 	f.expect(len(batch))
 	defer func() {
@@ -230,8 +225,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 // routed again, to this execution once it is loaded anew or to its new owner.
 func (e *execution) drop(cause error) {
 	e.life++
-	e.loaded, e.state, e.tip, e.def, e.last = false, nil, 0, nil, nil
-	clear(e.fresh)
+	e.loaded, e.state, e.tip, e.def, e.aloft = false, nil, 0, nil, nil
 	presumed := e.presumed
 	e.presumed = false
 	if errors.Is(cause, persistence.ErrConflict) && !presumed {
@@ -251,35 +245,4 @@ func (e *execution) quarantine(cause, stack string) *workflow.Refusal {
 	e.drop(nil)
 	e.ctx.Send(e.ctx.Parent(), retiring{e.id})
 	return quarantined(e.id, cause)
-}
-
-// flight is one commit on its way to the disk, with those who wait for it.
-type flight struct {
-	mu     sync.Mutex
-	landed bool
-	err    error
-	then   []func(error)
-}
-
-// after runs fn when the flight has landed: now, if it has.
-func (f *flight) after(fn func(error)) {
-	f.mu.Lock()
-	if !f.landed {
-		f.then = append(f.then, fn)
-		f.mu.Unlock()
-		return
-	}
-	f.mu.Unlock()
-	fn(f.err)
-}
-
-func (f *flight) land(err error) {
-	f.mu.Lock()
-	f.landed, f.err = true, err
-	then := f.then
-	f.then = nil
-	f.mu.Unlock()
-	for _, fn := range then {
-		fn(err)
-	}
 }

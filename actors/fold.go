@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/signalbox/signalbox/persistence"
@@ -23,10 +22,10 @@ type fold struct {
 	records []workflow.Record
 	effects []workflow.Effect
 	taken   []*workflow.EventReceipt // kept events that it takes, settled
-	moved   []string                 // ids of the signals whose receipts changed
+	told    *told                    // the receipts of signals that changed; nil while none did
 	dead    []workflow.DeadLetter
 	revived []string // ids of dead letters whose signals were taken up again
-	replies []func(error)
+	replies []pending
 	life    int   // of the execution's memory that it was made from
 	sent    bool  // the commit is on its way: replies come from there
 	unread  error // a receipt that must change could not be read
@@ -97,14 +96,14 @@ func (f *fold) start(d *Deliver, in workflow.Started) error {
 	}
 	if refusal := workflow.Admit(f.def, f.now, *d.Signal); refusal != nil {
 		// A signal that is refused starts nothing: as if nobody had come.
-		f.def, f.now, f.records, f.effects, f.moved, f.dead = nil, nil, nil, nil, nil, nil
+		f.def, f.now, f.records, f.effects, f.told, f.dead = nil, nil, nil, nil, nil, nil
 		f.reply(d, Reply{Err: refusal})
 		return nil
 	}
 	if _, err := f.advance(workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal}); err != nil {
 		return err
 	}
-	f.reply(d, Reply{Answer: f.fresh[d.Signal.ID].Answer, Matched: true, State: f.now})
+	f.reply(d, Reply{Answer: f.told.find(d.Signal.ID).Answer, Matched: true, State: f.now})
 	return nil
 }
 
@@ -189,10 +188,11 @@ func (f *fold) admit(in workflow.Signalled) (Reply, error) {
 		if kept != nil {
 			f.takeEvent(kept, in)
 		}
-		answer := f.fresh[in.Signal.ID].Answer
+		r := f.told.find(in.Signal.ID)
+		answer := r.Answer
 		if in.Signal.Redelivered {
 			f.revived = append(f.revived, letterID)
-			answer = f.fresh[in.Signal.ID].Redelivered(&in.Signal, f.now)
+			answer = r.Redelivered(&in.Signal, f.now)
 		}
 		return Reply{Answer: answer, Matched: true, State: f.now}, nil
 	case in.OnlyIfMatched:
@@ -224,7 +224,10 @@ func repeated(first *workflow.Receipt, sig workflow.Signal, s *workflow.State) R
 
 // receipt finds what a signal of that id was told before, nil when it is new.
 func (f *fold) receipt(sig workflow.Signal) (*workflow.Receipt, error) {
-	if r, ok := f.fresh[sig.ID]; ok {
+	if r := f.told.find(sig.ID); r != nil {
+		return r, nil
+	}
+	if r := f.under(sig.ID); r != nil {
 		return r, nil
 	}
 	if sig.Minted {
@@ -251,7 +254,7 @@ func (f *fold) known(signalID string) *workflow.Receipt {
 		return nil
 	}
 	again := *r
-	if !slices.Contains(f.moved, signalID) {
+	if f.told.find(signalID) == nil {
 		again.Was = r.Fate // as the commit before left it
 	}
 	again.Steps = append([]workflow.Step(nil), r.Steps...)
@@ -274,40 +277,46 @@ func (f *fold) advance(in workflow.Input) (bool, error) {
 	}
 	receipts := workflow.Follow(f.now, records, arrived, f.known)
 	f.dead = append(f.dead, workflow.Bury(before, f.now, arrived, receipts)...)
-	for _, r := range receipts {
-		if f.fresh == nil {
-			f.fresh = make(map[string]*workflow.Receipt)
-		}
-		f.fresh[r.SignalID] = &r
-		if !slices.Contains(f.moved, r.SignalID) {
-			f.moved = append(f.moved, r.SignalID)
-		}
+	if f.told == nil && len(receipts) > 0 {
+		f.told = &told{}
+	}
+	for i := range receipts {
+		f.told.put(&receipts[i])
 	}
 	return true, nil
 }
 
+// pending is a reply that waits for what it rests on to be durable.
+type pending struct {
+	to *Deliver
+	Reply
+}
+
 // reply arranges what the sender hears when everything it rests on is durable.
 func (f *fold) reply(d *Deliver, r Reply) {
-	if d.Reply == nil {
+	if d.Reply != nil {
+		f.replies = append(f.replies, pending{d, r})
+	}
+}
+
+// say answers the sender; err is why what the reply rests on is not durable.
+func (f *fold) say(p *pending, err error) {
+	if err == nil {
+		p.to.Reply(p.Reply)
 		return
 	}
-	f.replies = append(f.replies, func(err error) {
-		var taken *persistence.KeyTaken
-		refused := err != nil && errors.As(err, &taken)
-		if _, start := d.Input.(workflow.Started); refused && start {
-			d.Reply(Reply{Err: keyTaken(taken)})
-			return
-		}
-		switch {
-		case (refused || overtaken(err)) && d.reroutes < MaxReroutes:
-			// Who came after a start that was refused finds no execution.
-			f.system.reroute(d)
-		case err != nil:
-			d.Reply(Reply{Err: unavailable(err)})
-		default:
-			d.Reply(r)
-		}
-	})
+	var taken *persistence.KeyTaken
+	refused := errors.As(err, &taken)
+	_, start := p.to.Input.(workflow.Started)
+	switch {
+	case refused && start:
+		p.to.Reply(Reply{Err: keyTaken(taken)})
+	case (refused || overtaken(err)) && p.to.reroutes < MaxReroutes:
+		// Who came after a start that was refused finds no execution.
+		f.system.reroute(p.to)
+	default:
+		p.to.Reply(Reply{Err: unavailable(err)})
+	}
 }
 
 // overtaken reports whether what failed is worth another look: somebody else has
@@ -333,16 +342,8 @@ func (f *fold) abandon(batch []*Deliver, why *workflow.Refusal) {
 func (f *fold) commit() {
 	f.sent = true
 	if !f.changed() {
-		if f.last != nil {
-			f.last.after(f.speak)
-		} else {
-			f.speak(nil)
-		}
+		f.afterLast(f.speak)
 		return
-	}
-	receipts := make([]workflow.Receipt, len(f.moved))
-	for i, id := range f.moved {
-		receipts[i] = *f.fresh[id]
 	}
 	var events []workflow.Event
 	for _, effect := range f.effects {
@@ -353,12 +354,11 @@ func (f *fold) commit() {
 	f.state = f.now
 	parent := f.tip
 	f.tip = rand.Uint64()
-	f.flights.Add(1)
-	landing := &flight{}
-	f.last = landing
+
+	landing := f.takeOff(f.told)
 	f.system.Store.Submit(&persistence.Commit{
 		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.epoch,
-		Was: f.was, Now: f.now, Records: f.records, Receipts: receipts, Events: events,
+		Was: f.was, Now: f.now, Records: f.records, Receipts: f.told.all(), Events: events,
 		Dead: f.dead, Revived: f.revived, Taken: f.taken,
 		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
 		Kept: f.whenKept(),
@@ -372,8 +372,8 @@ func (f *fold) commit() {
 // speak is steps 5 and 6: it runs when what the turn rests on is durable, or
 // has failed, on the store's writer as a rule, and must not block.
 func (f *fold) speak(err error) {
-	for _, reply := range f.replies {
-		reply(err)
+	for i := range f.replies {
+		f.say(&f.replies[i], err)
 	}
 	if err == nil {
 		f.system.perform(f.effects)

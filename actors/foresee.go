@@ -88,8 +88,8 @@ func (f *fold) foresee(ctx context.Context, d *Deliver, seen *Foreseen) (why err
 		f.rewind(before)
 		seen.Reply, seen.opinions = Reply{Err: keyTaken(taken)}, nil
 	} else {
-		for _, reply := range f.replies[said:] {
-			reply(nil)
+		for i := range f.replies[said:] {
+			f.say(&f.replies[said+i], nil)
 		}
 	}
 	if f.now != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"sync/atomic"
 
 	"github.com/signalbox/signalbox/persistence"
@@ -138,30 +137,31 @@ type mark struct {
 	now     *workflow.State
 	records int
 	effects int
-	moved   int
 	dead    int
-	fresh   map[string]*workflow.Receipt
+	told    *told
 	unread  error
 }
 
 func (f *fold) mark() mark {
-	return mark{f.now, len(f.records), len(f.effects), len(f.moved), len(f.dead), maps.Clone(f.fresh), f.unread}
+	return mark{f.now, len(f.records), len(f.effects), len(f.dead), f.told.clone(), f.unread}
 }
 
 // rewind forgets everything that was folded since the mark. States and receipts
 // are never changed in place, so going back is forgetting.
 func (f *fold) rewind(m mark) {
-	f.now, f.fresh, f.unread = m.now, m.fresh, m.unread
-	f.records, f.effects, f.moved = f.records[:m.records], f.effects[:m.effects], f.moved[:m.moved]
+	f.now, f.told, f.unread = m.now, m.told, m.unread
+	f.records, f.effects = f.records[:m.records], f.effects[:m.effects]
 	f.dead = f.dead[:m.dead]
 }
 
-// expect makes room for the records of so many inputs at once: growing little by
-// little copies those of a batch several times.
+// expect makes room for what so many inputs at once leave behind: growing little
+// by little copies that of a batch several times.
 func (f *fold) expect(inputs int) {
 	const many, each = 16, 5 // a signal leaves about five records
 	if inputs >= many {
 		f.records = make([]workflow.Record, 0, each*inputs)
+		f.replies = make([]pending, 0, inputs)
+		f.told = newTold(inputs)
 	}
 }
 

@@ -39,7 +39,7 @@ func (f *fold) mayTake(in workflow.Signalled) (stored *workflow.EventReceipt, no
 // it is routed again without the event.
 func (f *fold) takeEvent(stored *workflow.EventReceipt, in workflow.Signalled) {
 	r := *stored
-	wait := f.fresh[in.Signal.ID].Answer.WaitID
+	wait := f.told.find(in.Signal.ID).Answer.WaitID
 	r.Fate, r.Reason = workflow.FateConsumed, ""
 	r.Counts.Add("delivered")
 	r.Deliveries = append(r.Deliveries[:len(r.Deliveries):len(r.Deliveries)], workflow.Delivery{

@@ -232,6 +232,9 @@ func (t *transition) settle() {
 	}
 }
 
+// usualRecords is room for what most inputs leave behind.
+const usualRecords = 6
+
 // input writes the record that carries an input, so that history can be replayed.
 func (t *transition) input(in Input, r Record) {
 	r.Type = in.Kind()
@@ -240,6 +243,9 @@ func (t *transition) input(in Input, r Record) {
 }
 
 func (t *transition) record(r Record) {
+	if t.records == nil {
+		t.records = make([]Record, 0, usualRecords)
+	}
 	t.s.Seq++
 	r.Seq, r.At = t.s.Seq, t.at
 	t.records = append(t.records, r)

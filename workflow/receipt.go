@@ -7,18 +7,20 @@ import "slices"
 // finds the receipt of an earlier one. The receipts that changed come back
 // whole, in the order in which they first changed.
 func Follow(s *State, records []Record, arrived *Signal, known func(signalID string) *Receipt) []Receipt {
-	var changed []*Receipt
+	var changed []Receipt
 	find := func(id string) *Receipt {
-		if i := slices.IndexFunc(changed, func(r *Receipt) bool { return r.SignalID == id }); i >= 0 {
-			return changed[i]
+		if i := slices.IndexFunc(changed, func(r Receipt) bool { return r.SignalID == id }); i >= 0 {
+			return &changed[i]
 		}
 		r := known(id)
-		if r != nil {
-			changed = append(changed, r)
+		if r == nil {
+			return nil
 		}
-		return r
+		changed = append(changed, *r)
+		return &changed[len(changed)-1]
 	}
-	for _, rec := range records {
+	for i := range records {
+		rec := &records[i]
 		if rec.Signal == "" {
 			continue
 		}
@@ -36,38 +38,36 @@ func Follow(s *State, records []Record, arrived *Signal, known func(signalID str
 			r.follow(rec)
 		}
 	}
-	receipts := make([]Receipt, len(changed))
-	for i, r := range changed {
-		if r.Answer.Outcome == "" {
+	for i := range changed {
+		if r := &changed[i]; r.Answer.Outcome == "" {
 			r.answer(s)
 		}
-		receipts[i] = *r
 	}
-	return receipts
+	return changed
 }
 
 // accepted opens the receipt of a signal that has just come.
-func accepted(s *State, sig *Signal, rec Record) *Receipt {
+func accepted(s *State, sig *Signal, rec *Record) Receipt {
 	step := Step{At: rec.At, What: "accepted", Record: rec.Seq}
 	if sig.Redelivered {
 		step.Reason = "redelivered: it had been refused before, and was a dead letter"
 	}
-	return &Receipt{
+	return Receipt{
 		SignalID: sig.ID, ExecID: s.ExecID, Name: sig.Name, Digest: sig.Digest(), By: sig.By, Source: sig.Source,
 		From: sig.From, RequestID: sig.RequestID,
-		Fate: FateBuffered, At: rec.At, Steps: []Step{step},
+		Fate: FateBuffered, At: rec.At, Steps: append(make([]Step, 0, 2), step),
 		Answer: Answer{SignalID: sig.ID, ExpiresAt: sig.ExpiresAt},
 	}
 }
 
 // reopen takes up a signal again that was a dead letter.
-func (r *Receipt) reopen(rec Record) {
+func (r *Receipt) reopen(rec *Record) {
 	r.Fate = FateBuffered
 	r.step(Step{At: rec.At, What: "redelivered", Record: rec.Seq})
 }
 
 // follow adds one step of the signal's biography.
-func (r *Receipt) follow(rec Record) {
+func (r *Receipt) follow(rec *Record) {
 	step := Step{At: rec.At, Wait: rec.Wait, Record: rec.Seq, Reason: rec.Reason}
 	switch rec.Type {
 	case SignalBuffered:

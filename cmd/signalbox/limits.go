@@ -61,6 +61,12 @@ const (
 	// maxNodeOutput bytes of a demo node's log are kept to explain a failure.
 	maxNodeOutput = 16 << 10
 
+	// heapRoom of garbage may gather before it is collected: at a full load that
+	// saves a tenth of the processor's time, for memory that an idle node never
+	// touches. On a small machine it is one part in heapShare of the memory.
+	heapRoom  = 256 << 20
+	heapShare = 16
+
 	// keptForever is the retention of a node that was told to forget nothing:
 	// longer than anybody looks back.
 	keptForever = 100 * 365 * 24 * time.Hour

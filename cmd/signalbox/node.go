@@ -49,6 +49,7 @@ func (a *app) logger(c config) *slog.Logger {
 // openNode takes the address, opens the store and starts the project on it. It
 // leaves nothing open when it fails.
 func (a *app) openNode(ctx context.Context, c config, project *definitions.Project, dev bool) (_ *node, err error) {
+	roomyHeap(a.env)
 	n := &node{config: c, logger: a.logger(c)}
 	defer func() {
 		if err != nil {

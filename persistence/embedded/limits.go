@@ -110,12 +110,14 @@ const (
 	spareSegments = 2
 
 	// keepBuffer is the largest buffer that is kept for the next use; larger
-	// ones are left to the garbage collector.
-	keepBuffer = 64 << 10
+	// ones are left to the garbage collector. A turn of 256 signals takes half of it.
+	keepBuffer = 1 << 20
 
-	// keepFrame is the largest frame buffer that is kept for the next group. A
-	// large batch is not copied by pebble, so its buffer must not be used again.
-	keepFrame = 2 << 20
+	// keepFrame is the largest frame buffer that is kept for the next group: that
+	// of every group, but not of a single write that is larger. It is below half of
+	// memTableBytes, because a batch of that size is not copied by pebble, so its
+	// buffer must not be used again.
+	keepFrame = 3 * maxGroupBytes / 2
 
 	// heapSlack letters that are gone may lie in the heap of dead letters beside as
 	// many as are kept, before it is made anew.
