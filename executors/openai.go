@@ -1,18 +1,21 @@
 package executors
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/packages/param"
+	"github.com/openai/openai-go/v3/shared"
 
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -27,129 +30,85 @@ type reply struct {
 // be read any more.
 var ours = []string{"messages", "model", "n", "stream", "stream_options", "response_format", "tools", "functions"}
 
-// complete asks a model once. Nothing is sent twice: the retry policy of the task
-// decides, and its attempts are recorded.
+// complete asks a model once. The client's own retries are off: the retry
+// policy of the task decides, and its attempts are recorded.
 func (a *agent) complete(ctx context.Context, job Job, m *model, talk conversation, round int) (reply, error) {
 	body, err := completionBody(m, talk)
 	if err != nil {
 		return reply{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.base.JoinPath("chat", "completions").String(), bytes.NewReader(body))
-	if err != nil {
-		return reply{}, permanent(CodeModelConfig, "%s cannot be asked: %s", m, withoutURL(err))
+	var res *http.Response
+	options := []option.RequestOption{
+		option.WithHTTPClient(a.client),
+		option.WithBaseURL(m.base.String()),
+		option.WithMaxRetries(0),
+		option.WithHeader("Idempotency-Key", keyOf(job, round)),
+		option.WithHeader("User-Agent", "signalbox"),
+		option.WithResponseInto(&res),
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Idempotency-Key", keyOf(job, round))
-	req.Header.Set("User-Agent", "signalbox")
 	if m.key != "" {
-		req.Header.Set("Authorization", "Bearer "+m.key)
+		options = append(options, option.WithAPIKey(m.key))
 	}
-	res, err := a.client.Do(req)
-	if err != nil {
-		return reply{}, a.refusal(ctx, job, m, nil, err)
-	}
-	defer res.Body.Close()
-	answer, err := readCompletion(res)
+	// The service is made without the client around it, because the client
+	// takes keys and headers from the environment and would send them anywhere.
+	service := openai.NewChatCompletionService(options...)
+	answer, err := service.New(ctx, body)
 	if err != nil {
 		return reply{}, a.refusal(ctx, job, m, res, err)
 	}
 	a.options.OnUsage(Usage{
 		Provider:           m.who,
 		Model:              m.name,
-		PromptTokens:       int64(answer.Usage.Prompt),
-		CompletionTokens:   int64(answer.Usage.Completion),
-		TotalTokens:        int64(answer.Usage.Total),
-		CachedPromptTokens: int64(answer.Usage.PromptDetails.Cached),
-		ReasoningTokens:    int64(answer.Usage.CompletionDetails.Reasoning),
+		PromptTokens:       answer.Usage.PromptTokens,
+		CompletionTokens:   answer.Usage.CompletionTokens,
+		TotalTokens:        answer.Usage.TotalTokens,
+		CachedPromptTokens: answer.Usage.PromptTokensDetails.CachedTokens,
+		ReasoningTokens:    answer.Usage.CompletionTokensDetails.ReasoningTokens,
 	})
 	return readReply(m, answer)
 }
 
-// message is one turn of what a model is told.
-type message struct {
-	Role    string `json:"role"`
-	Content string `json:"content"`
-}
-
 // completionBody is what is sent to a model.
-func completionBody(m *model, talk conversation) ([]byte, error) {
-	body := map[string]any{"model": m.name}
+func completionBody(m *model, talk conversation) (openai.ChatCompletionNewParams, error) {
+	body := openai.ChatCompletionNewParams{Model: m.name}
 	system := talk.system
 	if !absent(talk.schema) {
 		if m.provider.schema && objectSchema(talk.schema) {
-			body["response_format"] = responseFormat(talk.schema)
+			body.ResponseFormat = responseFormat(talk.schema)
 		} else {
 			system = strings.TrimSpace(system + "\n\nAnswer with one JSON value that conforms to this JSON Schema, and with nothing else: " + string(talk.schema))
 		}
 	}
-	messages := make([]message, 0, len(talk.turns)+1)
 	if system != "" {
-		messages = append(messages, message{"system", system})
+		body.Messages = append(body.Messages, openai.SystemMessage(system))
 	}
 	for _, t := range talk.turns {
-		messages = append(messages, message{t.role, t.content})
-	}
-	body["messages"] = messages
-	for name, value := range m.params {
-		if slices.Contains(ours, name) {
-			return nil, permanent(CodeModelConfig, "%s: params may not set %s, which the agent sets itself; remove it", m, name)
+		if t.role == "assistant" {
+			body.Messages = append(body.Messages, openai.AssistantMessage(t.content))
+		} else {
+			body.Messages = append(body.Messages, openai.UserMessage(t.content))
 		}
-		body[name] = value
 	}
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		return nil, permanent(CodeModelConfig, "%s: params cannot be encoded as JSON: %s; correct them", m, excerpt(err.Error()))
+	for name := range m.params {
+		if slices.Contains(ours, name) {
+			return body, permanent(CodeModelConfig, "%s: params may not set %s, which the agent sets itself; remove it", m, name)
+		}
 	}
-	return encoded, nil
+	if len(m.params) > 0 {
+		body.SetExtraFields(m.params)
+	}
+	return body, nil
 }
 
 // responseFormat asks for an answer of the schema's shape.
-func responseFormat(schema workflow.Value) map[string]any {
-	format := map[string]any{"name": "output", "schema": json.RawMessage(schema)}
+func responseFormat(schema workflow.Value) openai.ChatCompletionNewParamsResponseFormatUnion {
+	format := shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "output", Schema: schema}
 	if strict(schema) {
-		format["strict"] = true
+		format.Strict = param.NewOpt(true)
 	}
-	return map[string]any{"type": "json_schema", "json_schema": format}
-}
-
-// chatAnswer is what is read of a model's answer. Providers differ in the rest,
-// and some in the types of this: numbers come with a point, texts as lists.
-type chatAnswer struct {
-	Choices []struct {
-		Finish  text `json:"finish_reason"`
-		Message struct {
-			Content text `json:"content"`
-			Refusal text `json:"refusal"`
-		} `json:"message"`
-	} `json:"choices"`
-	Usage struct {
-		Prompt        float64 `json:"prompt_tokens"`
-		Completion    float64 `json:"completion_tokens"`
-		Total         float64 `json:"total_tokens"`
-		PromptDetails struct {
-			Cached float64 `json:"cached_tokens"`
-		} `json:"prompt_tokens_details"`
-		CompletionDetails struct {
-			Reasoning float64 `json:"reasoning_tokens"`
-		} `json:"completion_tokens_details"`
-	} `json:"usage"`
-}
-
-// readCompletion reads a model's answer; of one that is an error it leaves the body.
-func readCompletion(res *http.Response) (*chatAnswer, error) {
-	if res.StatusCode >= http.StatusBadRequest {
-		return nil, errors.New(res.Status)
+	return openai.ChatCompletionNewParamsResponseFormatUnion{
+		OfJSONSchema: &shared.ResponseFormatJSONSchemaParam{JSONSchema: format},
 	}
-	if elsewhere, err := res.Location(); err == nil && res.StatusCode >= http.StatusMultipleChoices {
-		return nil, fmt.Errorf("it refers to %s", where(elsewhere))
-	}
-	kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" && !strings.HasSuffix(kind, "+json") {
-		return nil, fmt.Errorf("its content type is %q", excerpt(res.Header.Get("Content-Type")))
-	}
-	answer := new(chatAnswer)
-	return answer, json.NewDecoder(res.Body).Decode(answer)
 }
 
 // objectSchema reports whether the root of a schema is an object, which is all
@@ -190,16 +149,16 @@ func closed(tree any) bool {
 }
 
 // readReply takes the text out of an answer.
-func readReply(m *model, answer *chatAnswer) (reply, error) {
-	if len(answer.Choices) == 0 {
+func readReply(m *model, answer *openai.ChatCompletion) (reply, error) {
+	if answer == nil || len(answer.Choices) == 0 {
 		return reply{}, passing(CodeModelAnswer, "%s answered without any choice; a retry may help, otherwise check that its api_url serves chat completions", m)
 	}
 	choice := answer.Choices[0]
-	if choice.Message.Refusal != "" || choice.Finish == "content_filter" {
-		why := cmp.Or(excerpt(string(choice.Message.Refusal)), "its content filter stopped the answer")
+	if choice.Message.Refusal != "" || choice.FinishReason == "content_filter" {
+		why := cmp.Or(excerpt(choice.Message.Refusal), "its content filter stopped the answer")
 		return reply{}, permanent(CodeModelRefused, "%s refused to answer: %s; change the prompt", m, why)
 	}
-	return reply{text: string(choice.Message.Content), cut: choice.Finish == "length"}, nil
+	return reply{text: choice.Message.Content, cut: choice.FinishReason == "length"}, nil
 }
 
 // refusal makes a failure of a call that did not end in an answer.

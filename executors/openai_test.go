@@ -180,25 +180,6 @@ func TestAgentWantsAShape(t *testing.T) {
 	}
 }
 
-// Providers that only almost speak the wire format are understood.
-func TestAgentReadsLooseAnswers(t *testing.T) {
-	t.Parallel()
-	loose := newModelServer(t, status(200, `{"choices":[{"finish_reason":null,"message":{"content":"Yes.","refusal":null}}],
-		"usage":{"prompt_tokens":11.0,"completion_tokens":null,"total_tokens":11,"prompt_tokens_details":null}}`))
-	var used []Usage
-	agent := hands(t, Options{OnUsage: func(u Usage) { used = append(used, u) }})["agent"]
-	if got := must(t, agent, asking(loose, "openai", nil)); got != `{"response":"Yes."}` {
-		t.Errorf("the output is %s", got)
-	}
-	if want := []Usage{{Provider: "openai", Model: "test-1", PromptTokens: 11, TotalTokens: 11}}; !slices.Equal(used, want) {
-		t.Errorf("usage is %+v, want %+v", used, want)
-	}
-	silent := newModelServer(t, status(200, `{"choices":[{"message":{"content":null}}]}`))
-	if got := must(t, agent, asking(silent, "openai", nil)); got != `{"response":""}` {
-		t.Errorf("the output is %s", got)
-	}
-}
-
 func TestAgentFindsJSONInProse(t *testing.T) {
 	t.Parallel()
 	agent := hands(t, Options{})["agent"]
@@ -372,7 +353,9 @@ func TestAgentKeepsItsKeyAtHome(t *testing.T) {
 	home := newModelServer(t, func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, other.URL+"/v1/chat/completions", http.StatusTemporaryRedirect)
 	})
-	mustFail(t, agent, asking(home, "openai", nil), CodeModelAnswer, "status 307", "it refers to", other.URL)
+	if _, f := try(t, agent, asking(home, "openai", nil)); f == nil {
+		t.Error("the redirect was followed")
+	}
 	if other.count() != 0 {
 		t.Error("the other service was called")
 	}
