@@ -6,12 +6,14 @@ RUN go mod download
 COPY . .
 ARG VERSION=unknown
 RUN CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -ldflags "-s -w -X main.version=${VERSION}" -o /signalbox ./cmd/signalbox \
- && mkdir /data && chown 65532:65532 /data
+ && mkdir /data /certificates && chown 65532:65532 /data /certificates
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+# A volume that is made on one of these folders belongs to the same user.
 COPY --from=build --chown=65532:65532 /data /data
+COPY --from=build --chown=65532:65532 /certificates /certificates
 COPY --from=build /signalbox /signalbox
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8080 8090
 ENTRYPOINT ["/signalbox"]

@@ -243,6 +243,7 @@ type Stats struct {
 	Groups    uint64 // atomic groups written, each with one sync
 	Grouped   uint64 // writes in them: Grouped/Groups is the mean group
 	Failures  uint64 // groups that failed
+	Lost      uint64 // acknowledged writes that the store was found not to have any more
 	DiskBytes uint64 // on disk now
 	Waits     int64  // open waits now; -1 when not known
 	Kept      int64  // events kept for a wait that opens later

@@ -150,6 +150,8 @@ var (
 	groupsDesc   = describe("store_groups_total", "Atomic groups of commits, each with one sync of the disk.")
 	groupedDesc  = describe("store_grouped_total", "Commits in those groups: divided by the groups, the mean size of a group.")
 	failedDesc   = describe("store_failures_total", "Groups that could not be written.")
+	lostDesc     = describe("store_lost_total", "Acknowledged writes that the store was found not to have any more.")
+	takesDesc    = describe("store_up", "1 when the store takes writes.")
 	diskDesc     = describe("store_disk_bytes", "Bytes on disk.")
 	lettersDesc  = describe("dead_letters", "Dead letters that are kept now.")
 	droppedDesc  = describe("dead_letters_dropped_total", "Dead letters that were dropped because there were more than the bounds allow, the oldest first.")
@@ -165,7 +167,7 @@ func (g *gauges) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range clusterDescs {
 		out <- d
 	}
-	for _, d := range []*prometheus.Desc{infoDesc, readyDesc, liveDesc, waitsDesc, admittedDesc, commitsDesc, refusedDesc, groupsDesc, groupedDesc, failedDesc, diskDesc, lettersDesc, droppedDesc, doneDesc} {
+	for _, d := range []*prometheus.Desc{infoDesc, readyDesc, liveDesc, waitsDesc, admittedDesc, commitsDesc, refusedDesc, groupsDesc, groupedDesc, failedDesc, lostDesc, takesDesc, diskDesc, lettersDesc, droppedDesc, doneDesc} {
 		out <- d
 	}
 }
@@ -186,6 +188,11 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 		cancel()
 	}
 	gauge(readyDesc, ready)
+	takes := 0.0
+	if g.node.store.Health() == nil {
+		takes = 1
+	}
+	gauge(takesDesc, takes)
 	gauge(infoDesc, 1, string(g.node.store.Durability()))
 	gauge(admittedDesc, float64(g.node.system.Admitted()))
 	count(doneDesc, g.node.system.Passivated())
@@ -202,7 +209,10 @@ func (g *gauges) store(s persistence.Stats, gauge func(*prometheus.Desc, float64
 	count(groupsDesc, s.Groups)
 	count(groupedDesc, s.Grouped)
 	count(failedDesc, s.Failures)
+	count(lostDesc, s.Lost)
 	gauge(diskDesc, float64(s.DiskBytes))
-	gauge(lettersDesc, float64(s.Letters))
+	if s.Letters >= 0 {
+		gauge(lettersDesc, float64(s.Letters))
+	}
 	count(droppedDesc, s.LettersDropped)
 }

@@ -30,8 +30,10 @@ func (a *app) certificatesCommand() *cobra.Command {
   ca.pem, ca.key       the authority; its key signs and belongs on no node
   HOST.pem, HOST.key   of each node, HOST being that of its --cluster-advertise
 What is there stays, unless it ends soon: then it is made anew, and running nodes
-read it. Other means to make certificates do as well: a node needs one of its
-host, for servers and clients both.`,
+read it. *.DOMAIN is every host of a domain, in any.DOMAIN.pem.
+
+Other means to make certificates do as well: a node needs one of its host, for
+servers and clients both.`,
 		Example: "  signalbox cluster certificates --dir certificates node-1.internal node-2.internal\n" +
 			"  signalbox serve ... --cluster-cert certificates/node-1.internal.pem \\\n" +
 			"    --cluster-key certificates/node-1.internal.key --cluster-ca certificates/ca.pem",
@@ -64,8 +66,12 @@ host, for servers and clients both.`,
 
 // hostName reports whether a text can be the host of a certificate and the name of its file.
 func hostName(host string) bool {
-	return host != "" && host != "ca" && !strings.HasPrefix(host, ".") && !strings.ContainsAny(host, "/\\ \t:*") || net.ParseIP(host) != nil
+	rest, _ := strings.CutPrefix(host, "*.") // any host of a domain
+	return rest != "" && rest != "ca" && !strings.HasPrefix(rest, ".") && !strings.ContainsAny(rest, "/\\ \t:*") || net.ParseIP(host) != nil
 }
+
+// fileOf is the name of the files of a host.
+func fileOf(host string) string { return strings.NewReplacer("*", "any", ":", "-").Replace(host) }
 
 // madeCertificate is one certificate with its key beside it.
 type madeCertificate struct {
@@ -100,11 +106,11 @@ func makeCertificates(dir string, hosts []string, now time.Time) ([]madeCertific
 		} else {
 			node.DNSNames = []string{host}
 		}
-		cert, _, state, err := keepOrMake(dir, host, node, ca, caKey, now)
+		cert, _, state, err := keepOrMake(dir, fileOf(host), node, ca, caKey, now)
 		if err != nil {
 			return nil, err
 		}
-		made = append(made, madeCertificate{filepath.Join(dir, host+".pem"), state, cert.NotAfter})
+		made = append(made, madeCertificate{filepath.Join(dir, fileOf(host)+".pem"), state, cert.NotAfter})
 	}
 	return made, nil
 }

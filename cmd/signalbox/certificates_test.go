@@ -24,8 +24,11 @@ func TestCertificatesAreGoodForNodes(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
-	for _, host := range []string{"node-1", "10.0.0.7"} {
-		cert, key := filepath.Join(dir, host+".pem"), filepath.Join(dir, host+".key")
+	if _, err := makeCertificates(dir, []string{"*.nodes.svc", "fe80::1"}, now); err != nil {
+		t.Fatal(err)
+	}
+	for file, host := range map[string]string{"node-1": "node-1", "10.0.0.7": "10.0.0.7", "any.nodes.svc": "signalbox-0.nodes.svc", "fe80--1": "fe80::1"} {
+		cert, key := filepath.Join(dir, file+".pem"), filepath.Join(dir, file+".key")
 		if _, err := cluster.LoadCertificates(cert, key, filepath.Join(dir, "ca.pem")); err != nil {
 			t.Error(err)
 		}

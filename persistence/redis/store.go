@@ -139,6 +139,7 @@ func (s *Store) Stats() persistence.Stats {
 		Groups:    s.stats.groups.Load(),
 		Grouped:   s.stats.grouped.Load(),
 		Failures:  s.stats.failures.Load(),
+		Lost:      s.stats.forgotten.Load(),
 		DiskBytes: s.disk.Load(),
 		Waits:     -1,
 		Letters:   -1,
