@@ -78,6 +78,9 @@ const (
 	// pollEvery is how often a counter is read while something is awaited.
 	pollEvery = 20 * time.Millisecond
 
+	// redisTimeout bounds the start of a redis-server.
+	redisTimeout = 10 * time.Second
+
 	// stopTimeout bounds the end of a node.
 	stopTimeout = 30 * time.Second
 )

@@ -11,7 +11,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -25,6 +27,7 @@ type settings struct {
 	waits    int
 
 	correlated int
+	only       parts
 	path       string // of a program that is built already, "" to build it
 	results    string // folder of the JSON, "" for none
 }
@@ -41,15 +44,44 @@ func main() {
 // parse reads the flags, whose defaults come from the environment.
 func parse() settings {
 	var s settings
+	if text := os.Getenv("BENCH_ONLY"); text != "" {
+		if err := s.only.Set(text); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: BENCH_ONLY=%q: %v\n", text, err)
+			os.Exit(2)
+		}
+	}
 	flag.IntVar(&s.rounds, "rounds", fromEnv("BENCH_ROUNDS", roundsDefault), "rounds of each measurement (BENCH_ROUNDS)")
 	flag.IntVar(&s.requests, "requests", fromEnv("BENCH_REQUESTS", requestsDefault), "requests of each kind in a round (BENCH_REQUESTS)")
 	flag.IntVar(&s.waits, "waits", fromEnv("BENCH_WAITS", waitsDefault), "waiting executions, 0 to leave that part out (BENCH_WAITS)")
 	flag.IntVar(&s.correlated, "correlated", fromEnv("BENCH_CORRELATED", correlatedDefault), "correlated waits among which one event finds its own, 0 to leave events out (BENCH_CORRELATED)")
+	flag.Var(&s.only, "only", "parts to measure, with commas: "+strings.Join(partNames, ", ")+" (BENCH_ONLY)")
 	flag.StringVar(&s.path, "program", os.Getenv("BENCH_PROGRAM"), "a built signalbox to measure instead of building one (BENCH_PROGRAM)")
 	flag.StringVar(&s.results, "results", filepath.Join("bench", "results"), "folder of the JSON, empty for none")
 	flag.Parse()
 	return s
 }
+
+// partNames are the parts of the table, in their order.
+var partNames = []string{"rounds", "costs", "events", "redis", "nodes"}
+
+// parts are those that are chosen; none stands for all.
+type parts []string
+
+// String names them.
+func (p *parts) String() string { return strings.Join(*p, ",") }
+
+// Set chooses parts by their names.
+func (p *parts) Set(text string) error {
+	*p = strings.Split(text, ",")
+	for _, name := range *p {
+		if !slices.Contains(partNames, name) {
+			return fmt.Errorf("%q is none of %s", name, strings.Join(partNames, ", "))
+		}
+	}
+	return nil
+}
+
+func (p parts) has(name string) bool { return len(p) == 0 || slices.Contains(p, name) }
 
 func fromEnv(name string, otherwise int) int {
 	text := os.Getenv(name)
@@ -77,26 +109,18 @@ func run(ctx context.Context, s settings) error {
 		}
 	}
 	r := &report{Date: time.Now().UTC().Format(time.DateOnly), Commit: commit(ctx), Machine: describe()}
-	var all rounds
-	for i := range s.rounds {
-		if err := ctx.Err(); err != nil {
+	for i, part := range []func(settings, string) ([]row, error){
+		func(s settings, root string) ([]row, error) { return inRounds(ctx, s, root) }, costs, correlation, onRedis, onNodes,
+	} {
+		if !s.only.has(partNames[i]) {
+			continue
+		}
+		rows, err := part(s, root)
+		if err != nil {
 			return err
 		}
-		say("round %d of %d", i+1, s.rounds)
-		if err := all.one(ctx, s, root, i); err != nil {
-			return fmt.Errorf("round %d: %w", i+1, err)
-		}
+		r.Rows = append(r.Rows, rows...)
 	}
-	r.Rows = all.rows()
-	rows, err := costs(s, root)
-	if err != nil {
-		return err
-	}
-	r.Rows = append(r.Rows, rows...)
-	if rows, err = correlation(s, root); err != nil {
-		return err
-	}
-	r.Rows = append(r.Rows, rows...)
 	if err := r.table(os.Stdout); err != nil {
 		return err
 	}
@@ -108,6 +132,21 @@ func run(ctx context.Context, s settings) error {
 		say("written to %s", path)
 	}
 	return err
+}
+
+// inRounds makes the rounds of one node on its own store.
+func inRounds(ctx context.Context, s settings, root string) ([]row, error) {
+	var all rounds
+	for i := range s.rounds {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		say("round %d of %d", i+1, s.rounds)
+		if err := all.one(ctx, s, root, i); err != nil {
+			return nil, fmt.Errorf("round %d: %w", i+1, err)
+		}
+	}
+	return all.rows(), nil
 }
 
 // say tells a person what happens now; the table alone goes to standard output.

@@ -19,6 +19,8 @@ type row struct {
 	Ratios []float64 `json:"ratios_to_echo,omitempty"` // to the echo of the same round
 	Target string    `json:"target,omitempty"`
 	OK     *bool     `json:"ok,omitempty"`
+
+	Missing string `json:"missing,omitempty"` // why there are no values
 }
 
 func (r row) min() float64    { return slices.Min(r.Values) }
@@ -66,6 +68,10 @@ func (r *report) table(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "what\tmin\tmedian\tmax\tunit\tx echo\ttarget\t\t")
 	for _, row := range r.Rows {
+		if row.Missing != "" {
+			fmt.Fprintf(w, "%s\t-\t-\t-\t%s\t\t\t\t%s\n", row.What, row.Unit, row.Missing)
+			continue
+		}
 		ratio, verdict := "", ""
 		if len(row.Ratios) > 0 {
 			ratio = fmt.Sprintf("%.2f", median(row.Ratios))
