@@ -304,8 +304,13 @@ type refusal struct {
 	RetryAfter time.Duration        `json:"retry_after,omitempty"`
 }
 
+var errReply = errors.New("the reply of another node is damaged")
+
 // encodeReply writes a reply.
 func encodeReply(r actors.Reply) ([]byte, error) {
+	if b, ok := appendReply(&r); ok {
+		return b, nil
+	}
 	w := reply{Answer: r.Answer, Answers: r.Answers, Refused: r.Refused, Matched: r.Matched, Known: r.Known}
 	var why *workflow.Refusal
 	switch {
@@ -319,11 +324,14 @@ func encodeReply(r actors.Reply) ([]byte, error) {
 
 // decodeReply reads a reply.
 func decodeReply(b []byte) (actors.Reply, error) {
+	if len(b) > 0 && b[0] == compactReply {
+		return readReply(b[1:])
+	}
 	var w reply
 	decoder := json.NewDecoder(bytes.NewReader(b))
 	decoder.UseNumber()
 	if err := decoder.Decode(&w); err != nil {
-		return actors.Reply{}, fmt.Errorf("the reply of another node is damaged: %w", err)
+		return actors.Reply{}, fmt.Errorf("%w: %w", errReply, err)
 	}
 	r := actors.Reply{Answer: w.Answer, Answers: w.Answers, Refused: w.Refused, Matched: w.Matched, Known: w.Known}
 	switch {

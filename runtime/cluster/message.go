@@ -19,6 +19,7 @@ type Message struct {
 // The types of messages.
 const (
 	typeDeliver    = "deliver"    // an input for an execution; answered with typeReply
+	typeSignal     = "signal"     // the same for a signal alone, see compact.go
 	typeFan        = "fan"        // the id of an event to fan out
 	typeWatch      = "watch"      // ids of executions that the sender watches
 	typeChanged    = "changed"    // the id of an execution that has changed

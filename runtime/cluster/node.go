@@ -327,10 +327,16 @@ func (n *Node) Deliver(d *actors.Deliver) {
 		d.Moved()
 		return
 	}
-	body, err := encodeDelivery(d)
-	if err == nil && len(body) > MaxMessageBytes {
+	m := Message{Type: typeDeliver}
+	var err error
+	if in, ok := plainSignal(d); ok {
+		m.Type, m.Body = typeSignal, appendSignal(d, &in)
+	} else {
+		m.Body, err = encodeDelivery(d)
+	}
+	if err == nil && len(m.Body) > MaxMessageBytes {
 		err = &workflow.Refusal{Code: workflow.CodeInvalid,
-			Message: fmt.Sprintf("it has %d bytes, and %d is what one node sends to another", len(body), MaxMessageBytes),
+			Message: fmt.Sprintf("it has %d bytes, and %d is what one node sends to another", len(m.Body), MaxMessageBytes),
 			Hint:    "keep what is large in a file store and send a link to it; nothing was kept"}
 	}
 	if err != nil {
@@ -342,7 +348,7 @@ func (n *Node) Deliver(d *actors.Deliver) {
 		until = time.Now().Add(RequestTimeout)
 	}
 	n.requests.Ask(&Request{
-		Key: d.ExecID, Message: Message{Type: typeDeliver, Body: body}, Until: until,
+		Key: d.ExecID, Message: m, Until: until,
 		Done: func(m Message, err error) { answer(d, outcome(m, err)) },
 		Here: func(again bool) {
 			if again {

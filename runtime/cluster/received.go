@@ -22,7 +22,7 @@ func (n *Node) Received(f frame) {
 	switch f.Type {
 	case typeReply, typeMoved, typeUnknown:
 		n.requests.answered(f)
-	case typeDeliver:
+	case typeDeliver, typeSignal:
 		n.delivered(link, f)
 	case typeFan:
 		if id := string(f.Body); n.Here(id) {
@@ -58,7 +58,7 @@ func back(link Link, key string, f frame, m Message) {
 // delivered takes a delivery of another node in. The reply goes back by whatever
 // link there is when it comes: a node that lost its place still knows the answer.
 func (n *Node) delivered(link Link, f frame) {
-	d, err := decodeDelivery(f.Body, n.find)
+	d, err := n.decode(f)
 	if err != nil {
 		back(link, "", f, Message{Type: typeUnknown, Body: []byte(err.Error())})
 		return
@@ -86,6 +86,14 @@ func (n *Node) delivered(link Link, f frame) {
 		}
 	}
 	n.actors.Local(d)
+}
+
+// decode reads the delivery in a frame.
+func (n *Node) decode(f frame) (*actors.Deliver, error) {
+	if f.Type == typeSignal {
+		return readSignal(f.Body)
+	}
+	return decodeDelivery(f.Body, n.find)
 }
 
 // watches are the executions of this node that somebody on another one watches.

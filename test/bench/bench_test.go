@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -136,5 +137,30 @@ func TestSyncTimesMeasuresTheDisk(t *testing.T) {
 	}
 	if len(times) != syncSamples || times[0] <= 0 || times[0] > times[len(times)-1] {
 		t.Errorf("%d samples from %v to %v", len(times), times[0], times[len(times)-1])
+	}
+}
+
+func TestPartsAreChosenByName(t *testing.T) {
+	var p parts
+	if !p.has("rounds") || !p.has("nodes") {
+		t.Error("without a choice not everything is measured")
+	}
+	if err := p.Set("redis,nodes"); err != nil || p.has("rounds") || !p.has("nodes") || p.String() != "redis,nodes" {
+		t.Errorf("redis,nodes is taken for %v, %v", p, err)
+	}
+	if err := p.Set("redis,fast"); err == nil || !strings.Contains(err.Error(), `"fast"`) {
+		t.Errorf("a part that there is not: %v", err)
+	}
+}
+
+func TestReportSaysWhyARowIsMissing(t *testing.T) {
+	r := &report{Rows: []row{{What: "on Redis", Unit: "/s", Missing: errNoRedis.Error()}}}
+	var out bytes.Buffer
+	if err := r.table(&out); err != nil || !strings.Contains(out.String(), "no redis-server") {
+		t.Errorf("%v:\n%s", err, out.String())
+	}
+	t.Setenv("PATH", t.TempDir())
+	if _, err := startRedis(t.TempDir(), "always"); !errors.Is(err, errNoRedis) {
+		t.Errorf("without a redis-server: %v", err)
 	}
 }

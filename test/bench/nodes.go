@@ -93,7 +93,7 @@ func nodesRound(s settings, root string, n, round int) (m measured, used time.Du
 		}
 		nodes = append(nodes, node)
 	}
-	for i := range connections {
+	for i := range n * connections {
 		w, err := dial(nodes[i%n].URL)
 		if err != nil {
 			return m, 0, err
@@ -104,7 +104,7 @@ func nodesRound(s settings, root string, n, round int) (m measured, used time.Du
 		return m, 0, err
 	}
 	sub := &subject{url: nodes[0].URL, pool: p, tag: "n"}
-	loops, _, err := sub.start("loop", loopers)
+	loops, _, err := sub.start("loop", n*loopers)
 	if err != nil {
 		return m, 0, err
 	}
