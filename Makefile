@@ -11,6 +11,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # grpc's pages for browsers, which nobody sees here, run templates that may call any
 # method by its name: with them the linker cannot leave out a single one.
 TAGS    := grpcnotrace
+# The client of models has thousands of small functions for services that nobody here
+# asks; copies of them in each other are a megabyte, and make no model answer sooner.
+GCFLAGS := github.com/openai/openai-go/v3/...=-l
 
 # -v prints one line per test, so that whoever reads the output can count them.
 GOTEST ?= go test -v
@@ -32,7 +35,7 @@ help: ## print this list
 
 .PHONY: build
 build: ## the release binary, bin/signalbox (about 1 min the first time)
-	go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/signalbox ./cmd/signalbox
+	go build -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)' -ldflags '$(LDFLAGS)' -o bin/signalbox ./cmd/signalbox
 
 # The steps of test share two cores and tell one story: one after the other.
 .NOTPARALLEL:

@@ -18,8 +18,11 @@ import (
 // program is the package of the command line, from the root of the module.
 const program = "./cmd/signalbox"
 
-// Tags are those that a release is built with; the Makefile says why.
-const Tags = "grpcnotrace"
+// Tags and CompilerFlags are those that a release is built with; the Makefile says why.
+const (
+	Tags          = "grpcnotrace"
+	CompilerFlags = "github.com/openai/openai-go/v3/...=-l"
+)
 
 // readyPrefix is what a node prints before its address when it is ready.
 const readyPrefix = "listening on "
@@ -32,7 +35,7 @@ func Build(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	target := filepath.Join(dir, "signalbox")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", Tags, "-ldflags", "-s -w", "-o", target, program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", Tags, "-gcflags", CompilerFlags, "-ldflags", "-s -w", "-o", target, program)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", program, err, out)

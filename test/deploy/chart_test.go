@@ -173,6 +173,9 @@ func checkSelectors(t *testing.T, all []object, pod any) {
 			if labels[name] != value {
 				t.Errorf("%v selects %s=%v, pods have %v", o["kind"], name, value, labels[name])
 			}
+			if name != "app.kubernetes.io/name" && name != "app.kubernetes.io/instance" {
+				t.Errorf("%v selects by %s, which changes with an upgrade", o["kind"], name)
+			}
 			same = same && tester[name] == value
 		}
 		if same {

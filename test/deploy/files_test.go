@@ -129,13 +129,14 @@ func graceful(t *testing.T, where, delay string, given time.Duration) {
 // TestReleasesAreBuiltAlike: the image, the Makefile and the tests build one program.
 func TestReleasesAreBuiltAlike(t *testing.T) {
 	image, made := read(t, "Dockerfile"), read(t, "Makefile")
-	for _, want := range []string{"CGO_ENABLED=0", "-trimpath", "-tags " + binary.Tags, "-X main.version=", "FROM scratch", "USER 65532:65532", `ENTRYPOINT ["/signalbox"]`} {
+	for _, want := range []string{"CGO_ENABLED=0", "-trimpath", "-tags " + binary.Tags, "-gcflags " + binary.CompilerFlags, "-X main.version=", "FROM scratch", "USER 65532:65532", `ENTRYPOINT ["/signalbox"]`} {
 		if !strings.Contains(image, want) {
 			t.Errorf("Dockerfile lacks %q", want)
 		}
 	}
-	if !regexp.MustCompile(`(?m)^TAGS +:= `+binary.Tags+`$`).MatchString(made) || strings.Count(made, "-tags $(TAGS)") != 2 {
-		t.Errorf("the Makefile builds with other tags than %q", binary.Tags)
+	if !regexp.MustCompile(`(?m)^TAGS +:= `+binary.Tags+`$`).MatchString(made) || strings.Count(made, "-tags $(TAGS)") != 2 ||
+		!strings.Contains(made, "\nGCFLAGS := "+binary.CompilerFlags+"\n") || !strings.Contains(made, "-gcflags '$(GCFLAGS)'") {
+		t.Errorf("the Makefile builds with other flags than %q and %q", binary.Tags, binary.CompilerFlags)
 	}
 	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
 	if version == nil || !strings.Contains(image, "FROM golang:"+version[1]+" ") {
