@@ -19,6 +19,7 @@ type broadcaster struct {
 	system   *System
 	ctx      context.Context // ends with the node
 	state    workflow.Broadcast
+	stored   []byte        // its document, which nobody else may have replaced when it is
 	canceled chan string   // somebody asks for the end, with a reason
 	ended    chan struct{} // closed when nothing more happens
 
@@ -69,27 +70,34 @@ func (r *broadcaster) run(places chan struct{}) {
 			r.page()
 		}
 	}
-	if r.ending && !r.state.State.Final() {
+	for r.ending && !r.state.State.Final() && r.ctx.Err() == nil {
 		r.finish(workflow.BroadcastCanceled, r.reason)
 	}
 }
 
-// endedElsewhere reports whether another node has canceled the broadcast, and
-// takes that over. A node by itself need not ask.
+// endedElsewhere reports whether another node has canceled the broadcast, and takes
+// over what is stored. A node by itself need not ask again.
 func (r *broadcaster) endedElsewhere() bool {
-	if r.system.Peers == nil {
-		return false
+	if r.system.Peers != nil || r.stored == nil {
+		r.try("it cannot be read", r.reread)
 	}
-	r.try("it cannot be read", func(ctx context.Context) error {
-		stored, err := r.system.ReadBroadcast(ctx, r.state.ID)
-		if err == nil && stored != nil && stored.State.Final() {
-			payload := r.state.Payload
-			r.state = *stored
-			r.state.Payload = payload
-		}
+	return r.over() // a node that ends may not have read it
+}
+
+// reread takes over what is stored. What another node has written since counts: it
+// has canceled the broadcast, or it was the owner and has got further.
+func (r *broadcaster) reread(ctx context.Context) error {
+	stored, body, err := r.system.storedBroadcast(ctx, r.state.ID)
+	if err != nil {
 		return err
-	})
-	return r.state.State.Final()
+	}
+	if stored == nil { // it was ended and forgotten
+		r.ending, r.state.State = false, workflow.BroadcastCanceled
+		return nil
+	}
+	stored.Payload = r.state.Payload
+	r.state, r.stored = *stored, body
+	return nil
 }
 
 // try does something with the store again and again until it succeeds: a
@@ -292,7 +300,15 @@ func (r *broadcaster) save() {
 	r.state.UpdatedAt = now()
 	body := workflow.ValueOf(r.state)
 	r.try("its progress cannot be written", func(ctx context.Context) error {
-		return r.system.Store.PutDocument(ctx, broadcastKind, r.state.ID, body)
+		err := r.system.Store.ReplaceDocument(ctx, broadcastKind, r.state.ID, r.stored, body)
+		switch {
+		case err == nil:
+			r.stored = body
+		case errors.Is(err, persistence.ErrConflict):
+			// By another node, or by an attempt of ours whose answer was lost.
+			return r.reread(ctx)
+		}
+		return err
 	})
 }
 

@@ -171,7 +171,13 @@ func (s *System) Broadcast(ctx context.Context, one workflow.Broadcast) (*workfl
 			return nil, false, unavailable(err)
 		}
 	}
-	if err := s.Store.PutDocument(ctx, broadcastKind, one.ID, workflow.ValueOf(one)); err != nil {
+	switch err := s.Store.ReplaceDocument(ctx, broadcastKind, one.ID, nil, workflow.ValueOf(one)); {
+	case errors.Is(err, persistence.ErrConflict):
+		return nil, false, &workflow.Refusal{
+			Code: workflow.CodeStoreUnavailable, Message: fmt.Sprintf("another node is just taking broadcast_id %q", one.ID),
+			Hint: "send it again with the same id: if it has the same content you get the one that is known", RetryAfter: unavailableRetryAfter,
+		}
+	case err != nil:
 		return nil, false, unavailable(err)
 	}
 	if s.here(one.ID) {
@@ -182,14 +188,21 @@ func (s *System) Broadcast(ctx context.Context, one workflow.Broadcast) (*workfl
 
 // ReadBroadcast returns where a broadcast stands, nil when there is none.
 func (s *System) ReadBroadcast(ctx context.Context, id string) (*workflow.Broadcast, error) {
+	one, _, err := s.storedBroadcast(ctx, id)
+	return one, err
+}
+
+// storedBroadcast is ReadBroadcast with the document that is replaced by what is made of it.
+func (s *System) storedBroadcast(ctx context.Context, id string) (*workflow.Broadcast, []byte, error) {
 	body, err := s.Store.Document(ctx, broadcastKind, id)
 	if errors.Is(err, persistence.ErrNotFound) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, nil, unavailable(err)
 	}
-	return decodeBroadcast(id, body)
+	one, err := decodeBroadcast(id, body)
+	return one, body, err
 }
 
 // ListBroadcasts returns the broadcasts that are kept, the youngest first.
@@ -215,18 +228,23 @@ func (s *System) CancelBroadcast(ctx context.Context, id, reason string) (*workf
 			return nil, timedOut(ctx.Err())
 		}
 	}
-	one, err := s.ReadBroadcast(ctx, id)
-	if err != nil || one == nil || one.State == workflow.BroadcastCanceled {
-		return one, err
-	}
-	if r == nil && !one.State.Final() {
-		// Another node works on it, and looks before each page whether it may go on.
+	one, body, err := s.storedBroadcast(ctx, id)
+	for r == nil && err == nil && one != nil && !one.State.Final() {
+		// Another node works on it. It writes where it stands only on what it knows, so
+		// it meets this at its next page; what it writes meanwhile is read again here.
 		one.State, one.Reason, one.FinishedAt = workflow.BroadcastCanceled, reason, now()
 		one.UpdatedAt = one.FinishedAt
-		if err := s.Store.PutDocument(ctx, broadcastKind, id, workflow.ValueOf(*one)); err != nil {
-			return nil, unavailable(err)
+		written := s.Store.ReplaceDocument(ctx, broadcastKind, id, body, workflow.ValueOf(*one))
+		switch {
+		case written == nil:
+			return one, nil
+		case !errors.Is(written, persistence.ErrConflict):
+			return nil, unavailable(written)
 		}
-		return one, nil
+		one, body, err = s.storedBroadcast(ctx, id)
+	}
+	if err != nil || one == nil || one.State == workflow.BroadcastCanceled {
+		return one, err
 	}
 	return nil, &workflow.Refusal{
 		Code: workflow.CodeWrongStatus, Message: fmt.Sprintf("broadcast %q is %s and cannot be canceled", id, one.State),

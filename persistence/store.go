@@ -209,6 +209,10 @@ type Store interface {
 	// Documents are small named things: keys, audit records, definitions.
 	// PutDocument returns when it is durable; a nil body deletes.
 	PutDocument(ctx context.Context, kind, id string, body []byte) error
+	// ReplaceDocument is PutDocument of what was read, changed and is written back:
+	// ErrConflict, and nothing written, when the stored body is not was any more. A
+	// nil was is a document that is not there.
+	ReplaceDocument(ctx context.Context, kind, id string, was, body []byte) error
 	Document(ctx context.Context, kind, id string) ([]byte, error)
 	// Documents lists up to limit documents of a kind in the order of id, after the given one.
 	Documents(ctx context.Context, kind, after string, limit int) ([]Document, error)

@@ -36,6 +36,9 @@ type write struct {
 	// An event, accepted or settled.
 	receipt *workflow.EventReceipt
 
+	// A document: its key, what it becomes and, to replace it, what it must be; nil for none.
+	document, body, was []byte
+
 	// What to forget, each if it is still what was read, and how much it was.
 	forget []forgotten
 	forgot *int
@@ -53,7 +56,8 @@ const (
 	writeCommit writeKind = iota
 	writeAccept
 	writeSettle
-	writeRows // operations without a condition: documents and meta
+	writeRows    // operations without a condition: documents and meta
+	writeReplace // a document that must be what it was
 	writeForget
 	writeLetters    // dead letters to keep
 	writeDrop       // dead letters to drop

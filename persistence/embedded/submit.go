@@ -150,13 +150,27 @@ func (s *Store) SettleEvent(r *workflow.EventReceipt, done func(error)) {
 // error that wraps the context's says that the outcome is not known.
 func (s *Store) PutDocument(ctx context.Context, kind, id string, body []byte) error {
 	w := newWrite(writeRows)
-	key := key2(w.key[:0], famDocument, kind, id)
+	w.becomes(kind, id, body)
+	return s.await(ctx, w)
+}
+
+// ReplaceDocument is PutDocument while what is stored is what was read.
+func (s *Store) ReplaceDocument(ctx context.Context, kind, id string, was, body []byte) error {
+	w := newWrite(writeReplace)
+	w.was = was
+	w.becomes(kind, id, body)
+	return s.await(ctx, w)
+}
+
+// becomes adds the row of a document, or takes it away.
+func (w *write) becomes(kind, id string, body []byte) {
+	w.document, w.body = key2(nil, famDocument, kind, id), body
+	key := append(w.key[:0], w.document...)
 	if body == nil {
 		w.delete(key)
 	} else {
 		w.set(key, body)
 	}
-	return s.await(ctx, w)
 }
 
 // await pushes a write and waits for its answer.

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type group struct {
 	states map[string]stateRow               // of executions that the group writes; zero for one it forgets
 	claims map[string]string                 // holders of unique keys that the group gives or, "", takes away; by the row's key
 	events map[string]*workflow.EventReceipt // that the group writes; nil for one it forgets
+	docs   map[string][]byte                 // documents that the group writes, by the row's key; nil for one it deletes
 	ops    ops                               // room for operations that the writer makes
 	row    []byte                            // room for a row that is read
 }
@@ -33,7 +35,7 @@ type stateRow struct {
 }
 
 func newGroup() group {
-	return group{states: map[string]stateRow{}, claims: map[string]string{}, events: map[string]*workflow.EventReceipt{}}
+	return group{states: map[string]stateRow{}, claims: map[string]string{}, events: map[string]*workflow.EventReceipt{}, docs: map[string][]byte{}}
 }
 
 func (g *group) reset() {
@@ -45,6 +47,7 @@ func (g *group) reset() {
 	clear(g.states)
 	clear(g.claims)
 	clear(g.events)
+	clear(g.docs)
 	g.ops.reset()
 }
 
@@ -167,6 +170,10 @@ func (s *Store) judge(w *write) error {
 		if err := s.judgeRelease(w); err != nil {
 			return err
 		}
+	case writeReplace:
+		if err := s.judgeReplace(w); err != nil {
+			return err
+		}
 	case writeForget:
 		return s.judgeForget(w)
 	case writeDrop:
@@ -176,8 +183,29 @@ func (s *Store) judge(w *write) error {
 	case writeBooks:
 		s.books.count(w.tally)
 	}
+	if w.document != nil {
+		g.docs[string(w.document)] = w.body
+	}
 	s.bury(w)
 	g.writes++
+	return nil
+}
+
+// judgeReplace refuses a document that is not what it was, as of the group so far.
+func (s *Store) judgeReplace(w *write) error {
+	now, decided := s.group.docs[string(w.document)]
+	if !decided {
+		row, found, err := get(s.db, w.document, nil)
+		if err != nil {
+			return unavailable("read document", string(w.document), err)
+		}
+		if found {
+			now = append([]byte{}, row...)
+		}
+	}
+	if (now == nil) != (w.was == nil) || !bytes.Equal(now, w.was) {
+		return fmt.Errorf("a document changed since it was read: %w", persistence.ErrConflict)
+	}
 	return nil
 }
 

@@ -16,7 +16,7 @@ type write struct {
 	kind  writeKind
 
 	// A commit.
-	exec   string
+	exec   string // also the id of a document
 	expect uint64
 	parent uint64
 	stamp  persistence.Stamp
@@ -51,6 +51,7 @@ const (
 	writeRows // without a verdict of its own: receipts that are replaced, documents
 	writeForget
 	writeClaim
+	writeReplace // a document that must be what it was
 )
 
 // fate is what is known of a write.

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -26,6 +27,8 @@ func (s *Store) resolve(ctx context.Context, items []*write) error {
 			found[w] = c.GetRange(ctx, w.part.keyOf(keyState, w.exec), 0, stampBytes-1)
 		case writeAccept:
 			found[w] = c.HGet(ctx, w.part.key(keyEvents), w.receipt.Event.ID)
+		case writeReplace:
+			found[w] = c.HGet(ctx, w.part.key(keyDocuments), string(w.guard[2].([]byte)))
 		default:
 			w.fate = unsent // it may be done twice
 			continue
@@ -39,6 +42,8 @@ func (s *Store) resolve(ctx context.Context, items []*write) error {
 		switch {
 		case w.kind == writeCommit:
 			chains[w.exec] = append(chains[w.exec], w)
+		case w.kind == writeReplace && w.fate == lost:
+			w.resolveDocument(found[w].Result())
 		case w.fate == lost:
 			w.resolveEvent(found[w].Val())
 		}
@@ -64,6 +69,19 @@ func (w *write) resolveEvent(row string) {
 	default:
 		w.fate = written
 		w.takeKnown(row)
+	}
+}
+
+// resolveDocument compares what is stored with what was sent. When somebody else has
+// written since, sending it again finds a conflict, which is what there is by then.
+func (w *write) resolveDocument(body string, err error) {
+	var there []byte
+	if err == nil {
+		there = still([]byte(body))
+	}
+	w.fate = unsent
+	if bytes.Equal(there, w.row) {
+		w.fate = written
 	}
 }
 

@@ -157,6 +157,23 @@ func (s *Store) PutDocument(ctx context.Context, kind, id string, body []byte) e
 	return s.await(ctx, w)
 }
 
+// ReplaceDocument is PutDocument while what is stored is what was read.
+func (s *Store) ReplaceDocument(ctx context.Context, kind, id string, was, body []byte) error {
+	w := &write{kind: writeReplace, exec: id, row: still(body)}
+	w.part = s.home(kind)
+	w.begin(w.part.key(keyDocuments), "same", member2(kind, id), still(was))
+	w.document(kind, id, body)
+	return s.await(ctx, w)
+}
+
+// still is what a guard that is "same" compares with a field: nil for none.
+func still(body []byte) []byte {
+	if body == nil {
+		return nil
+	}
+	return append([]byte{'='}, body...)
+}
+
 // document writes a document, or deletes it when the body is nil.
 func (o *ops) document(kind, id string, body []byte) {
 	member := member2(kind, id)

@@ -139,7 +139,7 @@ func (s *Store) forgetEvent(ctx context.Context, at workflow.Instant, id string)
 	}
 	w := &write{kind: writeForget}
 	w.part = p
-	w.begin(p.key(keyEvents), "same", []byte(id), []byte(row))
+	w.begin(p.key(keyEvents), "same", []byte(id), still([]byte(row)))
 	w.drop(keyEvents, []byte(id))
 	w.leave(keySettled, momentMember(at, id))
 	return w, nil

@@ -335,6 +335,8 @@ func (s *Store) judge(w *write, said any) {
 		w.takeKnown(there)
 	case writeForget:
 		w.fate, w.err = refused, errMoved
+	case writeReplace:
+		w.fate, w.err = refused, fmt.Errorf("document %q: %w: %w", w.exec, persistence.ErrConflict, errMoved)
 	}
 }
 

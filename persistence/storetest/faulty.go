@@ -208,6 +208,13 @@ func (f *Faulty) PutDocument(ctx context.Context, kind, id string, body []byte) 
 	return <-answer
 }
 
+// ReplaceDocument passes a document on, or not.
+func (f *Faulty) ReplaceDocument(ctx context.Context, kind, id string, was, body []byte) error {
+	answer := make(chan error, 1)
+	f.write(func(real func(error)) { real(f.Store.ReplaceDocument(ctx, kind, id, was, body)) }, func(err error) { answer <- err })
+	return <-answer
+}
+
 // Sweep passes on, or not.
 func (f *Faulty) Sweep(ctx context.Context, before workflow.Instant, limit int) (int, error) {
 	return f.count(func() (int, error) { return f.Store.Sweep(ctx, before, limit) })

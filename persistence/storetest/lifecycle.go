@@ -113,6 +113,7 @@ func closing(f *fixture) {
 	_, err = f.Due(f.ctx, begin, nil, 1)
 	f.is("due after Close", err, persistence.ErrClosed)
 	f.is("put after Close", f.PutDocument(f.ctx, "k", "i", nil), persistence.ErrClosed)
+	f.is("replacement after Close", f.ReplaceDocument(f.ctx, "k", "i", nil, []byte("x")), persistence.ErrClosed)
 	_, _, err = f.accept(eventOf("ev1"))
 	f.is("accept after Close", err, persistence.ErrClosed)
 	_, err = f.Sweep(f.ctx, begin, 1)

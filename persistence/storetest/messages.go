@@ -1,7 +1,9 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/signalbox/signalbox/persistence"
@@ -194,5 +196,69 @@ func documents(f *fixture) {
 		f.is("documents", err, nil)
 		same(f, "documents of another kind", other, []persistence.Document{{ID: "a", Body: []byte{0, 1, 255}}})
 		f.reopen()
+	}
+}
+
+// replacing: a document is written back only while it is what was read.
+func replacing(f *fixture) {
+	put := func(what string, was, body []byte, want error) {
+		f.Helper()
+		f.is(what, f.ReplaceDocument(f.ctx, "kind", "id", was, body), want)
+	}
+	put("replace what is not there", []byte("x"), []byte("y"), persistence.ErrConflict)
+	put("make", nil, []byte{}, nil)
+	put("make again", nil, []byte("y"), persistence.ErrConflict)
+	put("replace an empty one", []byte{}, []byte("one"), nil)
+	put("replace as if it were empty", []byte{}, []byte("two"), persistence.ErrConflict)
+	put("replace", []byte("one"), []byte("two"), nil)
+	put("replace by the same", []byte("two"), []byte("two"), nil)
+	f.reopen()
+	put("replace what it was", []byte("one"), []byte("three"), persistence.ErrConflict)
+	got, err := f.Document(f.ctx, "kind", "id")
+	f.is("document", err, nil)
+	same(f, "document", string(got), "two")
+	f.is("put", f.PutDocument(f.ctx, "kind", "id", []byte("put")), nil)
+	put("replace what was put over", []byte("two"), []byte("four"), persistence.ErrConflict)
+	put("delete what it was", []byte("two"), nil, persistence.ErrConflict)
+	put("delete", []byte("put"), nil, nil)
+	put("delete what is gone", []byte("put"), nil, persistence.ErrConflict)
+	all, err := f.Documents(f.ctx, "kind", "", 10)
+	f.is("documents", err, nil)
+	same(f, "documents", len(all), 0)
+	replacingInRaces(f)
+}
+
+// replacingInRaces: of those who change one document at once nobody's change is lost.
+func replacingInRaces(f *fixture) {
+	const writers, each = 8, 10
+	var all sync.WaitGroup
+	for i := range writers {
+		all.Go(func() {
+			for n := 0; n < each; {
+				was, err := f.Document(f.ctx, "kind", "log")
+				if err != nil && !errors.Is(err, persistence.ErrNotFound) {
+					f.Error(err)
+					return
+				}
+				err = f.ReplaceDocument(f.ctx, "kind", "log", was, append(slices.Clone(was), byte(i)))
+				switch {
+				case err == nil:
+					n++
+				case !errors.Is(err, persistence.ErrConflict):
+					f.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	body, err := f.Document(f.ctx, "kind", "log")
+	f.is("document", err, nil)
+	counts := map[byte]int{}
+	for _, b := range body {
+		counts[b]++
+	}
+	for i := range writers {
+		same(f, "changes that are there", counts[byte(i)], each)
 	}
 }

@@ -75,6 +75,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Opener) {
 		"letters go":         lettersGo,
 		"letter bounds":      letterBounds,
 		"documents":          documents,
+		"replacing":          replacing,
 		"sweep executions":   sweepExecutions,
 		"sweep events":       sweepEvents,
 		"closing":            closing,

@@ -81,9 +81,9 @@ local function check(at)
     if now ~= ARGV[at + 2] then return nil, {0, now} end
     return at + 3
   elseif guard == 'same' then
-    -- the field, and what must be in it still; '' for nothing
-    local now = redis.call('HGET', subject, ARGV[at + 2]) or ''
-    if now ~= ARGV[at + 3] then return nil, {0, now} end
+    -- the field, and '=' with what must be in it still; '' for nothing
+    local now = redis.call('HGET', subject, ARGV[at + 2])
+    if (now and '=' .. now or '') ~= ARGV[at + 3] then return nil, {0, now or ''} end
     return at + 4
   end
   return nil, redis.error_reply('GUARD ' .. guard) -- only another release's script could say so
