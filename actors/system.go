@@ -99,7 +99,7 @@ func (s *System) Start(ctx context.Context) error {
 		return err
 	}
 	s.actors = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return s.Logger.With("component", "actors")
+		return slog.New(warnings{s.Logger.With("component", "actors").Handler()})
 	}))
 	// A panic that escapes an actor's own recovery stops that actor; its
 	// supervisor sees it terminated and makes a new one on demand.

@@ -43,7 +43,7 @@ then. With --id the command is safe to repeat.`,
 	flags.StringVar(&ttl, "ttl", "", "how long a signal is kept for a later wait, like 1h or 30d (default: as long as its execution lives)")
 	flags.IntVar(&request.Rate, "rate", 0, "signals a second, at most (default: the node's)")
 	flags.BoolVar(&dry, "dry-run", false, "only say how many executions match")
-	flags.DurationVar(&wait, "wait", 0, "until the broadcast has ended, at most this long")
+	spanVar(flags, &wait, "wait", "until the broadcast has ended, at most this long")
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		request.Name, request.Filter.Status = args[0], workflow.Status(strings.ToUpper(status))
 		if request.Filter.Labels, err = labelFlags(labels); err != nil {
@@ -178,24 +178,21 @@ func filterText(f *http.BroadcastFilter) string {
 }
 
 func (a *app) broadcastsCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "broadcasts",
-		Short: "List, show and cancel broadcasts",
-		Args:  onlyVerbs,
-		RunE: a.asking(func(ctx context.Context, client *http.Client, args []string) error {
-			all, err := client.Broadcasts(ctx)
-			if err != nil {
-				return err
+	list := a.asking(func(ctx context.Context, client *http.Client, args []string) error {
+		all, err := client.Broadcasts(ctx)
+		if err != nil {
+			return err
+		}
+		return a.print(all, func(t *rows) {
+			t.row("BROADCAST", "SIGNAL", "STATE", "MATCHED", "PENDING", "BEGAN")
+			for _, b := range all {
+				t.row(b.BroadcastID, b.SignalName, b.State, b.Progress.Matched, b.Progress.Pending, b.CreatedAt)
 			}
-			return a.print(all, func(t *rows) {
-				t.row("BROADCAST", "SIGNAL", "STATE", "MATCHED", "PENDING", "BEGAN")
-				for _, b := range all {
-					t.row(b.BroadcastID, b.SignalName, b.State, b.Progress.Matched, b.Progress.Pending, b.CreatedAt)
-				}
-			})
-		}),
-	}
+		})
+	})
+	cmd := &cobra.Command{Use: "broadcasts", Short: "List, show and cancel broadcasts", Args: onlyVerbs, RunE: list}
 	cmd.AddCommand(
+		&cobra.Command{Use: "list", Short: "List broadcasts, youngest first", Args: cobra.NoArgs, RunE: list},
 		a.broadcastVerb("get", "Say how far a broadcast is", func(ctx context.Context, c *http.Client, id string) (http.Broadcast, error) {
 			return c.GetBroadcast(ctx, id)
 		}),

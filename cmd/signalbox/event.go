@@ -32,8 +32,8 @@ payload, and if need be id, correlation_id, ttl.`,
 	flags.StringVar(&payload, "payload", "", "JSON object, @FILE, or - for standard input")
 	flags.StringVar(&request.ID, "id", "", "of the event, which makes a repeat harmless (default: the node makes one)")
 	flags.StringVar(&request.CorrelationID, "correlation", "", "what the event is about: its correlation_id")
-	flags.DurationVar(&request.TTL, "ttl", 0, "how long it is kept for the first wait that opens for it, when nobody takes it")
-	flags.DurationVar(&wait, "wait", 0, "until every listener was reached, at most this long; then print the receipt")
+	spanVar(flags, &request.TTL, "ttl", "how long it is kept for the first wait that opens for it, like 1h or 30d, when nobody takes it (default: not at all)")
+	spanVar(flags, &wait, "wait", "until every listener was reached, at most this long; then print the receipt")
 	flags.StringVar(&file, "file", "", "of events, one JSON object on each line; - for standard input")
 	flags.BoolVar(&dry, "dry-run", false, dryRunHelp)
 	one := a.holding(&wait, func(ctx context.Context, client *http.Client, args []string) error {

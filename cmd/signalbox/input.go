@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,7 +22,12 @@ func (a *app) object(flag, said string) (any, error) {
 	}
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(content, &fields); err != nil {
-		return nil, wrongUsage("--%s is not a JSON object: %w; give one like '{\"name\":\"Ada\"}', @FILE, or - for standard input", flag, err)
+		why := err.Error()
+		var other *json.UnmarshalTypeError
+		if errors.As(err, &other) {
+			why = "it is a JSON " + other.Value
+		}
+		return nil, hinted(wrongUsage("--%s is not a JSON object: %s", flag, why), "give one like '{\"name\":\"Ada\"}', @FILE, or - for standard input")
 	}
 	if fields == nil {
 		return nil, wrongUsage("--%s is null; leave the flag out to send nothing", flag)

@@ -57,7 +57,7 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 		}
 	}()
 	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.addr); err != nil {
-		return nil, hinted(failed("cannot listen on %s: %w", c.addr, err), "another node may be running there; --addr 127.0.0.1:0 picks a free port")
+		return nil, hinted(failed("cannot listen on %s: %w", c.addr, inner(err)), "another node may be running there; --addr 127.0.0.1:0 picks a free port")
 	}
 	if n.store, err = openStore(ctx, c, n.logger); err != nil {
 		return nil, err
@@ -89,6 +89,15 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 	return n, nil
 }
 
+// inner is what the system said, without the address that the message has already.
+func inner(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
+}
+
 // storeName is how a store is shown: a folder, or an address without its secrets.
 func (c config) storeName() string {
 	switch {
@@ -118,8 +127,7 @@ func openStore(ctx context.Context, c config, logger *slog.Logger) (persistence.
 	}
 	store, err := embedded.Open(c.data, options)
 	if err != nil {
-		return nil, hinted(failed("cannot open the store in %s: %w", c.data, err),
-			"one process at a time may have it open; --data names another folder")
+		return nil, hinted(failed("cannot %w", err), "one process at a time may have it open; --data names another folder")
 	}
 	return store, nil
 }

@@ -44,7 +44,7 @@ func (a *app) receiptCommand() *cobra.Command {
 			return err
 		}),
 	}
-	cmd.Flags().DurationVar(&wait, "wait", 0, "until the fate is final, at most this long")
+	spanVar(cmd.Flags(), &wait, "wait", "until the fate is final, at most this long")
 	return cmd
 }
 

@@ -59,10 +59,11 @@ func (a *app) root() *cobra.Command {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
+	root.SetFlagErrorFunc(wrongFlag)
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.url, "url", "", "of the node to talk to (SIGNALBOX_URL, default "+defaultURL+")")
-	flags.StringVar(&a.key, "key", "", "API key (SIGNALBOX_KEY, or a file named by SIGNALBOX_KEY_FILE)")
-	flags.StringVar(&a.output, "output", "table", "table or json")
+	flags.StringVar(&a.url, "url", "", "`URL` of the node to talk to (SIGNALBOX_URL, default "+defaultURL+")")
+	flags.StringVar(&a.key, "key", "", "API `KEY` (SIGNALBOX_KEY, or a file named by SIGNALBOX_KEY_FILE)")
+	flags.StringVar(&a.output, "output", "table", "`FORMAT` of the result: table or json")
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run a node:"},
 		&cobra.Group{ID: "talk", Title: "Talk to a node:"},

@@ -24,8 +24,10 @@ the first one. When it is ready it prints one line: listening on http://HOST:POR
 SIGTERM or SIGINT stops it gracefully, a second one at once.
 
 ` + precedence + exitCodes,
-		Example: "  signalbox serve ./project --data /var/lib/signalbox --addr 0.0.0.0:8080",
-		Args:    atMostFolder,
+		Example: "  signalbox serve ./project --data /var/lib/signalbox --addr 0.0.0.0:8080\n" +
+			"  signalbox serve ./project --addr 0.0.0.0:8080 --store redis://redis:6379 --cluster \\\n" +
+			"    --cluster-addr 10.0.0.1:8090 --cluster-cert node.pem --cluster-key node.key --cluster-ca ca.pem",
+		Args: atMostFolder,
 	}
 	addSettings(cmd, false)
 	cmd.Flags().Bool("with-parent", false, "stop when standard input ends")

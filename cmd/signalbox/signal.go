@@ -39,7 +39,7 @@ func (a *app) signalCommand() *cobra.Command {
 	flags.StringVar(&request.ID, "id", "", "of the signal, which makes a repeat harmless (default: the node makes one)")
 	flags.StringVar(&ttl, "ttl", "", "how long it is kept for a later wait, like 1h or 30d (default: as long as the execution lives)")
 	flags.BoolVar(&request.Force, "force", false, "keep it even when the workflow can never wait for that name")
-	flags.DurationVar(&wait, "wait", 0, "until the signal's fate is final, at most this long; then print its receipt")
+	spanVar(flags, &wait, "wait", "until the signal's fate is final, at most this long; then print its receipt")
 	flags.StringVar(&file, "file", "", "of signals, one JSON object on each line; - for standard input")
 	flags.BoolVar(&atomic, "atomic", false, "with --file: accept all of them, which go to one execution, or none")
 	flags.BoolVar(&dry, "dry-run", false, dryRunHelp)

@@ -55,7 +55,7 @@ func (a *app) startCommand() *cobra.Command {
 	flags.StringVar(&ttl, "ttl", "", "how long the signal is kept for a later wait, like 1h or 30d (default: as long as the execution lives)")
 	flags.BoolVar(&request.NoStart, "no-start", false, "start nothing: only signal the execution that is there")
 	flags.BoolVar(&dry, "dry-run", false, dryRunHelp)
-	flags.DurationVar(&wait, "wait", 0, "until the execution has finished, at most this long")
+	spanVar(flags, &wait, "wait", "until the execution has finished, at most this long")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var err error
 		if request.Input, err = a.object("input", input); err != nil {

@@ -87,7 +87,7 @@ func (a *app) storeCopyCommand() *cobra.Command {
 	var from, to string
 	cmd := &cobra.Command{
 		Use:   "copy --from STORE --to STORE",
-		Short: "Move everything into another, empty store, and compare both",
+		Short: "Copy everything into another, empty store, and compare both",
 		Long: `Copy everything that a store remembers into another, empty one: executions with
 their history and receipts, events, dead letters, books, keys and workflows. Both
 are read again at the end and compared by a hash over all that is in them.

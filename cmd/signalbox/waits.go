@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox/signalbox/http"
@@ -16,15 +17,27 @@ func (a *app) waitsCommand() *cobra.Command {
 		Example: "  signalbox waits --name approval-decision\n  signalbox waits --correlation order-17",
 		Args:    onlyVerbs,
 	}
-	cmd.AddCommand(a.waitsMoveCommand())
+	cmd.AddCommand(a.waitsListCommand(), a.waitsMoveCommand())
+	a.listWaits(cmd, &query)
+	return cmd
+}
+
+// waitsListCommand is what the noun alone does, for who looks for the verb.
+func (a *app) waitsListCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "List what waits for what", Args: cobra.NoArgs}
+	a.listWaits(cmd, new(workflow.WaitQuery))
+	return cmd
+}
+
+func (a *app) listWaits(cmd *cobra.Command, query *workflow.WaitQuery) {
 	flags := cmd.Flags()
-	flags.StringVar(&query.Name, "name", "", "only waits for this signal")
+	flags.StringVar(&query.Name, "name", "", "only waits for this signal or event")
 	flags.StringVar(&query.WorkflowID, "workflow", "", "only waits of this workflow")
 	flags.StringVar(&query.Key, "correlation", "", "only waits for a message with this key")
 	flags.IntVar(&query.Limit, "limit", maxListed, "how many at most")
 	flags.StringVar(&query.Cursor, "cursor", "", "of the page after the one before")
 	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {
-		page, err := client.Waits(ctx, query)
+		page, err := client.Waits(ctx, *query)
 		if err != nil {
 			return err
 		}
@@ -36,7 +49,6 @@ func (a *app) waitsCommand() *cobra.Command {
 			nextPage(t, page.Page)
 		})
 	})
-	return cmd
 }
 
 // taskOf is the task of a wait, with the branch where it has one.

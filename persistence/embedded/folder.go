@@ -31,6 +31,9 @@ const ownerFile = "owner"
 func lockDir(fs vfs.FS, dir string) (io.Closer, error) {
 	owner := fs.PathJoin(dir, ownerFile)
 	lock, err := fs.Lock(fs.PathJoin(dir, "LOCK"))
+	if errors.Is(err, os.ErrPermission) {
+		return nil, fmt.Errorf("lock the folder: %w; it has to belong to the user who runs the node", err)
+	}
 	if err != nil {
 		who, reading := readFile(fs, owner)
 		if reading != nil || len(who) == 0 {
