@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -225,6 +226,11 @@ func worthAnother(err error) bool {
 	var reply goredis.Error
 	if errors.As(err, &reply) {
 		return fate == unsent && !goredis.HasErrorPrefix(err, "NOAUTH") && !goredis.HasErrorPrefix(err, "WRONGPASS")
+	}
+	// Over TLS, who is refused for his certificate is refused the next time, too.
+	var network *net.OpError
+	if errors.As(err, &network) && network.Op == "remote error" {
+		return false
 	}
 	return isNetwork(err)
 }

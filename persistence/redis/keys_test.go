@@ -3,7 +3,9 @@ package redis
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -75,5 +77,26 @@ func TestPartitions(t *testing.T) {
 	}
 	if home := homeOf(parts, "order-17").number; home != 2 {
 		t.Errorf("order-17 is in partition %d, and was in 2 in every release", home)
+	}
+}
+
+// TestCommandsOfScripts: what a script calls is looked at when a store is opened.
+func TestCommandsOfScripts(t *testing.T) {
+	known := map[string]bool{}
+	for _, command := range scripted {
+		known[command] = true
+	}
+	called := map[string]bool{}
+	for _, s := range scripts {
+		for _, m := range regexp.MustCompile(`(?:redis\.call|flush)\('([A-Z]+)'`).FindAllStringSubmatch(s.source, -1) {
+			command := strings.ToLower(m[1])
+			called[command] = true
+			if !known[command] {
+				t.Errorf("a script calls %s, which is not looked at", command)
+			}
+		}
+	}
+	if len(called) != len(known) {
+		t.Errorf("%d commands are called and %d are looked at", len(called), len(known))
 	}
 }

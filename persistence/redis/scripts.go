@@ -31,6 +31,8 @@ var (
 	pathsSource string
 	//go:embed scripts/letter.lua
 	letterSource string
+	//go:embed scripts/permit.lua
+	permitSource string
 
 	writeScript   = newScript(writeSource)
 	fenceScript   = newScript(fenceSource)
@@ -41,8 +43,9 @@ var (
 	keyedScript   = newScript(keyedSource)
 	pathsScript   = newScript(pathsSource)
 	letterScript  = newScript(letterSource)
+	permitScript  = newScript(permitSource)
 
-	scripts = []*script{writeScript, fenceScript, beginScript, rangesScript, rowsScript, recordsScript, keyedScript, pathsScript, letterScript}
+	scripts = []*script{writeScript, fenceScript, beginScript, rangesScript, rowsScript, recordsScript, keyedScript, pathsScript, letterScript, permitScript}
 )
 
 // script is a script with the digest that Redis knows it by.

@@ -82,7 +82,7 @@ func Open(ctx context.Context, a *Address, o Options) (*Store, error) {
 	}
 	s.probeAt.Stop()
 	if err := awaitRedis(ctx, s.open); err != nil {
-		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", a, err), s.client.close())
+		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", a, spelledOut(err)), s.client.close())
 	}
 	s.running = true
 	go s.run()
@@ -99,6 +99,9 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	if err := s.client.each(ctx, teach); err != nil {
+		return err
+	}
+	if err := s.permitted(ctx); err != nil {
 		return err
 	}
 	if err := s.identify(ctx); err != nil {

@@ -62,6 +62,7 @@ func explained(word string, err error) error {
 		"LOADING":    "it is reading its files after a start: it will be there by itself",
 		"NOAUTH":     "it asks for a password: redis://USER:PASSWORD@HOST",
 		"WRONGPASS":  "the user or the password is wrong",
+		"NOPERM":     "its user may not do that: an ACL line that suffices is in persistence/redis/README.md",
 		"NOREPLICAS": "it has fewer replicas than its min-replicas-to-write",
 		"BUSY":       "a script has been running in it for seconds",
 	}[word]
@@ -97,10 +98,15 @@ func unavailable(ctx context.Context, what, id string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	return fmt.Errorf("%w: %s %q: %w", persistence.ErrUnavailable, what, id, spelledOut(err))
+}
+
+// spelledOut is explained for an error that may be an answer of a Redis.
+func spelledOut(err error) error {
 	var reply goredis.Error
 	if errors.As(err, &reply) {
 		word, _, _ := strings.Cut(reply.Error(), " ")
-		err = explained(word, err)
+		return explained(word, err)
 	}
-	return fmt.Errorf("%w: %s %q: %w", persistence.ErrUnavailable, what, id, err)
+	return err
 }
