@@ -57,16 +57,27 @@ func clustered(chosen map[string]choice, c config, projectDir string) (*clusteri
 		k.certificates, err = cluster.LoadCertificates(files["cluster-cert"], files["cluster-key"], files["cluster-ca"])
 		if err != nil {
 			wrong = append(wrong, failed("%w", err))
+		} else if err = k.covered(); err != nil {
+			wrong = append(wrong, failed("%w; it has to be for the host of --cluster-advertise, for servers and clients, and signed by --cluster-ca, as `signalbox cluster certificates HOST` makes them", err))
 		}
 	case len(files) > 0:
 		wrong = append(wrong, wrongUsage("--cluster-cert, --cluster-key and --cluster-ca belong together: give all three, or none on the loopback"))
 	case !loopback(k.listen) || k.advertise != "" && !loopback(k.advertise):
-		wrong = append(wrong, chosen["cluster-addr"].wrong("without certificates nodes are reached on the loopback only, because whoever reaches one may do anything: give --cluster-cert, --cluster-key and --cluster-ca"))
+		wrong = append(wrong, chosen["cluster-addr"].wrong("without certificates nodes are reached on the loopback only, because whoever reaches one may do anything: give --cluster-cert, --cluster-key and --cluster-ca, which `signalbox cluster certificates` makes"))
 	}
 	if ip != nil && ip.IsUnspecified() && k.advertise == "" {
 		wrong = append(wrong, chosen["cluster-addr"].wrong("nobody can reach that address; say with --cluster-advertise HOST:PORT where the other nodes reach this one"))
 	}
 	return k, errors.Join(wrong...)
+}
+
+// covered asks whether the certificate is for where the others reach this node.
+func (k *clustering) covered() error {
+	host, _, err := net.SplitHostPort(orElse(k.advertise, k.listen))
+	if ip := net.ParseIP(host); err != nil || ip != nil && ip.IsUnspecified() {
+		return nil // which is wrong, and said elsewhere
+	}
+	return k.certificates.Covers(host)
 }
 
 // path is a file that a setting names. What the project file says is relative to it.

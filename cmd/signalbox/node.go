@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -117,7 +118,11 @@ func openStore(ctx context.Context, c config, logger *slog.Logger) (persistence.
 		}
 		store, err := redis.Open(ctx, c.redis, o)
 		if err != nil {
-			return nil, hinted(failed("cannot %w", err), "is a Redis there, and is the user allowed to use it? --store names another one")
+			hint := "is a Redis there, and is the user allowed to use it? --store names another one"
+			if text := err.Error(); strings.Contains(text, "NOAUTH") || strings.Contains(text, "WRONGPASS") {
+				hint = "it asks for a user and a password: redis://USER@HOST?password_file=FILE, or redis://USER:PASSWORD@HOST"
+			}
+			return nil, hinted(failed("cannot %w", err), hint)
 		}
 		return store, nil
 	}

@@ -80,6 +80,29 @@ func (c *Certificates) keep(err error) (*tls.Certificate, *x509.CertPool, error)
 	return nil, nil, fmt.Errorf("the certificates of the cluster cannot be read: %w", err)
 }
 
+// Covers says why other nodes would not talk to this one at that host, nil when
+// they would: each of them makes the same checks, and would only say so in its log.
+func (c *Certificates) Covers(host string) error {
+	pair, pool, err := c.current()
+	if err != nil {
+		return err
+	}
+	var chain []*x509.Certificate
+	for _, der := range pair.Certificate {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return fmt.Errorf("the certificate %s: %w", c.cert, err)
+		}
+		chain = append(chain, cert)
+	}
+	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		if err := verifyChain(chain, pool, host, usage); err != nil {
+			return fmt.Errorf("other nodes will refuse the certificate %s: %w", c.cert, err)
+		}
+	}
+	return nil
+}
+
 // server asks for a certificate of the same authority. The check is our own,
 // because the authority may change while the configuration lives.
 func (c *Certificates) server() *tls.Config {
@@ -117,10 +140,16 @@ func (c *Certificates) verify(s tls.ConnectionState, host string, usage x509.Ext
 	if len(s.PeerCertificates) == 0 {
 		return errors.New("the other node shows no certificate")
 	}
+	return verifyChain(s.PeerCertificates, pool, host, usage)
+}
+
+// verifyChain checks a certificate, with those between it and the authority, for a
+// host ("": any) and a use.
+func verifyChain(chain []*x509.Certificate, pool *x509.CertPool, host string, usage x509.ExtKeyUsage) error {
 	o := x509.VerifyOptions{Roots: pool, Intermediates: x509.NewCertPool(), DNSName: host, KeyUsages: []x509.ExtKeyUsage{usage}}
-	for _, between := range s.PeerCertificates[1:] {
+	for _, between := range chain[1:] {
 		o.Intermediates.AddCert(between)
 	}
-	_, err = s.PeerCertificates[0].Verify(o)
+	_, err := chain[0].Verify(o)
 	return err
 }
