@@ -26,6 +26,11 @@ const (
 	// owner is asked again: an answer can get lost where a request did not.
 	AttemptTimeout = 3 * time.Second
 
+	// silentAfter is how long a node may leave a request unanswered before that is
+	// said, and silentEvery how often: the lease of one that died ends before.
+	silentAfter = 2 * AttemptTimeout
+	silentEvery = time.Minute
+
 	// holdFirst and holdMost bound the hold before a request is routed again
 	// whose owner was not to be had; it doubles.
 	holdFirst = 10 * time.Millisecond

@@ -62,7 +62,7 @@ func New(o Options) *Node {
 	o.Logger = o.Logger.With("component", "cluster")
 	n := &Node{options: o, fenced: make(chan error, 1), moved: make(chan struct{}, 1)}
 	n.watches.byID = make(map[string]map[string]time.Time)
-	n.requests = newRequests(n.current)
+	n.requests = newRequests(n.current, o.Logger)
 	n.open = func() (Link, error) { return newLife(n.options, n, n.requests) }
 	return n
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -48,8 +49,10 @@ type asking struct {
 	member   string    // id of the member there
 	due      time.Time // when it is tried again
 	attempts int
-	resent   bool // an attempt may have arrived
-	sent     bool // there was an attempt
+	first    time.Time // when it was sent to that member for the first time
+	asked    string    // the address of that member
+	resent   bool      // an attempt may have arrived
+	sent     bool      // there was an attempt
 }
 
 // requests are all that this node has asked of others and not heard of yet. They
@@ -63,12 +66,13 @@ type requests struct {
 	last    uint64
 	count   atomic.Int64
 	resends atomic.Uint64
+	silence silence // for look alone
 }
 
-func newRequests(link func() Link) *requests {
+func newRequests(link func() Link, logger *slog.Logger) *requests {
 	// An answer to the process before, at the same address, must not look like
 	// one to this: ids go on from a random one.
-	return &requests{link: link, pending: make(map[uint64]*asking), last: rand.Uint64()}
+	return &requests{link: link, pending: make(map[uint64]*asking), last: rand.Uint64(), silence: silence{logger, make(map[string]time.Time)}}
 }
 
 // Ask sends a request to its owner, again when that moves, until it is answered
@@ -103,6 +107,7 @@ func (r *requests) attempt(a *asking, now time.Time) func() {
 	}
 	link := r.link()
 	if link == nil {
+		a.asked = ""
 		a.hold(now)
 		return nil
 	}
@@ -113,6 +118,7 @@ func (r *requests) attempt(a *asking, now time.Time) func() {
 		case here:
 			return r.end(a, func() { a.Here(a.resent) })
 		case owner == nil:
+			a.asked = ""
 			a.hold(now)
 			return nil
 		}
@@ -120,6 +126,9 @@ func (r *requests) attempt(a *asking, now time.Time) func() {
 	}
 	if a.resent {
 		r.resends.Add(1)
+	}
+	if a.asked != address {
+		a.first, a.asked = now, address
 	}
 	a.address, a.member, a.due, a.sent = address, member, now.Add(AttemptTimeout), true
 	a.attempts++
@@ -174,6 +183,9 @@ func (r *requests) look(now time.Time) {
 	r.each(func(a *asking) func() {
 		if now.Before(a.due) && now.Before(a.Until) {
 			return nil
+		}
+		if a.asked != "" {
+			r.silence.of(a.asked, a.first, now)
 		}
 		if a.address != "" {
 			a.resent = true
