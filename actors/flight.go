@@ -87,8 +87,11 @@ func newTold(room int) *told {
 }
 
 func (t *told) place(id string) int {
-	if t == nil {
+	if t == nil || len(t.receipts) == 0 {
 		return -1
+	}
+	if last := len(t.receipts) - 1; t.receipts[last].SignalID == id {
+		return last
 	}
 	if t.places != nil {
 		if i, ok := t.places[id]; ok {

@@ -17,18 +17,19 @@ import (
 type fold struct {
 	*execution
 	began   time.Time
-	was     *workflow.State // before the turn, nil for a new execution
-	now     *workflow.State // after the inputs taken so far, nil while nothing changed
-	records []workflow.Record
-	effects []workflow.Effect
+	was     *workflow.State          // before the turn, nil for a new execution
+	now     *workflow.State          // after the inputs taken so far, nil while nothing changed
+	room    workflow.Room            // records and effects of the inputs taken so far
+	shown   *workflow.State          // the last one that somebody may still look at
 	taken   []*workflow.EventReceipt // kept events that it takes, settled
 	told    *told                    // the receipts of signals that changed; nil while none did
 	dead    []workflow.DeadLetter
 	revived []string // ids of dead letters whose signals were taken up again
 	replies []pending
-	life    int   // of the execution's memory that it was made from
-	sent    bool  // the commit is on its way: replies come from there
-	unread  error // a receipt that must change could not be read
+	scratch []workflow.Receipt // room for those that one input changes
+	life    int                // of the execution's memory that it was made from
+	sent    bool               // the commit is on its way: replies come from there
+	unread  error              // a receipt that must change could not be read
 }
 
 func (f *fold) changed() bool { return f.now != nil }
@@ -56,7 +57,7 @@ func (f *fold) take(d *Deliver) error {
 		return nil
 	}
 	if d.Input == nil {
-		f.effects = append(f.effects, workflow.Outstanding(f.def, f.current())...)
+		f.room.Effects = append(f.room.Effects, workflow.Outstanding(f.def, f.current())...)
 		f.reply(d, Reply{State: f.current()})
 		return nil
 	}
@@ -68,8 +69,8 @@ func (f *fold) take(d *Deliver) error {
 	if d.Together != nil {
 		return f.together(d)
 	}
-	if in, ok := d.Input.(workflow.Signalled); ok {
-		return f.signal(d, in)
+	if _, ok := d.Input.(workflow.Signalled); ok {
+		return f.signal(d, d.Input)
 	}
 	if refusal := refuseSteering(f.current(), d.Input); refusal != nil && !f.ours(d, f.current().UpdatedAt) {
 		f.reply(d, Reply{Err: refusal, State: f.current()})
@@ -96,7 +97,7 @@ func (f *fold) start(d *Deliver, in workflow.Started) error {
 	}
 	if refusal := workflow.Admit(f.def, f.now, *d.Signal); refusal != nil {
 		// A signal that is refused starts nothing: as if nobody had come.
-		f.def, f.now, f.records, f.effects, f.told, f.dead = nil, nil, nil, nil, nil, nil
+		f.def, f.now, f.room, f.told, f.dead = nil, nil, workflow.Room{}, nil, nil
 		f.reply(d, Reply{Err: refusal})
 		return nil
 	}
@@ -132,12 +133,16 @@ func (f *fold) again(d *Deliver, in workflow.Started, s *workflow.State) error {
 	return nil
 }
 
-// signal admits the signal of a delivery and arranges its reply.
-func (f *fold) signal(d *Deliver, in workflow.Signalled) error {
-	r, err := f.admit(in)
+// signal admits the Signalled of a delivery and arranges its reply.
+func (f *fold) signal(d *Deliver, input workflow.Input) error {
+	in := input.(workflow.Signalled)
+	r, err := f.admit(input)
 	if err == nil {
 		r.Answer = f.asFirst(d, in.Signal, r.Answer)
 		r.Known = r.Known && (r.Answer.SignalID == "" || r.Answer.Duplicate)
+		if _, alone := d.Input.(workflow.Signalled); alone && !d.Whole && !in.OnlyIfMatched && !f.quiet {
+			r.State = nil // nobody looks at it, and it would live until the commit has landed
+		}
 		f.reply(d, r)
 	}
 	return err
@@ -158,7 +163,8 @@ func (f *fold) asFirst(d *Deliver, sig workflow.Signal, a workflow.Answer) workf
 
 // admit takes a signal, unless it is one that came before, and says what its
 // sender hears.
-func (f *fold) admit(in workflow.Signalled) (Reply, error) {
+func (f *fold) admit(input workflow.Input) (Reply, error) {
+	in := input.(workflow.Signalled)
 	first, err := f.receipt(in.Signal)
 	if err != nil {
 		return Reply{Err: unavailable(err)}, nil
@@ -180,7 +186,7 @@ func (f *fold) admit(in workflow.Signalled) (Reply, error) {
 	if in.Signal.Redelivered {
 		letterID = f.unbury(in.Signal.ID)
 	}
-	changed, err := f.advance(in)
+	changed, err := f.advance(input)
 	switch {
 	case err != nil:
 		return Reply{}, err
@@ -264,24 +270,28 @@ func (f *fold) known(signalID string) *workflow.Receipt {
 // advance is step 2 for one input.
 func (f *fold) advance(in workflow.Input) (bool, error) {
 	before := f.current()
-	next, records, effects, err := workflow.Advance(f.def, *before, in)
-	if err != nil || len(records) == 0 {
+	begin := len(f.room.Records)
+	next, err := f.room.Advance(f.def, before, in)
+	if next == nil {
 		return false, err
 	}
-	f.now = &next
-	f.records = append(f.records, records...)
-	f.effects = append(f.effects, effects...)
+	f.now = next
+	records := f.room.Records[begin:]
 	var arrived *workflow.Signal
 	if in, ok := in.(workflow.Signalled); ok {
 		arrived = &in.Signal
 	}
-	receipts := workflow.Follow(f.now, records, arrived, f.known)
+	receipts := workflow.FollowInto(f.scratch, f.now, records, arrived, f.known)
+	f.scratch = receipts
 	f.dead = append(f.dead, workflow.Bury(before, f.now, arrived, receipts)...)
 	if f.told == nil && len(receipts) > 0 {
 		f.told = &told{}
 	}
 	for i := range receipts {
 		f.told.put(&receipts[i])
+	}
+	if before != f.was && before != f.shown && !f.quiet {
+		f.room.Reuse(before)
 	}
 	return true, nil
 }
@@ -294,6 +304,9 @@ type pending struct {
 
 // reply arranges what the sender hears when everything it rests on is durable.
 func (f *fold) reply(d *Deliver, r Reply) {
+	if r.State != nil {
+		f.shown = r.State
+	}
 	if d.Reply != nil {
 		f.replies = append(f.replies, pending{d, r})
 	}
@@ -346,7 +359,7 @@ func (f *fold) commit() {
 		return
 	}
 	var events []workflow.Event
-	for _, effect := range f.effects {
+	for _, effect := range f.room.Effects {
 		if emit, ok := effect.(workflow.EmitEvent); ok {
 			events = append(events, emit.Event)
 		}
@@ -358,7 +371,7 @@ func (f *fold) commit() {
 	landing := f.takeOff(f.told)
 	f.system.Store.Submit(&persistence.Commit{
 		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.epoch,
-		Was: f.was, Now: f.now, Records: f.records, Receipts: f.told.all(), Events: events,
+		Was: f.was, Now: f.now, Records: f.room.Records, Receipts: f.told.all(), Events: events,
 		Dead: f.dead, Revived: f.revived, Taken: f.taken,
 		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
 		Kept: f.whenKept(),
@@ -376,7 +389,7 @@ func (f *fold) speak(err error) {
 		f.say(&f.replies[i], err)
 	}
 	if err == nil {
-		f.system.perform(f.effects)
+		f.system.perform(f.room.Effects)
 	}
 }
 
@@ -390,7 +403,7 @@ func (f *fold) landed(err error) {
 	f.speak(err)
 	if err == nil {
 		f.system.setAlarms(f.was, f.now)
-		f.system.noteClosed(f.was, f.records)
+		f.system.noteClosed(f.was, f.room.Records)
 		for i := range f.dead {
 			f.system.Observer.Buried(f.dead[i].Cause)
 		}
@@ -400,7 +413,7 @@ func (f *fold) landed(err error) {
 			f.system.notify(workflow.EventKey(r.Event.ID))
 		}
 		f.system.notify(f.id)
-		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.records, time.Since(f.began))
+		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.room.Records, time.Since(f.began))
 	}
 	f.flights.Add(-1)
 	if f.starved.CompareAndSwap(true, false) {

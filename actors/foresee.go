@@ -93,7 +93,7 @@ func (f *fold) foresee(ctx context.Context, d *Deliver, seen *Foreseen) (why err
 		}
 	}
 	if f.now != nil {
-		seen.records, seen.effects = f.records[min(before.records, len(f.records)):], f.effects[min(before.effects, len(f.effects)):]
+		seen.records, seen.effects = f.room.Records[min(before.records, len(f.room.Records)):], f.room.Effects[min(before.effects, len(f.room.Effects)):]
 		if f.now != before.now {
 			seen.now = f.now
 		}

@@ -143,14 +143,15 @@ type mark struct {
 }
 
 func (f *fold) mark() mark {
-	return mark{f.now, len(f.records), len(f.effects), len(f.dead), f.told.clone(), f.unread}
+	f.shown = f.now
+	return mark{f.now, len(f.room.Records), len(f.room.Effects), len(f.dead), f.told.clone(), f.unread}
 }
 
 // rewind forgets everything that was folded since the mark. States and receipts
 // are never changed in place, so going back is forgetting.
 func (f *fold) rewind(m mark) {
 	f.now, f.told, f.unread = m.now, m.told, m.unread
-	f.records, f.effects = f.records[:m.records], f.effects[:m.effects]
+	f.room.Records, f.room.Effects = f.room.Records[:m.records], f.room.Effects[:m.effects]
 	f.dead = f.dead[:m.dead]
 }
 
@@ -159,7 +160,7 @@ func (f *fold) rewind(m mark) {
 func (f *fold) expect(inputs int) {
 	const many, each = 16, 5 // a signal leaves about five records
 	if inputs >= many {
-		f.records = make([]workflow.Record, 0, each*inputs)
+		f.room.Records = make([]workflow.Record, 0, each*inputs)
 		f.replies = make([]pending, 0, inputs)
 		f.told = newTold(inputs)
 	}

@@ -24,6 +24,7 @@ type batch struct {
 	x       *exchange
 	out     *buffer
 	lines   bool // NDJSON, in and out
+	count   int  // of the items, zero when that is not known
 	results int  // written so far
 	refused int
 }
@@ -39,8 +40,9 @@ func (b *batch) items(each func(m members, err error), flush func() error) error
 	if err != nil {
 		return err
 	}
-	if n := countItems(rest); n > MaxBatch {
-		return tooMany(n)
+	b.count = countItems(rest)
+	if b.count > MaxBatch {
+		return tooMany(b.count)
 	}
 	for n := 1; ; n++ {
 		item, after := nextItem(rest)

@@ -69,6 +69,10 @@ func (b *signalBatch) take(m members, err error) {
 	if err == nil {
 		signal, err = b.signal(m)
 	}
+	if b.signals == nil {
+		room := min(max(b.count, 1), BatchPiece)
+		b.signals, b.broken = make([]workflow.Signal, 0, room), make([]error, 0, room)
+	}
 	b.broken = append(b.broken, err)
 	if err == nil {
 		b.signals = append(b.signals, signal)

@@ -12,18 +12,46 @@ import (
 // records and no effects. An error means that definition and state disagree,
 // which no input can cause; the driver quarantines the execution.
 func Advance(def *Definition, s State, in Input) (State, []Record, []Effect, error) {
-	if err := agree(def, &s, in); err != nil {
+	var room Room
+	next, err := room.Advance(def, &s, in)
+	if next == nil {
 		return s, nil, nil, err
 	}
-	t := &transition{def: def, s: s.clone(), at: max(in.When(), s.UpdatedAt)}
+	return *next, room.Records, room.Effects, nil
+}
+
+// Room is where many inputs are folded one after another. Records and effects
+// gather in it.
+type Room struct {
+	Records []Record
+	Effects []Effect
+	spare   *State
+	t       transition
+}
+
+// Advance is the function of that name. The next state is nil when the input says
+// nothing new, or with an error; then nothing is gathered.
+func (r *Room) Advance(def *Definition, s *State, in Input) (*State, error) {
+	if err := agree(def, s, in); err != nil {
+		return nil, err
+	}
+	r.t = transition{def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects}
+	r.spare = nil
+	t := &r.t
 	if !t.apply(in) {
-		return s, nil, nil, nil
+		r.spare = t.s
+		return nil, nil
 	}
 	t.settle()
 	t.s.Version++
 	t.s.UpdatedAt = t.at
-	return t.s, t.records, t.effects, nil
+	r.Records, r.Effects = t.records, t.effects
+	return t.s, nil
 }
+
+// Reuse gives back a state of Advance that nobody looks at any more: the next one
+// is made in its place.
+func (r *Room) Reuse(s *State) { r.spare = s }
 
 // agree refuses a state that this definition cannot have led to.
 func agree(def *Definition, s *State, in Input) error {
@@ -44,12 +72,14 @@ func agree(def *Definition, s *State, in Input) error {
 // transition is one Advance under way: the only place where a state changes.
 type transition struct {
 	def     *Definition
-	s       State
+	s       *State
+	in      Input
 	at      Instant
 	records []Record
 	effects []Effect
 	steps   int
-	refused bool // some wait has refused the signal that is being judged
+	room    Scope // see brief
+	refused bool  // some wait has refused the signal that is being judged
 }
 
 // apply gives the input to the state; false when it changes nothing.
@@ -76,7 +106,7 @@ func (t *transition) apply(in Input) bool {
 	case DeadlineMoved:
 		return t.moved(in)
 	case CancelAsked:
-		t.input(in, Record{Reason: in.Reason})
+		t.input(Record{Reason: in.Reason})
 		t.finish(Canceled, &Failure{Code: "CANCELED", Message: "canceled" + by(in.By) + because(in.Reason)})
 		return true
 	}
@@ -87,12 +117,12 @@ func (t *transition) begin(in Started) bool {
 	if t.s.Version != 0 {
 		return false
 	}
-	t.s = State{
+	*t.s = State{
 		ExecID: in.ExecID, WorkflowID: in.WorkflowID, Definition: in.Definition,
 		Status: Running, Input: in.Input, Trigger: in.Origin, CreatedAt: t.at,
 		Key: in.Key, Unique: in.Unique, Labels: in.Labels,
 	}
-	t.input(in, Record{})
+	t.input(Record{})
 	for _, id := range t.def.Roots {
 		t.start(t.def.Task(id), "")
 	}
@@ -103,7 +133,7 @@ func (t *transition) pause(in PauseAsked) bool {
 	if t.s.Paused {
 		return false
 	}
-	t.input(in, Record{})
+	t.input(Record{})
 	t.s.Paused = true
 	return true
 }
@@ -114,7 +144,7 @@ func (t *transition) resume(in ResumeAsked) bool {
 	if !t.s.Paused {
 		return false
 	}
-	t.input(in, Record{})
+	t.input(Record{})
 	t.s.Paused = false
 	t.s.Context++ // signals that came while paused were judged by nobody
 	for {
@@ -175,7 +205,7 @@ func (t *transition) timerFired(in TimerFired) bool {
 		return false
 	}
 	timer := t.s.Timers[i]
-	t.input(in, Record{Reason: "the " + string(timer.Kind) + " of " + timer.Of})
+	t.input(Record{Reason: "the " + string(timer.Kind) + " of " + timer.Of})
 	t.fire(timer)
 	return true
 }
@@ -236,9 +266,9 @@ func (t *transition) settle() {
 const usualRecords = 6
 
 // input writes the record that carries an input, so that history can be replayed.
-func (t *transition) input(in Input, r Record) {
-	r.Type = in.Kind()
-	r.Data = ValueOf(in)
+func (t *transition) input(r Record) {
+	r.Type = t.in.Kind()
+	r.Data = ValueOf(t.in)
 	t.record(r)
 }
 
@@ -287,7 +317,7 @@ func (t *transition) output() {
 	if t.def.Outputs == nil {
 		return // State.Result makes it when it is asked for
 	}
-	out, err := t.def.Outputs.Render(&Scope{State: &t.s, Now: t.at, Previous: t.s.Last})
+	out, err := t.def.Outputs.Render(&Scope{State: t.s, Now: t.at, Previous: t.s.Last})
 	if err == nil {
 		err = fits("the outputs of the workflow", out)
 	}
@@ -303,7 +333,7 @@ func (t *transition) output() {
 func (t *transition) stop(ts *TaskState) {
 	switch ts.Status {
 	case Running:
-		if !held(&t.s, ts.ID) {
+		if !held(t.s, ts.ID) {
 			t.effects = append(t.effects, CancelTask{ExecID: t.s.ExecID, Task: ts.ID, Run: ts.Run, Attempt: ts.Attempt})
 		}
 	case Pending, Waiting:
@@ -328,15 +358,31 @@ func (h HeldInput) task() string {
 	return h.Failed.Task
 }
 
-// clone copies what a transition may change in place; values are shared.
-func (s State) clone() State {
-	s.Tasks = slices.Clone(s.Tasks)
-	s.Waits = slices.Clone(s.Waits)
-	s.Buffer = slices.Clone(s.Buffer)
-	s.Timers = slices.Clone(s.Timers)
-	s.Held = slices.Clone(s.Held)
-	s.Recent = slices.Clone(s.Recent)
-	return s
+// clone copies what a transition may change in place, into a state that is not
+// used any more if there is one; values are shared.
+func (s *State) clone(spare *State) *State {
+	var old State
+	if spare == nil {
+		spare = new(State)
+	} else {
+		old = *spare
+	}
+	*spare = *s
+	spare.Tasks = refill(old.Tasks, s.Tasks)
+	spare.Waits = refill(old.Waits, s.Waits)
+	spare.Buffer = refill(old.Buffer, s.Buffer)
+	spare.Timers = refill(old.Timers, s.Timers)
+	spare.Held = refill(old.Held, s.Held)
+	spare.Recent = refill(old.Recent, s.Recent)
+	return spare
+}
+
+// refill copies a list into the room of an old one.
+func refill[E any](old, from []E) []E {
+	if from == nil || old == nil {
+		return slices.Clone(from)
+	}
+	return append(old[:0], from...)
 }
 
 func by(who string) string {

@@ -120,7 +120,7 @@ func LastClosed(execID, name string, records []Record, at Instant) *NearMiss {
 // schema, or by its condition with the values that decided. Nil when no wait of
 // that name is open.
 func Missed(def *Definition, s *State, sig Signal) *NearMiss {
-	t := &transition{def: def, s: s.clone(), at: max(sig.ReceivedAt, s.UpdatedAt)}
+	t := &transition{def: def, s: s.clone(nil), at: max(sig.ReceivedAt, s.UpdatedAt)}
 	for i := range t.s.Waits {
 		w := &t.s.Waits[i]
 		if w.Name != sig.Name {

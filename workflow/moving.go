@@ -39,7 +39,7 @@ func (t *transition) extends(w *OpenWait, scope *Scope) (Instant, string) {
 	if err != nil {
 		return 0, "extend_on.by: " + err.Error()
 	}
-	from := wholeDeadline(&t.s, ts)
+	from := wholeDeadline(t.s, ts)
 	to := min(from.Add(by), w.OpenedAt.Add(MaxHold))
 	if to <= from {
 		return 0, "the deadline is ten years after the opening, the latest that it can be"
@@ -69,7 +69,7 @@ func (t *transition) extend(w OpenWait, signalID string, to Instant) {
 // moveWhole gives the wait of a task another deadline, and with it each branch
 // that has no earlier one of its own.
 func (t *transition) moveWhole(task *Task, ts *TaskState, to Instant) {
-	if before := wholeDeadline(&t.s, ts); before != 0 {
+	if before := wholeDeadline(t.s, ts); before != 0 {
 		t.shift(task, ts, to-before)
 	}
 	for i := range t.s.Waits {
@@ -106,19 +106,19 @@ func (DeadlineMoved) Kind() string { return "wait.deadline_moved" }
 
 // moved applies the input; the same deadline once more changes nothing.
 func (t *transition) moved(in DeadlineMoved) bool {
-	if AdmitMove(&t.s, in) != nil {
+	if AdmitMove(t.s, in) != nil {
 		return false
 	}
-	ts, w := movable(&t.s, in.Wait)
+	ts, w := movable(t.s, in.Wait)
 	task, to := t.def.Task(ts.ID), max(in.Deadline, t.at)
-	before := wholeDeadline(&t.s, ts)
+	before := wholeDeadline(t.s, ts)
 	if w != nil && w.Branch != "" {
 		before = w.Limit
 	}
 	if before == to {
 		return false
 	}
-	t.input(in, Record{Task: ts.ID, Wait: in.Wait, Reason: strings.TrimSpace("until " + to.String() + by(in.By) + because(in.Reason))})
+	t.input(Record{Task: ts.ID, Wait: in.Wait, Reason: strings.TrimSpace("until " + to.String() + by(in.By) + because(in.Reason))})
 	ts.UpdatedAt = t.at
 	if w == nil || w.Branch == "" {
 		t.moveWhole(task, ts, to)

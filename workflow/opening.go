@@ -25,7 +25,7 @@ func (t *transition) open(task *Task, ts *TaskState) {
 		if w.Deadline != 0 {
 			t.arm(TimerDeadline, w.ID, w.Deadline)
 		}
-		t.record(Record{Type: WaitOpened, Task: task.ID, Wait: w.ID, Data: ValueOf(opened{w.Name, w.Condition, w.Key, w.Deadline, w.Progress()})})
+		t.record(Record{Type: WaitOpened, Task: task.ID, Wait: w.ID, Data: encoded(opened{w.Name, w.Condition, w.Key, w.Deadline, w.Progress()})})
 	}
 	for i, due := range rungs {
 		t.arm(TimerRemind, rungID(task.ID, ts.Run, i), due)
@@ -85,7 +85,7 @@ func (t *transition) openBranches(task *Task, ts *TaskState, deadline Instant) e
 
 // openOne opens one wait with what is already known of it.
 func (t *transition) openOne(task *Task, ts *TaskState, branch string, hold *Hold, w OpenWait) error {
-	name, err := text(hold.Name, t.scope(task, ts))
+	name, err := text(hold.Name, t.brief(task, ts))
 	if err == nil {
 		w.Path, w.Key, err = t.correlate(hold, task, ts)
 	}
@@ -97,7 +97,7 @@ func (t *transition) openOne(task *Task, ts *TaskState, branch string, hold *Hol
 		w.Condition = hold.Condition.Source()
 	}
 	if hold.Quorum != nil && hold.Quorum.Count != nil {
-		count, err := text(hold.Quorum.Count, t.scope(task, ts))
+		count, err := text(hold.Quorum.Count, t.brief(task, ts))
 		if err == nil {
 			w.Need, err = ParseWeight(count)
 		}
@@ -127,7 +127,7 @@ func (t *transition) branchesNeeded(task *Task, ts *TaskState) (int, error) {
 	if task.Wait.Need == nil {
 		return all, nil
 	}
-	s, err := text(task.Wait.Need, t.scope(task, ts))
+	s, err := text(task.Wait.Need, t.brief(task, ts))
 	if err != nil {
 		return 0, fmt.Errorf("count: %w", err)
 	}
@@ -148,7 +148,7 @@ func (t *transition) deadline(timeout, deadline Template, task *Task, ts *TaskSt
 	if source == nil {
 		return 0, nil
 	}
-	s, err := text(source, t.scope(task, ts))
+	s, err := text(source, t.brief(task, ts))
 	if err != nil {
 		return 0, err
 	}

@@ -23,7 +23,7 @@ func Opinions(def *Definition, s *State, sig Signal, at Instant) ([]Opinion, err
 	if err != nil || now.Status.Finished() || now.Paused {
 		return nil, err
 	}
-	t := &transition{def: def, s: now, at: max(at, now.UpdatedAt)}
+	t := &transition{def: def, s: &now, at: max(at, now.UpdatedAt)}
 	var all []Opinion
 	taker := ""
 	for i := range t.s.Waits {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -142,6 +143,8 @@ func follow(t *testing.T, seed uint64, receipts map[string]workflow.Receipt, in 
 func replay(t *testing.T, seed uint64, def *workflow.Definition, history []workflow.Record, want workflow.State) {
 	var s workflow.State
 	var records []workflow.Record
+	var room workflow.Room // the same with states made in the place of those before
+	folded := &workflow.State{}
 	for _, rec := range history {
 		in, err := rec.Input()
 		if err != nil {
@@ -155,6 +158,15 @@ func replay(t *testing.T, seed uint64, def *workflow.Definition, history []workf
 			t.Fatalf("seed %d: replay: %v", seed, err)
 		}
 		records = append(records, more...)
+		next, err := room.Advance(def, folded, in)
+		if err != nil || next == nil {
+			t.Fatalf("seed %d: folded: %v", seed, err)
+		}
+		room.Reuse(folded)
+		folded = next
+	}
+	if got := encode(t, *folded); !bytes.Equal(got, encode(t, s)) || !reflect.DeepEqual(room.Records, records) {
+		t.Fatalf("seed %d: folding in one room gives another state or other records:\n%s\n%s", seed, got, encode(t, s))
 	}
 	if got, want := encode(t, s), encode(t, want); !bytes.Equal(got, want) {
 		t.Fatalf("seed %d: replay of the history gives another state:\n%s\n%s", seed, got, want)

@@ -7,7 +7,12 @@ import "slices"
 // finds the receipt of an earlier one. The receipts that changed come back
 // whole, in the order in which they first changed.
 func Follow(s *State, records []Record, arrived *Signal, known func(signalID string) *Receipt) []Receipt {
-	var changed []Receipt
+	return FollowInto(nil, s, records, arrived, known)
+}
+
+// FollowInto is Follow into room that is there already.
+func FollowInto(room []Receipt, s *State, records []Record, arrived *Signal, known func(signalID string) *Receipt) []Receipt {
+	changed := room[:0]
 	find := func(id string) *Receipt {
 		if i := slices.IndexFunc(changed, func(r Receipt) bool { return r.SignalID == id }); i >= 0 {
 			return &changed[i]

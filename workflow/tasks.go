@@ -109,8 +109,8 @@ func (t *transition) ask(task *Task, ts *TaskState) {
 // issue asks for the current attempt.
 func (t *transition) issue(task *Task, ts *TaskState) {
 	ts.Status, ts.UpdatedAt = Running, t.at
-	t.effects = append(t.effects, runTask(&t.s, task, ts))
-	t.record(Record{Type: TaskStarted, Task: task.ID, Data: ValueOf(attempt{ts.Run, ts.Attempt})})
+	t.effects = append(t.effects, runTask(t.s, task, ts))
+	t.record(Record{Type: TaskStarted, Task: task.ID, Data: encoded(attempt{ts.Run, ts.Attempt})})
 }
 
 type attempt struct {
@@ -163,7 +163,7 @@ func (t *transition) taskDone(in TaskDone) bool {
 	if !t.inFlight(in.Task, in.Run, in.Attempt) {
 		return false
 	}
-	t.input(in, Record{Task: in.Task})
+	t.input(Record{Task: in.Task})
 	if t.s.Paused {
 		t.s.Held = append(t.s.Held, HeldInput{Done: &in})
 		return true
@@ -176,7 +176,7 @@ func (t *transition) taskFailed(in TaskFailed) bool {
 	if !t.inFlight(in.Task, in.Run, in.Attempt) {
 		return false
 	}
-	t.input(in, Record{Task: in.Task, Reason: in.Failure.Message})
+	t.input(Record{Task: in.Task, Reason: in.Failure.Message})
 	if t.s.Paused {
 		t.s.Held = append(t.s.Held, HeldInput{Failed: &in})
 		return true
@@ -188,7 +188,7 @@ func (t *transition) taskFailed(in TaskFailed) bool {
 // inFlight reports whether this attempt is the one whose result is awaited.
 func (t *transition) inFlight(id string, run, attempt int) bool {
 	ts := t.s.Task(id)
-	return ts != nil && ts.Status == Running && ts.Run == run && ts.Attempt == attempt && !held(&t.s, ts.ID)
+	return ts != nil && ts.Status == Running && ts.Run == run && ts.Attempt == attempt && !held(t.s, ts.ID)
 }
 
 func (t *transition) succeed(in TaskDone) {
@@ -334,7 +334,7 @@ func (t *transition) ended(task *Task, ts *TaskState) {
 
 // follow goes to the task that on_success names.
 func (t *transition) follow(task *Task, ts *TaskState) {
-	scope := t.scope(task, ts)
+	scope := t.brief(task, ts)
 	scope.Output, scope.Previous = ts.Output, task.ID
 	id, err := text(task.OnSuccess, scope)
 	next := t.def.Task(id)
@@ -375,15 +375,25 @@ func (t *transition) taskState(task *Task) *TaskState {
 
 // scope is what the task's expressions see.
 func (t *transition) scope(task *Task, ts *TaskState) *Scope {
-	scope := &Scope{State: &t.s, Task: task, Input: ts.Input, Previous: ts.Previous, Now: t.at}
+	scope := &Scope{State: t.s, Task: task, Input: ts.Input, Previous: ts.Previous, Now: t.at}
 	if task.Parent != "" {
 		scope.Signal = t.signalOf(task.Parent)
 	}
 	return scope
 }
 
+// brief is scope for a template that is rendered at once: the next call of brief
+// overwrites it.
+func (t *transition) brief(task *Task, ts *TaskState) *Scope {
+	if task.Parent != "" {
+		return t.scope(task, ts)
+	}
+	t.room = Scope{State: t.s, Task: task, Input: ts.Input, Previous: ts.Previous, Now: t.at}
+	return &t.room
+}
+
 func (t *transition) duration(source Template, task *Task, ts *TaskState) (time.Duration, error) {
-	s, err := text(source, t.scope(task, ts))
+	s, err := text(source, t.brief(task, ts))
 	if err != nil {
 		return 0, err
 	}

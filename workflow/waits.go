@@ -12,13 +12,13 @@ func (t *transition) signalled(in Signalled) bool {
 	if sig.Redelivered {
 		t.s.Recent = slices.DeleteFunc(t.s.Recent, func(id string) bool { return id == sig.ID })
 	}
-	if t.known(sig.ID) || Admit(t.def, &t.s, sig) != nil {
+	if t.known(sig.ID) || Admit(t.def, t.s, sig) != nil {
 		return false
 	}
 	if in.OnlyIfMatched && !t.s.Paused && !t.takeable(sig) {
 		return false
 	}
-	t.input(in, Record{Signal: sig.ID})
+	t.input(Record{Signal: sig.ID})
 	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched && sig.ExpiresAt == 0, JudgedAt: t.s.Context}
 	b.Reason = "no wait for " + strconv.Quote(sig.Name) + " is open now"
 	if t.s.Paused {
@@ -291,7 +291,7 @@ func waitOutput(envelope, processor Value) Value {
 
 // envelope is a signal as expressions and later tasks see it.
 func (t *transition) envelope(sig Signal) Value {
-	return ValueOf(envelope{
+	return encoded(envelope{
 		Payload: object(sig.Payload),
 		Metadata: metadata{
 			SignalID: sig.ID, Name: sig.Name, ReceivedAtUTC: sig.ReceivedAt.String(), ReceivedAt: sig.ReceivedAt.String(),

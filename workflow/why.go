@@ -63,7 +63,7 @@ type WhySignal struct {
 // the state and changes nothing.
 func Explain(def *Definition, s *State, at Instant, c Circumstance) *Why {
 	y := &Why{State: s, Circumstance: c}
-	e := &explaining{why: y, t: &transition{def: def, s: s.clone(), at: max(at, s.UpdatedAt)}}
+	e := &explaining{why: y, t: &transition{def: def, s: s.clone(nil), at: max(at, s.UpdatedAt)}}
 	if !s.Status.Finished() && c.Quarantine == "" {
 		e.tasks()
 		e.waits()
@@ -80,7 +80,7 @@ type explaining struct {
 }
 
 func (e *explaining) sentences() []string {
-	s, y := &e.t.s, e.why
+	s, y := e.t.s, e.why
 	var all []string
 	switch {
 	case y.Quarantine != "":
@@ -112,7 +112,7 @@ func (e *explaining) sentences() []string {
 }
 
 func (e *explaining) ended() string {
-	s := &e.t.s
+	s := e.t.s
 	when := e.when(s.FinishedAt)
 	why := ""
 	if s.Error != nil {
@@ -139,7 +139,7 @@ func (e *explaining) paused() string {
 
 // tasks lists what works, and what works again after a hold.
 func (e *explaining) tasks() {
-	s := &e.t.s
+	s := e.t.s
 	for i := range s.Tasks {
 		ts := &s.Tasks[i]
 		if ts.Status != Running && ts.Status != Pending {
@@ -165,7 +165,7 @@ func (e *explaining) task(w *WhyTask, task *Task, ts *TaskState) {
 	}
 	again := fmt.Sprintf("attempt %d of %d", ts.Attempt, w.Attempts)
 	switch {
-	case ts.Status == Running && held(&e.t.s, ts.ID):
+	case ts.Status == Running && held(e.t.s, ts.ID):
 		w.Text = name + " is done, and its result is applied when the execution is resumed."
 	case ts.Status == Running:
 		w.Until = ts.UpdatedAt + Instant(ts.TimeoutMS)
