@@ -69,11 +69,16 @@ func register[C prometheus.Collector](registry *prometheus.Registry, c C) C {
 	panic("http: a metric of the front door cannot be registered: " + err.Error())
 }
 
-// routeMetrics are the handles of one route, resolved once: looking labels up
-// for each request would cost more than counting.
+// routeMetrics are the handles of one route, resolved once: looking labels up for
+// each request would cost more than counting. A route that nobody asks for has
+// none: a hundred of them would be most of what Prometheus reads and keeps.
 type routeMetrics struct {
 	all          *metrics
 	method, path string
+	used         atomic.Pointer[usedRoute]
+}
+
+type usedRoute struct {
 	duration     prometheus.Observer
 	requestSize  prometheus.Observer
 	responseSize prometheus.Observer
@@ -87,16 +92,27 @@ const (
 )
 
 func (m *metrics) route(method, path string) *routeMetrics {
-	return &routeMetrics{
-		all: m, method: method, path: path,
-		duration:     m.duration.WithLabelValues(method, path),
-		requestSize:  m.requestSize.WithLabelValues(method, path),
-		responseSize: m.responseSize.WithLabelValues(method, path),
+	return &routeMetrics{all: m, method: method, path: path}
+}
+
+func (r *routeMetrics) handles() *usedRoute {
+	if u := r.used.Load(); u != nil {
+		return u
 	}
+	u := &usedRoute{
+		duration:     r.all.duration.WithLabelValues(r.method, r.path),
+		requestSize:  r.all.requestSize.WithLabelValues(r.method, r.path),
+		responseSize: r.all.responseSize.WithLabelValues(r.method, r.path),
+	}
+	if r.used.CompareAndSwap(nil, u) {
+		return u
+	}
+	return r.used.Load()
 }
 
 func (r *routeMetrics) observe(status int, took time.Duration, received, sent int) {
-	slot := &r.byCode[min(max(status, minStatus), maxStatus-1)-minStatus]
+	u := r.handles()
+	slot := &u.byCode[min(max(status, minStatus), maxStatus-1)-minStatus]
 	counter := slot.Load()
 	if counter == nil {
 		c := r.all.requests.WithLabelValues(r.method, r.path, strconv.Itoa(status))
@@ -104,7 +120,7 @@ func (r *routeMetrics) observe(status int, took time.Duration, received, sent in
 		slot.Store(counter)
 	}
 	(*counter).Inc()
-	r.duration.Observe(took.Seconds())
-	r.requestSize.Observe(float64(received))
-	r.responseSize.Observe(float64(sent))
+	u.duration.Observe(took.Seconds())
+	u.requestSize.Observe(float64(received))
+	u.responseSize.Observe(float64(sent))
 }
