@@ -54,11 +54,11 @@ func correlation(s settings, root string) ([]row, error) {
 	few, many := among(fewCorrelated), among(s.correlated)
 	ratio := row{What: "p99 of the latter, x that of the former", Unit: "x"}
 	sub := &subject{url: node.URL, pool: p, tag: "k"}
-	if err := sub.probe(&few, fewCorrelated, "few"); err != nil {
+	if err := sub.probe(node, &few, fewCorrelated, "few"); err != nil {
 		return nil, err
 	}
 	say("loading %d correlated waits", s.correlated)
-	if err := sub.probe(&many, s.correlated-fewCorrelated, "many"); err != nil {
+	if err := sub.probe(node, &many, s.correlated-fewCorrelated, "many"); err != nil {
 		return nil, err
 	}
 	ratio.Values = []float64{many.Values[0] / few.Values[0]}
@@ -69,12 +69,15 @@ func among(n int) row {
 	return row{What: fmt.Sprintf("one event to its wait among %d correlated ones, p99", n), Unit: "ms"}
 }
 
-// probe starts so many more correlated executions, and sends events to some of
-// them one after the other.
-func (s *subject) probe(r *row, n int, tag string) error {
+// probe starts so many more correlated executions and, when the node has written
+// down and passivated what it must, sends events to some of them one after the other.
+func (s *subject) probe(node *binary.Node, r *row, n int, tag string) error {
 	more := &subject{url: s.url, pool: s.pool, tag: tag}
 	ids, _, err := more.start("correlated", n)
 	if err != nil {
+		return err
+	}
+	if err := rest(node); err != nil {
 		return err
 	}
 	var times []time.Duration
@@ -89,6 +92,23 @@ func (s *subject) probe(r *row, n int, tag string) error {
 	slices.Sort(times)
 	r.Values = append(r.Values, millis(quantile(times, 99)))
 	return nil
+}
+
+// rest returns when the node does nothing in the background any more, or not for long.
+func rest(node *binary.Node) error {
+	nodes := []*binary.Node{node}
+	before, err := processorTime(nodes)
+	for begun, quiet := time.Now(), 0; err == nil && quiet < restSamples && time.Since(begun) < restTimeout; {
+		time.Sleep(restEvery)
+		var now time.Duration
+		if now, err = processorTime(nodes); now-before < restEvery/restShare {
+			quiet++
+		} else {
+			quiet = 0
+		}
+		before = now
+	}
+	return err
 }
 
 // event posts an event and returns when its receipt is final, and consumed.

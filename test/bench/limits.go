@@ -14,13 +14,21 @@ const (
 	requestsDefault = 20_000
 
 	// correlatedDefault waits have a key of their own while one event looks for
-	// its wait among them. A million are affordable where there is half an hour.
-	correlatedDefault = 100_000
+	// its wait among them: what the design promises. They take over a minute to start.
+	correlatedDefault = 1_000_000
 
 	// fewCorrelated of them are what many are compared with, and probes events
 	// are sent one after the other to each.
 	fewCorrelated = 1_000
-	probes        = 300
+	probes        = 1_000
+
+	// restSamples in a row, restEvery apart, a node takes less than one part in
+	// restShare of a processor: then what it had to write and to passivate is done.
+	// After restTimeout it is measured as it is.
+	restSamples = 4
+	restEvery   = 500 * time.Millisecond
+	restShare   = 20
+	restTimeout = time.Minute
 
 	// fanned executions wait for one event.
 	fanned = 10_000
