@@ -17,7 +17,8 @@ import (
 //
 //   - an event is kept: to the waits that opened while it was fanned out;
 //   - a commit opened a wait, and the store says that events of its name are kept;
-//   - a node starts: each event that is kept, to whoever waits.
+//   - a node starts, or the nodes of a cluster change: each event that is kept, to
+//     whoever waits.
 type keeper struct {
 	system *System
 	ctx    context.Context
@@ -51,6 +52,10 @@ func (k *keeper) start() {
 	k.add(offer{every: true})
 	k.add(offer{})
 }
+
+// startLater offers everything again once the store has surely freed what a node that
+// died was just taking.
+func (k *keeper) startLater() { time.AfterFunc(OfferAgainAfter, k.start) }
 
 // stop ends all work. What was under way is offered again by the next node.
 func (k *keeper) stop() {
@@ -153,10 +158,12 @@ func (k *keeper) all() error {
 			return err
 		}
 		for _, r := range page {
+			if last = r; !k.system.here(r.Event.ID) {
+				continue // the node that owns it does the same
+			}
 			if err := k.toWaits(r); err != nil {
 				return err
 			}
-			last = r
 		}
 	}
 }

@@ -92,6 +92,10 @@ const (
 	// it owns and does not work on: those that another node accepted or left behind.
 	LookForBroadcasts = 2 * time.Second
 
+	// OfferAgainAfter the loss of a node its kept events are offered once more. A store
+	// frees what it was just taking after seconds: see claimGrace in persistence/redis.
+	OfferAgainAfter = 15 * time.Second
+
 	// MaxBroadcastsKept finished ones are kept, for less than the retention where
 	// there are more: each may have megabytes of results.
 	MaxBroadcastsKept = 1_000

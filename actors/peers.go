@@ -92,7 +92,9 @@ func (s *System) Rebalance(ctx context.Context, departed bool) error {
 		return err
 	}
 	root.Send(s.alarms, look{})
+	s.keeper.start()
 	if departed {
+		s.keeper.startLater()
 		return s.recover(ctx)
 	}
 	s.CatchUp()

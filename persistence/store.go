@@ -165,7 +165,7 @@ type Store interface {
 	OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error)
 
 	// KeepsEvents reports whether an event can be settled with the fate buffered.
-	// It is kept then until its ExpiresAt: for the first commit that has it in
+	// It is kept then until its ExpiresAt, which it must have: for the first commit that has it in
 	// Taken, or until ReleaseEvent. It is no open event any more. Beyond
 	// workflow.MaxKept it is refused with ErrFull; a store that keeps none refuses
 	// all of them so.

@@ -192,10 +192,10 @@ func (x *export) receipts(p *partition, exec string) error {
 	return nil
 }
 
-// events shows those of a partition, by the two indexes in which each stands once.
+// events shows those of a partition, by the three indexes in which each stands once.
 func (x *export) events(p *partition) error {
-	show := func(m *parts, settled bool) error {
-		if settled {
+	show := func(m *parts, behind bool) error {
+		if behind {
 			m.instant()
 		}
 		id := m.id()
@@ -213,6 +213,9 @@ func (x *export) events(p *partition) error {
 		return x.show(persistence.EventItem(r), nil)
 	}
 	if err := x.each(p, keyOpen, func(m *parts) error { return show(m, false) }); err != nil {
+		return err
+	}
+	if err := x.each(p, keyExpiring, func(m *parts) error { return show(m, true) }); err != nil {
 		return err
 	}
 	return x.each(p, keySettled, func(m *parts) error { return show(m, true) })
@@ -318,6 +321,7 @@ func (s *Store) importing(w *write, it persistence.Item) error {
 			return err
 		}
 		w.plain(s.home(it.A), keyEvents)
+		w.keeps = r.Fate == workflow.FateBuffered
 		w.ops.event(r, eventRow(r))
 	case persistence.ItemDocument:
 		w.plain(s.home(it.A), keyDocuments)

@@ -71,6 +71,9 @@ func (s *Store) watch() {
 			s.log.Warn("events wait in an outbox", "error", err)
 		}
 	}
+	if err := s.repairTakes(ctx); err != nil {
+		s.log.Warn("events that were being taken wait", "error", err)
+	}
 }
 
 // recognise reads whether every partition is there and of this store.
@@ -114,6 +117,7 @@ func (s *Store) takeAll(ctx context.Context) error {
 		return err
 	}
 	s.generation++
+	s.flagged = false // it may be another Redis that knows less
 	groups := map[*goredis.Client][]*partition{}
 	for _, p := range s.parts {
 		c, err := s.client.master(ctx, p.mark)

@@ -105,6 +105,23 @@ const (
 	// settled: what Sweep forgets.
 	keySettled = "x"
 
+	// The events that are kept for a wait that opens later. keyExpiring: index of the
+	// instant of its end, event; an event is kept while it stands here. keyKept: index of
+	// name, path, key, instant when it was received, event: once with an empty path and
+	// key, and once for each part of its payload that can be a key.
+	keyExpiring = "v"
+	keyKept     = "g"
+
+	// keyTakers: a hash, event -> who is taking it, like a claim in keyClaims. keyTaken:
+	// a hash in the partition of the execution, event -> the id of the commit that took
+	// it in 8 bytes, the execution, the receipt as in keyEvents; until it has been brought
+	// to the event. See takes.go; neither is used with one partition.
+	keyTakers = "gt"
+	keyTaken  = "bt"
+
+	// keyKeeps: a string that is there once an event was kept in any partition.
+	keyKeeps = "gk"
+
 	// keyOutbox: a hash, event -> the same. Events that a commit emitted and
 	// whose home is another partition, until they have been carried there.
 	keyOutbox = "b"
@@ -258,6 +275,10 @@ func waitMember(name string, created workflow.Instant, exec, wait string) []byte
 func correlationMember(w *workflow.OpenWait, created workflow.Instant, exec string) []byte {
 	member := appendInstant(appendID(member2(w.Name, w.Path), w.Key), created)
 	return appendID(appendID(member, exec), w.ID)
+}
+
+func keptMember(ev *workflow.Event, path, key string) []byte {
+	return appendID(appendInstant(appendID(member2(ev.Name, path), key), ev.ReceivedAt), ev.ID)
 }
 
 func timerMember(due workflow.Instant, exec, timer string) []byte {

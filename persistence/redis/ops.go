@@ -165,6 +165,14 @@ func (o *ops) event(r *workflow.EventReceipt, row []byte) {
 
 func (o *ops) eventLists(r *workflow.EventReceipt) {
 	id := r.Event.ID
+	if r.Event.ExpiresAt != 0 {
+		o.keeping(&r.Event, r.Fate != workflow.FateBuffered)
+	}
+	if r.Fate == workflow.FateBuffered {
+		o.leave(keyOpen, member1(id))
+		o.leave(keySettled, momentMember(r.Event.ReceivedAt, id))
+		return
+	}
 	if r.Fate.Final() {
 		o.leave(keyOpen, member1(id))
 		o.enter(keySettled, momentMember(r.Event.ReceivedAt, id))

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -40,7 +41,8 @@ func (s *Store) bring(home, out []*write) error {
 	s.deliver(home)
 	var arrived []*write
 	for i, w := range home {
-		if w.fate == written {
+		if w.fate == written || w.kind == writeConfirm && errors.Is(w.err, errMoved) { // somebody else brought it
+			w.fate = written
 			arrived = append(arrived, out[i])
 		}
 	}
@@ -76,6 +78,9 @@ func takenOut(p *partition, id string) *write {
 func (s *Store) drain(ctx context.Context) error {
 	if len(s.parts) == 1 {
 		return nil
+	}
+	if err := s.repairTakes(ctx); err != nil {
+		return err
 	}
 	for _, p := range s.parts {
 		for {
@@ -121,6 +126,7 @@ func (s *Store) settled(ctx context.Context) error {
 	_, err := s.client.reads.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
 		for i, p := range s.parts {
 			counts[i] = pipe.HLen(ctx, p.key(keyOutbox))
+			counts = append(counts, pipe.HLen(ctx, p.key(keyTaken)), pipe.HLen(ctx, p.key(keyTakers)))
 		}
 		return nil
 	})
@@ -153,15 +159,15 @@ func (s *Store) drained(ctx context.Context) error {
 	}
 }
 
-// outboxed looks for an event in the outboxes; "" when it is in none.
-func (s *Store) outboxed(ctx context.Context, id string) (string, error) {
+// outboxed looks for an event in the outboxes of a kind; "" when it is in none.
+func (s *Store) outboxed(ctx context.Context, box, id string) (string, error) {
 	if len(s.parts) == 1 {
 		return "", nil
 	}
 	rows := make([]*goredis.StringCmd, len(s.parts))
 	_, err := s.client.reads.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
 		for i, p := range s.parts {
-			rows[i] = pipe.HGet(ctx, p.key(keyOutbox), id)
+			rows[i] = pipe.HGet(ctx, p.key(box), id)
 		}
 		return nil
 	})

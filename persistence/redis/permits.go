@@ -13,7 +13,7 @@ import (
 // opened and not when the first commit needs them.
 var scripted = []string{
 	"exists", "expire", "getrange", "hdel", "hexists", "hget", "hincrby", "hlen", "hmget", "hset", "hsetnx", "lindex", "llen",
-	"lpop", "lrange", "mset", "rpush", "sadd", "sismember", "time", "unlink", "zadd", "zcard", "zrangebylex", "zrem", "zrevrangebylex",
+	"lpop", "lrange", "mset", "rpush", "sadd", "sismember", "time", "unlink", "zadd", "zcard", "zrangebylex", "zrem", "zrevrangebylex", "zscore",
 }
 
 // permitted looks whether the user may do what the scripts do.

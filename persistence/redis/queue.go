@@ -24,7 +24,14 @@ type write struct {
 	claim  *claim    // of a unique key, to be made first
 	free   *claim    // of a unique key, to be given back afterwards
 
+	taken  []*workflow.EventReceipt // kept events that it takes, in a store of several partitions
+	opened []string                 // names of waits that it opens
+	kept   func()                   // told when events are kept for one of them
+	flag   bool                     // that may be so
+
 	claimed bool // the claim was made for this commit and nobody had the key before
+
+	keeps bool // it keeps an event
 
 	// An event.
 	receipt *workflow.EventReceipt
@@ -51,6 +58,8 @@ const (
 	writeRows // without a verdict of its own: receipts that are replaced, documents
 	writeForget
 	writeClaim
+	writeRelease // the receipt of an event that is kept
+	writeConfirm // the receipt of an event that was taken, while it is claimed
 	writeReplace // a document that must be what it was
 )
 

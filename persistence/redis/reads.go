@@ -193,7 +193,7 @@ func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, e
 	key := s.home(id).key(keyEvents)
 	row, err := s.client.reads.HGet(ctx, key, id).Result()
 	if errors.Is(err, goredis.Nil) {
-		if row, err = s.outboxed(ctx, id); err == nil && row == "" {
+		if row, err = s.outboxed(ctx, keyOutbox, id); err == nil && row == "" {
 			// It may have been carried home between the two looks.
 			row, err = s.client.reads.HGet(ctx, key, id).Result()
 		}
@@ -203,6 +203,17 @@ func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, e
 		return nil, fmt.Errorf("event %q: %w", id, persistence.ErrNotFound)
 	case err != nil:
 		return nil, unavailable(ctx, "read event", id, err)
+	}
+	r, err := decodeEvent(id, row)
+	if err != nil || r.Fate != workflow.FateBuffered || len(s.parts) == 1 {
+		return r, err
+	}
+	// Who took it may not have brought the receipt home yet.
+	if row, err = s.takenOf(ctx, id); err != nil {
+		return nil, unavailable(ctx, "read event", id, err)
+	}
+	if row == "" {
+		return r, nil
 	}
 	return decodeEvent(id, row)
 }

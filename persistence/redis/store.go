@@ -53,6 +53,7 @@ type Store struct {
 	hold        time.Duration // before the next probe
 	probeAt     *time.Timer
 	undelivered bool // events are left in an outbox
+	flagged     bool // all partitions say that events are kept
 
 	stats  counters
 	gate   gate
@@ -155,10 +156,11 @@ func (s *Store) Stats() persistence.Stats {
 		return st
 	}
 	defer s.gate.leave()
-	var waits, letters []*goredis.IntCmd
+	var waits, letters, kept []*goredis.IntCmd
 	_, err := s.client.reads.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
 		for _, p := range s.parts {
 			waits = append(waits, pipe.ZCard(ctx, p.key(keyWaits)), pipe.ZCard(ctx, p.key(keyKeyed)))
+			kept = append(kept, pipe.ZCard(ctx, p.key(keyExpiring)))
 			letters = append(letters, pipe.ZCard(ctx, p.key(keyRefused)), pipe.ZCard(ctx, p.key(keyAccepted)))
 		}
 		return nil
@@ -167,6 +169,9 @@ func (s *Store) Stats() persistence.Stats {
 		return st
 	}
 	st.Waits, st.Letters = 0, 0
+	for i := range kept {
+		st.Kept += kept[i].Val()
+	}
 	for i := range waits {
 		st.Waits += waits[i].Val()
 		st.Letters += letters[i].Val()

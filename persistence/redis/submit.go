@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
@@ -33,12 +34,20 @@ func (s *Store) commitment(c *persistence.Commit) (*write, error) {
 	var changes persistence.Changes
 	changes.Derive(c.Was, c.Now)
 	w.begin(w.part.key(state), "commit", appendNumber(nil, c.Expect), appendNumber(nil, c.Parent), appendStamp(nil, w.stamp))
+	s.takes(w, c.Taken)
 	s.claims(w, &changes)
 	w.set(state, persistence.AppendSnapshot(appendStamp(nil, w.stamp), c.Now, c.Epoch, c.ID))
 	w.records(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records)
 	w.changes(c.ExecID, &changes)
 	for i := range c.Receipts {
 		w.ops.receipt(&c.Receipts[i])
+	}
+	s.settleTaken(w, c.Taken)
+	if c.Kept != nil {
+		w.kept = c.Kept
+		for i := range changes.Opened {
+			w.opened = append(w.opened, changes.Opened[i].Name)
+		}
 	}
 	w.account(persistence.Tally(nil, c.Receipts))
 	w.letters(c.Dead, c.Revived)
@@ -130,13 +139,13 @@ func (s *Store) acceptance(r *workflow.EventReceipt, done func(*workflow.EventRe
 
 // SettleEvent replaces the receipt of an event.
 func (s *Store) SettleEvent(r *workflow.EventReceipt, done func(error)) {
-	if r.Fate == workflow.FateBuffered {
-		done(fmt.Errorf("event %q: %w: this store keeps none", r.Event.ID, persistence.ErrFull))
-		return
-	}
-	w := &write{kind: writeRows, done: done}
+	w := &write{kind: writeRows, done: done, keeps: r.Fate == workflow.FateBuffered}
 	w.part = s.home(r.Event.ID)
 	w.begin(w.part.key(keyEvents), "none")
+	if w.keeps {
+		w.alone = true
+		w.add("<", keyExpiring, momentMember(r.Event.ExpiresAt, r.Event.ID), strconv.AppendInt(nil, workflow.MaxKept, 10))
+	}
 	w.eventMoved(r)
 	w.ops.event(r, eventRow(r))
 	if r.Fate == workflow.FateDead {

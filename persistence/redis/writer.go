@@ -11,6 +11,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // run is the writer: the only goroutine that writes.
@@ -67,8 +68,14 @@ func (s *Store) writeGroup(items []*write) {
 		}
 		return
 	}
-	s.deliver(s.claimFirst(items))
+	s.flag(items)
+	s.deliver(s.takeFirst(s.claimFirst(unsettled(nil, items))))
 	s.freeAfterwards(items)
+	if len(s.parts) > 1 {
+		s.untake(items)
+		s.confirm(items)
+	}
+	s.offer(items)
 	s.count(items)
 	var away []*write
 	for _, w := range items {
@@ -215,10 +222,16 @@ func (s *Store) sendTo(ctx context.Context, c *goredis.Client, items []*write) {
 		cmds[i] = s.call(ctx, call)
 		_ = pipe.Process(ctx, cmds[i]) // only queues
 	}
+	flags := askFlags(ctx, pipe, items)
 	confirm := s.confirmation(ctx, pipe)
 	_, _ = pipe.Exec(ctx) // every command has its own answer
 	for i, call := range calls {
 		s.judgeAll(call, cmds[i])
+	}
+	for _, w := range items {
+		if asked := flags[w.part]; asked != nil {
+			w.flag = asked.Err() != nil || asked.Val() > 0
+		}
 	}
 	err := confirm()
 	for _, w := range items {
@@ -226,6 +239,20 @@ func (s *Store) sendTo(ctx context.Context, c *goredis.Client, items []*write) {
 			w.fate, w.err = lost, err
 		}
 	}
+}
+
+// askFlags asks, behind the commits that open waits, whether events are kept anywhere.
+func askFlags(ctx context.Context, pipe goredis.Pipeliner, items []*write) map[*partition]*goredis.IntCmd {
+	var flags map[*partition]*goredis.IntCmd
+	for _, w := range items {
+		if len(w.opened) > 0 && flags[w.part] == nil {
+			if flags == nil {
+				flags = map[*partition]*goredis.IntCmd{}
+			}
+			flags[w.part] = pipe.Exists(ctx, w.part.key(keyKeeps))
+		}
+	}
+	return flags
 }
 
 // inCalls divides writes into calls of the script: each is of one partition, in the
@@ -316,6 +343,12 @@ func (s *Store) judge(w *write, said any) {
 		w.dropped, _ = answer[3].(int64)
 		s.stats.dropped.Add(uint64(w.dropped))
 		return
+	case 4:
+		w.fate, w.err = refused, errNotKept
+		return
+	case 5:
+		w.fate, w.err = refused, fmt.Errorf("%w: %d events", persistence.ErrFull, workflow.MaxKept)
+		return
 	case 3:
 		claim, _ := answer[1].(string)
 		w.fate, w.err = refused, w.claim.taken(holderOf(claim))
@@ -333,7 +366,7 @@ func (s *Store) judge(w *write, said any) {
 		w.fate, w.err = refused, w.conflict(stampOf(there))
 	case writeAccept:
 		w.takeKnown(there)
-	case writeForget:
+	case writeForget, writeConfirm:
 		w.fate, w.err = refused, errMoved
 	case writeReplace:
 		w.fate, w.err = refused, fmt.Errorf("document %q: %w: %w", w.exec, persistence.ErrConflict, errMoved)

@@ -4,7 +4,8 @@
 -- ARGV    1 incarnation, 2 field of the writer, 3 its generation, then for each write: how many
 --         arguments follow, the guard, the key that it looks at, what it needs, and operations
 -- Answer  the count of writes, then for each: 1 written, or {1, claim replaced, letters gone,
---         letters dropped}; 2 it was written before; {0, what is there} or {3, who has the claim} refused
+--         letters dropped}; 2 it was written before; refused: {0, what is there}, {3, who has the
+--         claim}, {4} an event is not kept, {5} too many are
 --
 -- Nothing is written before every check has passed: Redis takes nothing back. Entries
 -- of indexes and fields of hashes are gathered, and written with one command for each key.
@@ -72,6 +73,16 @@ local function check(at)
       return nil, {0, now, tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)}
     end
     return at + 5, now or ''
+  elseif guard == 'take' then
+    -- event, commit: nobody else may be taking it
+    local now = redis.call('HGET', subject, ARGV[at + 2])
+    if now and string.sub(now, 1, 8) ~= ARGV[at + 3] then return nil, {0, now} end
+    return at + 4
+  elseif guard == 'held' then
+    -- event, commit: it must be the one that is taking it
+    local now = redis.call('HGET', subject, ARGV[at + 2]) or ''
+    if string.sub(now, 1, 8) ~= ARGV[at + 3] then return nil, {0, now} end
+    return at + 4
   elseif guard == 'absent' then
     if redis.call('EXISTS', subject) == 1 then return nil, {0, ''} end
     return at + 2
@@ -89,11 +100,37 @@ local function check(at)
   return nil, redis.error_reply('GUARD ' .. guard) -- only another release's script could say so
 end
 
+-- passes is check with the conditions that stand before the operations.
+local function passes(at)
+  local from, what = check(at)
+  while from do
+    local condition, key, value = ARGV[from], KEYS[tonumber(ARGV[from + 1])], ARGV[from + 2]
+    if condition == '?' then
+      -- a member that must be there
+      if not redis.call('ZSCORE', key, value) then return nil, {4} end
+    elseif condition == '-' then
+      -- a field that must not be there
+      if redis.call('HEXISTS', key, value) == 1 then return nil, {4} end
+    elseif condition == '!' then
+      -- a commit that must not be barred
+      if redis.call('SISMEMBER', key, value) == 1 then return nil, {4} end
+    elseif condition == '<' then
+      -- a member for which there must be room, among so many
+      if redis.call('ZCARD', key) >= tonumber(ARGV[from + 3]) and not redis.call('ZSCORE', key, value) then return nil, {5} end
+      from = from + 1
+    else
+      return from, what
+    end
+    from = from + 3
+  end
+  return nil, what
+end
+
 local answer, todo = {0}, {}
 local at = 4
 while at <= #ARGV do
   local stop = at + 1 + tonumber(ARGV[at])
-  local from, what = check(at + 1)
+  local from, what = passes(at + 1)
   if from then
     todo[#todo + 1] = {#answer + 1, from, stop, what}
     what = 1
