@@ -5,7 +5,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=unknown
-RUN CGO_ENABLED=0 go build -trimpath -tags grpcnotrace -gcflags github.com/openai/openai-go/v3/...=-l \
+RUN CGO_ENABLED=0 go build -trimpath -tags grpcnotrace,pebblegozstd -gcflags github.com/openai/openai-go/v3/...=-l \
       -ldflags "-s -w -X main.version=${VERSION}" -o /signalbox ./cmd/signalbox \
  && mkdir /data /certificates && chown 65532:65532 /data /certificates
 

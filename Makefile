@@ -9,8 +9,9 @@ MODULE  := github.com/signalbox/signalbox
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # grpc's pages for browsers, which nobody sees here, run templates that may call any
-# method by its name: with them the linker cannot leave out a single one.
-TAGS    := grpcnotrace
+# method by its name: with them the linker cannot leave out a single one. Pebble's
+# zstd in C compresses nothing here; the one in Go is linked anyway.
+TAGS    := grpcnotrace,pebblegozstd
 # The client of models has thousands of small functions for services that nobody here
 # asks; copies of them in each other are a megabyte, and make no model answer sooner.
 GCFLAGS := github.com/openai/openai-go/v3/...=-l

@@ -20,7 +20,7 @@ const program = "./cmd/signalbox"
 
 // Tags and CompilerFlags are those that a release is built with; the Makefile says why.
 const (
-	Tags          = "grpcnotrace"
+	Tags          = "grpcnotrace,pebblegozstd"
 	CompilerFlags = "github.com/openai/openai-go/v3/...=-l"
 )
 
