@@ -43,16 +43,15 @@ func secured(t *testing.T) (*redistest.Server, string) {
 // TestSuiteSecured is the suite over TLS with certificates on both sides, for a user
 // that may do what the README says and nothing else, under a prefix of its own.
 func TestSuiteSecured(t *testing.T) {
+	slow(t)
 	server, address := secured(t)
 	t.Cleanup(func() {
 		if log := server.Do("ACL", "LOG"); log != "" {
 			t.Errorf("the server refused something:\n%s", log)
 		}
 	})
-	var n int
 	storetest.Run(t, func(t *testing.T) storetest.Opener {
-		n++
-		a, err := redis.ParseAddress(fmt.Sprintf("%s&prefix=signalbox:%d:&partitions=3", address, n))
+		a, err := redis.ParseAddress(fmt.Sprintf("%s&prefix=signalbox:%d:&partitions=3", address, fresh.Add(1)))
 		if err != nil {
 			t.Fatal(err)
 		}
