@@ -279,7 +279,7 @@ func TestDamagedTable(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	damaged, copies := 0, 20
 	if testing.Short() {
-		copies = 4 // pebble tries to compact what it cannot read, which is slow under the race detector
+		copies = 4 // so many openings are slow under the race detector
 	}
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".sst") {

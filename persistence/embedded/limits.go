@@ -67,6 +67,12 @@ const (
 	// the journal anyway; what is not synced then is replayed at the next opening.
 	closeLimit = 10 * time.Second
 
+	// damagedFirst and damagedLast bound the hold after a compaction that met damaged
+	// bytes, which it will meet again: it must not cost the node a processor until
+	// the folder is restored.
+	damagedFirst = time.Second
+	damagedLast  = time.Minute
+
 	// memTableBytes is how much of the newest rows lies in memory until it is
 	// written as a sorted file.
 	memTableBytes = 64 << 20

@@ -19,6 +19,7 @@ import (
 // openRows opens the sorted rows. They have no log of their own: the journal is
 // in front of them. They never stall a writer either: see pressure.
 func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
+	turns := newScheduler()
 	opts := &pebble.Options{
 		FS:                 fs,
 		DisableWAL:         true,
@@ -35,12 +36,18 @@ func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		Logger:                      log,
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(error) {}, // pebble tries again, and patience knows why
-			DataCorruption:  log.damaged,
+			BackgroundError: turns.failed, // pebble tries again, and patience knows why
+			CompactionEnd: func(info pebble.CompactionInfo) {
+				if info.Err == nil {
+					turns.succeeded()
+				}
+			},
+			DataCorruption: log.damaged,
 		},
 	}
 	// A read that asks for a compaction waits for the manifest.
 	opts.Experimental.ReadSamplingMultiplier = -1
+	opts.Experimental.CompactionScheduler = turns
 	// The disk under the journal is shared with the rows: what they do not write
 	// makes its syncs shorter, which is worth the processor time of compressing them.
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
