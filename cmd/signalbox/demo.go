@@ -239,7 +239,7 @@ func (d *demo) whereNext() {
   README.md
       a first workflow of your own
   examples/
-      five more projects to start from
+      more projects to start from
 `, invocation())
 }
 

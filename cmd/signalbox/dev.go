@@ -13,8 +13,9 @@ import (
 
 func (a *app) devCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "dev [DIR]",
-		Short: "Run a node that reloads the YAML as you edit it",
+		Use:        "dev [DIR]",
+		SuggestFor: []string{"run", "up"},
+		Short:      "Run a node that reloads the YAML as you edit it",
 		Long: `Run a node on the project in DIR, or here, and read its YAML again whenever a
 file changes. An edit with errors is explained and the last good version stays;
 executions that are under way go on with the version that they started with.

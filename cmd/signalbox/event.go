@@ -15,8 +15,9 @@ func (a *app) eventCommand() *cobra.Command {
 	var wait time.Duration
 	var dry bool
 	cmd := &cobra.Command{
-		Use:   "event NAME",
-		Short: "Post an event to whoever listens",
+		Use:        "event NAME",
+		SuggestFor: []string{"emit", "publish"},
+		Short:      "Post an event to whoever listens",
 		Long: `Post an event: it starts an execution for each trigger of that name, and wakes
 every wait for it whose condition holds. The answer comes when the event is on
 disk; ` + "`signalbox receipt ID`" + ` says what it caused. With --wait it holds on until

@@ -14,9 +14,10 @@ import (
 func (a *app) receiptCommand() *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
-		Use:   "receipt ID",
-		Short: "Say what became of a signal or an event, and what it caused",
-		Args:  exactly("ID"),
+		Use:        "receipt ID",
+		SuggestFor: []string{"status"},
+		Short:      "Say what became of a signal or an event, and what it caused",
+		Args:       exactly("ID"),
 		RunE: a.holding(&wait, func(ctx context.Context, client *http.Client, args []string) error {
 			id := args[0]
 			signal, err := a.signalFate(ctx, client, id, wait)

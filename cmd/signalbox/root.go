@@ -50,6 +50,7 @@ func (a *app) root() *cobra.Command {
 		Use:           "signalbox",
 		Short:         "Event-driven workflows that tell the truth about your signal",
 		Long:          rootHelp,
+		Version:       versionName(), // for who looks for --version
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          onlyVerbs,

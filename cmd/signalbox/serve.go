@@ -15,8 +15,9 @@ name in the project file (signalbox.yaml), and that over the default.
 
 func (a *app) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "serve [DIR]",
-		Short: "Run a node for production",
+		Use:        "serve [DIR]",
+		SuggestFor: []string{"server", "daemon"},
+		Short:      "Run a node for production",
 		Long: `Run a node on the project in DIR, or here.
 
 It asks for API keys unless it is told --no-auth; ` + "`signalbox keys bootstrap`" + ` makes

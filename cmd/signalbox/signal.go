@@ -26,9 +26,10 @@ func (a *app) signalCommand() *cobra.Command {
 	var atomic, dry bool
 	var wait time.Duration
 	cmd := &cobra.Command{
-		Use:   "signal EXEC_ID NAME",
-		Short: "Send a signal to one execution",
-		Long:  signalHelp,
+		Use:        "signal EXEC_ID NAME",
+		SuggestFor: []string{"send"},
+		Short:      "Send a signal to one execution",
+		Long:       signalHelp,
 		Example: `  signalbox signal exec_123 approval-decision --payload '{"decision":"approved"}' --id decision-1
   signalbox signal exec_123 approval-decision --payload '{"decision":"approved"}' --dry-run
   signalbox signal --file decisions.ndjson`,

@@ -10,8 +10,9 @@ import (
 
 func (a *app) validateCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "validate FILE|DIR",
-		Short: "Say everything that is wrong with a project or a file",
+		Use:        "validate FILE|DIR",
+		SuggestFor: []string{"lint", "check"},
+		Short:      "Say everything that is wrong with a project or a file",
 		Long: `Read a project folder or one file and print every finding with file, line,
 column, the line itself and what to do. Nothing is run and no node is asked.
 
