@@ -17,8 +17,10 @@ import (
 // A coder goes over a value in one of two directions: the functions below say
 // once which fields there are, and in which order, and both ways follow. Each
 // structure begins with the number of its fields, so a field that a release adds
-// at the end is absent in older rows, and an older release refuses what it would
-// lose. Fields are never removed, moved or given another kind.
+// at the end is absent in older rows. It is written with its length before it, see
+// added, so that a release which does not know it skips it: the nodes of two releases
+// that follow one another read each other's rows. Fields are never removed, moved or
+// given another kind.
 type coder struct {
 	writing bool
 	left    int    // reading: fields of the structure that are still to come
@@ -52,13 +54,38 @@ func (c *coder) open(fields int) (outer int) {
 		return outer
 	}
 	c.left = int(c.number())
-	if c.left > fields {
-		c.fail(errNewer)
-	}
 	return outer
 }
 
-func (c *coder) close(outer int) { c.left = outer }
+// close ends a structure. What is left of it was added by a newer release.
+func (c *coder) close(outer int) {
+	for c.left > 0 {
+		c.left--
+		c.take(c.number())
+	}
+	c.left = outer
+}
+
+// added codes a field that a release adds to a structure that was released already.
+func added(c *coder, field func(*coder)) {
+	if c.writing {
+		begin := len(c.buf)
+		field(c)
+		own := string(c.buf[begin:])
+		c.buf = append(binary.AppendUvarint(c.buf[:begin], uint64(len(own))), own...)
+		return
+	}
+	if c.left == 0 {
+		return
+	}
+	own := c.take(c.number())
+	rest := c.text
+	c.text = own
+	field(c)
+	if c.err == nil {
+		c.text = rest
+	}
+}
 
 // absent reports whether the next field is one that the row does not have.
 func (c *coder) absent() bool {

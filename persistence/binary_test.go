@@ -142,8 +142,61 @@ func TestBrokenRows(t *testing.T) {
 	if _, err := DecodeReceipt([]byte{9, 1}); err == nil || !strings.Contains(err.Error(), "format 9") {
 		t.Fatalf("a row of an unknown format: %v", err)
 	}
-	if _, err := DecodeReceipt([]byte{formatBinary, 200, 0}); !errors.Is(err, errNewer) {
-		t.Fatalf("a structure with more fields than this release knows: %v", err)
+	if _, err := DecodeReceipt([]byte{formatBinary, 200, 0}); !errors.Is(err, errShort) {
+		t.Fatalf("a structure with more fields than there are bytes: %v", err)
+	}
+}
+
+// TestMoreFields: a release that adds fields, to a structure and to one within it,
+// is read by the one before, which skips them, and by itself.
+func TestMoreFields(t *testing.T) {
+	type step struct {
+		workflow.Step
+		Note string
+		More []workflow.Step
+	}
+	type journey struct {
+		Name  string
+		Steps []step
+		Last  string
+	}
+	newerStep := func(c *coder, s *step) {
+		outer := c.open(7)
+		signed(c, &s.At)
+		text(c, &s.What)
+		text(c, &s.Wait)
+		c.unsigned(&s.Record)
+		text(c, &s.Reason)
+		added(c, func(c *coder) { text(c, &s.Note) })
+		added(c, func(c *coder) { list(c, &s.More, stepFields) })
+		c.close(outer)
+	}
+	journeyOf := func(one func(*coder, *step)) func(*coder, *journey) {
+		return func(c *coder, j *journey) {
+			outer := c.open(3)
+			text(c, &j.Name)
+			list(c, &j.Steps, one)
+			text(c, &j.Last)
+			c.close(outer)
+		}
+	}
+	plain := workflow.Step{At: 7, What: "judged", Wait: "w/1", Record: 3, Reason: "gone"}
+	full := journey{"a", []step{{plain, "a note", []workflow.Step{plain, plain}}, {plain, "", nil}}, "z"}
+	row := encode(nil, &full, journeyOf(newerStep))
+	var same, less journey
+	if err := decode(row, &same, journeyOf(newerStep)); err != nil || !reflect.DeepEqual(same, full) {
+		t.Fatalf("by itself: %+v, %v", same, err)
+	}
+	if err := decode(row, &less, journeyOf(func(c *coder, s *step) { stepFields(c, &s.Step) })); err != nil {
+		t.Fatal(err)
+	}
+	if want := (journey{"a", []step{{Step: plain}, {Step: plain}}, "z"}); !reflect.DeepEqual(less, want) {
+		t.Fatalf("by the release before: %+v, want %+v", less, want)
+	}
+	for i := range row {
+		if err := decode(row[:i], new(journey), journeyOf(newerStep)); err == nil {
+			t.Fatalf("%d of %d bytes decode", i, len(row))
+		}
 	}
 }
 

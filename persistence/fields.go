@@ -3,7 +3,7 @@ package persistence
 import "github.com/signalbox/signalbox/workflow"
 
 // The fields of everything that is kept in the binary form, in their order. A new
-// field goes to the end of its structure, and the number in open grows by one; a
+// field goes to the end of its structure, by way of added, and the number in open grows by one; a
 // test fills every field there is by reflection, so one that is forgotten is noticed.
 
 func stateFields(c *coder, s *workflow.State) {
@@ -354,7 +354,8 @@ func waitRowFields(c *coder, w *waitRow) {
 }
 
 // words are strings that occur in nearly every row; each is written as its
-// place in this list. Words are only ever added, at the end.
+// place in this list. Words are only ever added, at the end, and by a release that
+// only reads them yet: the one before refuses a word that it does not know.
 var words = [...]string{
 	"", // also the shortest form of the empty string
 	string(workflow.Pending), string(workflow.Running), string(workflow.Waiting), string(workflow.Paused), string(workflow.Success),
