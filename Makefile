@@ -26,6 +26,9 @@ UNIT  = $(shell go list ./... | grep -v -e '^$(MODULE)$$' -e '/test/acceptance$$
 
 FUZZTIME     ?= 10s
 CHAOS_ROUNDS ?= 20
+# The release before, for the rolling upgrade: a commit or a binary. Empty: as
+# test/chaos/upgrade_test.go says.
+PREVIOUS     ?=
 # Coverage of workflow: of statements, and of the blocks between branches.
 COVER_STATEMENTS := 95
 COVER_BLOCKS     := 90
@@ -74,12 +77,12 @@ acceptance: ## scripts in time, the examples, and the seed's own programs
 
 .PHONY: chaos
 chaos: ## 20 rounds of kill -9 under load, and 20 of trouble for three nodes, against the real binary (3 min); CHAOS_ROUNDS and CLUSTER_ROUNDS=1000 for a night
-	CHAOS_ROUNDS=$(CHAOS_ROUNDS) $(GOTEST) -count=1 -timeout 24h ./test/chaos/...
+	CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_PREVIOUS='$(PREVIOUS)' $(GOTEST) -count=1 -timeout 24h ./test/chaos/...
 
 .PHONY: chaos-race
 chaos-race: ## the same on a binary built for the race detector, 5 rounds (30 s)
 	go build -race -tags $(TAGS) -o bin/signalbox-race ./cmd/signalbox
-	CHAOS_PROGRAM=$(CURDIR)/bin/signalbox-race CHAOS_ROUNDS=5 $(GOTEST) -count=1 -timeout 10m ./test/chaos/...
+	CHAOS_PROGRAM=$(CURDIR)/bin/signalbox-race CHAOS_ROUNDS=5 CLUSTER_ROUNDS=2 $(GOTEST) -count=1 -timeout 10m ./test/chaos/...
 
 .PHONY: bench
 bench: ## one table of figures, also as JSON in bench/results/ (about 5 min)

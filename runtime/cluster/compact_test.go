@@ -77,7 +77,7 @@ func TestRepliesArriveFieldForField(t *testing.T) {
 	full, n := actors.Reply{Matched: true, Known: true}, 0
 	distinct(t, reflect.ValueOf(&full.Answer).Elem(), &n)
 	for _, want := range []actors.Reply{full, {}, {Matched: true}, {Known: true}, {Answers: []workflow.Answer{full.Answer}, Matched: true}} {
-		b, err := encodeReply(want)
+		b, err := encodeReply(want, true)
 		if err != nil {
 			t.Fatal(err)
 		}

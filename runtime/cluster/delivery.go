@@ -306,10 +306,12 @@ type refusal struct {
 
 var errReply = errors.New("the reply of another node is damaged")
 
-// encodeReply writes a reply.
-func encodeReply(r actors.Reply) ([]byte, error) {
-	if b, ok := appendReply(&r); ok {
-		return b, nil
+// encodeReply writes a reply; compact says that who asked can read a compact one.
+func encodeReply(r actors.Reply, compact bool) ([]byte, error) {
+	if compact {
+		if b, ok := appendReply(&r); ok {
+			return b, nil
+		}
 	}
 	w := reply{Answer: r.Answer, Answers: r.Answers, Refused: r.Refused, Matched: r.Matched, Known: r.Known}
 	var why *workflow.Refusal

@@ -163,7 +163,7 @@ func TestReplies(t *testing.T) {
 		"refusal": {Err: why},
 		"nothing": {},
 	} {
-		b, err := cluster.EncodeReply(r)
+		b, err := cluster.EncodeReply(r, false)
 		if err != nil {
 			t.Fatal(err)
 		}

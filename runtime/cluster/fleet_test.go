@@ -2,7 +2,9 @@
 
 // Proto.Actor sets the logger of gRPC anew with every start, while connections of
 // other nodes in the process read it, and the race detector reports that. Without
-// the line above it reports nothing else.
+// the line above it reports nothing else. Every test of these files starts several
+// nodes in this process, so none of them can do without it; processes of one node
+// each are run by make chaos-race.
 
 package cluster_test
 
@@ -10,7 +12,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,9 +63,34 @@ type fleet struct {
 	defs  map[string]*workflow.Definition
 	nodes []*node
 	tls   *cluster.Certificates // of the nodes that are added next
+	said  said                  // what all nodes log
 
 	mu  sync.Mutex
 	ran map[string][]string // attempts by key, the nodes that made them
+}
+
+// said is a log that a test may read meanwhile.
+type said struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *said) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+// line reports whether one line holds all of those texts.
+func (s *said) line(texts ...string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for line := range strings.Lines(s.text.String()) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // node is one of them.
@@ -99,7 +129,7 @@ func (f *fleet) add() *node {
 	f.Helper()
 	n := &node{fleet: f, name: fmt.Sprint("n", len(f.nodes)), hold: make(chan struct{})}
 	close(n.hold)
-	logger := slog.New(slog.NewTextHandler(f.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})).With("on", n.name)
+	logger := slog.New(slog.NewTextHandler(io.MultiWriter(f.Output(), &f.said), &slog.HandlerOptions{Level: slog.LevelInfo})).With("on", n.name)
 	redis := client(f, f.redis)
 	n.cluster = cluster.New(cluster.Options{
 		Membership: cluster.NewLeases(redis, "", testTTL), Listen: "127.0.0.1:0", Version: "test", TTL: testTTL, Logger: logger, TLS: f.tls,

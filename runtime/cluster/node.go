@@ -327,12 +327,17 @@ func (n *Node) Deliver(d *actors.Deliver) {
 		d.Moved()
 		return
 	}
-	m := Message{Type: typeDeliver}
+	spelled := func() (Message, error) {
+		body, err := encodeDelivery(d)
+		return Message{Type: typeDeliver, Body: body}, err
+	}
+	var m Message
+	var older func() (Message, error)
 	var err error
 	if in, ok := plainSignal(d); ok {
-		m.Type, m.Body = typeSignal, appendSignal(d, &in)
+		m, older = Message{Type: typeSignal, Body: appendSignal(d, &in)}, spelled
 	} else {
-		m.Body, err = encodeDelivery(d)
+		m, err = spelled()
 	}
 	if err == nil && len(m.Body) > MaxMessageBytes {
 		err = &workflow.Refusal{Code: workflow.CodeInvalid,
@@ -348,7 +353,7 @@ func (n *Node) Deliver(d *actors.Deliver) {
 		until = time.Now().Add(RequestTimeout)
 	}
 	n.requests.Ask(&Request{
-		Key: d.ExecID, Message: m, Until: until,
+		Key: d.ExecID, Message: m, Older: older, Until: until,
 		Done: func(m Message, err error) { answer(d, outcome(m, err)) },
 		Here: func(again bool) {
 			if again {

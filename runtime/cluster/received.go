@@ -78,7 +78,7 @@ func (n *Node) delivered(link Link, f frame) {
 	d.Reply = func(r actors.Reply) {
 		m := Message{Type: typeReply}
 		var err error
-		if m.Body, err = encodeReply(r); err != nil {
+		if m.Body, err = encodeReply(r, f.Type == typeSignal); err != nil {
 			m = Message{Type: typeUnknown, Body: []byte(err.Error())}
 		}
 		if link := n.current(); link != nil {

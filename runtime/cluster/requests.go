@@ -24,6 +24,10 @@ type Request struct {
 	Message Message
 	Until   time.Time
 
+	// Older says the same in words that a node of an older release knows, in case
+	// that the owner does not know the type of the message; nil: there are none.
+	Older func() (Message, error)
+
 	// Done is called once with the answer, or with what kept it from coming:
 	// ErrNoAnswer when the request may have been carried out. Here is called
 	// instead when this node turns out to be the owner. Neither may block.
@@ -168,6 +172,10 @@ func (r *requests) answered(f frame) {
 			then = link.Refresh
 		}
 	case typeUnknown:
+		if a.Older != nil {
+			then = r.older(a)
+			break
+		}
 		then = r.end(a, func() { a.Done(Message{}, fmt.Errorf("node %s: %s", f.Sender, f.Body)) })
 	default:
 		then = r.end(a, func() { a.Done(f.Message, nil) })
@@ -176,6 +184,18 @@ func (r *requests) answered(f frame) {
 	if then != nil {
 		then()
 	}
+}
+
+// older asks once more in older words.
+func (r *requests) older(a *asking) func() {
+	m, err := a.Older()
+	if err != nil {
+		return r.end(a, func() { a.Done(Message{}, err) })
+	}
+	own := *a.Request // the caller's stays as it is
+	own.Message, own.Older = m, nil
+	a.Request, a.resent = &own, true
+	return r.attempt(a, time.Now())
 }
 
 // look tries again what is due, and tells those whose time is over.

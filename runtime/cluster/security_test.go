@@ -206,6 +206,13 @@ func TestAnotherProtocolIsRefused(t *testing.T) {
 		if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "protocol 1") {
 			t.Errorf("protocol %q: %v", protocol, err)
 		}
+		shown := protocol
+		if shown == "" {
+			shown = `""`
+		}
+		if !f.said.line("level=ERROR", "is refused: it speaks another protocol of the cluster", "protocol="+shown+" ", "ours=1") {
+			t.Errorf("the log does not say that a node of protocol %q is refused", protocol)
+		}
 	}
 	if err := knock(t, f.nodes[0].cluster.Address(), insecure.NewCredentials(), "1"); err != nil {
 		t.Errorf("our own protocol: %v", err)
@@ -216,6 +223,9 @@ func TestAnotherProtocolIsRefused(t *testing.T) {
 	if _, err := leases.Join(t.Context(), stranger); err != nil {
 		t.Fatal(err)
 	}
+	f.eventually("the log says that the stranger is refused", func() bool {
+		return f.said.line("level=ERROR", "a node is refused", "node=stranger", "address=127.0.0.1:1", "protocol=2", "ours=1")
+	})
 	if err := f.nodes[0].begin(def, "x"); err != nil {
 		t.Fatalf("a stranger disturbs those who are there: %v", err)
 	}

@@ -27,9 +27,7 @@ func TestClusterUnderLoad(t *testing.T) {
 		c.start(t, i)
 	}
 	c.settled(t)
-	ended := make(chan error, 1)
-	go func() { ended <- c.load.run(t.Context()) }()
-	c.alive(t, time.Second)
+	ended := c.begin(t)
 	for i := range rounds {
 		round := plan[i%len(plan)]
 		// A plan that is gone through again attacks other nodes.
@@ -42,12 +40,26 @@ func TestClusterUnderLoad(t *testing.T) {
 		t.Logf("round %d, %s node %d: %v, %d executions met a move", i+1, round.name, round.victim, ms(time.Since(began)), met)
 	}
 	c.thaw(t)
+	c.end(t, ended)
+	c.judge(t)
+}
+
+// begin starts the load; end ends it.
+func (c *several) begin(t *testing.T) <-chan error {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- c.load.run(t.Context()) }()
+	c.alive(t, time.Second)
+	return ended
+}
+
+func (c *several) end(t *testing.T, ended <-chan error) {
+	t.Helper()
 	c.alive(t, time.Second)
 	close(c.load.quit)
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
-	c.judge(t)
 }
 
 // plan is what happens to whom. A round lasts a little longer than a lease where
