@@ -3,8 +3,8 @@ package persistence
 import "github.com/signalbox/signalbox/workflow"
 
 // The fields of everything that is kept in the binary form, in their order. A new
-// field goes to the end of its structure, by way of added, and the number in open grows by one; a
-// test fills every field there is by reflection, so one that is forgotten is noticed.
+// field goes to the end of its structure, by way of added, and the number in open
+// grows by one. Tests notice a field that is forgotten, and one that is not added.
 
 func stateFields(c *coder, s *workflow.State) {
 	outer := c.open(25)

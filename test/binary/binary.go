@@ -34,6 +34,11 @@ func Build(ctx context.Context, dir string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return BuildFrom(ctx, root, dir)
+}
+
+// BuildFrom is Build for the source in another folder, of another release.
+func BuildFrom(ctx context.Context, root, dir string) (string, error) {
 	target := filepath.Join(dir, "signalbox")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", Tags, "-gcflags", CompilerFlags, "-ldflags", "-s -w", "-o", target, program)
 	cmd.Dir = root
