@@ -306,6 +306,34 @@ func TestAnother(t *testing.T) {
 	openAt(t, "redis://"+one.Addr, redis.Options{Remember: file})
 }
 
+// TestManyBegin opens a store from several nodes at once in a Redis that is empty, or
+// in which a node has died while it made the store: all of them open the same one.
+func TestManyBegin(t *testing.T) {
+	t.Parallel()
+	for _, half := range []string{"", "incarnation"} {
+		server := redistest.Start(t)
+		if half != "" {
+			server.Do("HSET", "signalbox:{meta}:store", half, "HALFMADE")
+		}
+		var nodes sync.WaitGroup
+		for range 8 {
+			nodes.Go(func() {
+				s, err := tryAt(t, "redis://"+server.Addr, redis.Options{})
+				if err == nil {
+					err = s.Close()
+				}
+				if err != nil {
+					t.Errorf("with %q there: %v", half, err)
+				}
+			})
+		}
+		nodes.Wait()
+		if made := server.Do("HGET", "signalbox:{meta}:store", "incarnation"); half != "" && made != "HALFMADE" {
+			t.Errorf("the incarnation that was drawn is now %q", made)
+		}
+	}
+}
+
 // TestReplica makes Redis a replica: nothing is acknowledged until it is none.
 func TestReplica(t *testing.T) {
 	t.Parallel()

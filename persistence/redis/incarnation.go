@@ -91,8 +91,8 @@ func (s *Store) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(meta) == 0 {
-		if known.Incarnation != "" {
+	if begun(meta) {
+		if len(meta) == 0 && known.Incarnation != "" {
 			return &wrongRedis{want: known.Incarnation, found: "none", remembered: s.file}
 		}
 		if meta, err = s.make(ctx, master); err != nil {
@@ -114,6 +114,13 @@ func (s *Store) identify(ctx context.Context) error {
 		return fmt.Errorf("the Redis of this node cannot be remembered in %s: %w", s.file, err)
 	}
 	return nil
+}
+
+// begun reports whether there is no store yet, or only what a node that is making
+// it, or that died then, has written so far.
+func begun(meta map[string]string) bool {
+	whole := meta[fieldPartitions] != "" && meta[fieldFormat] != ""
+	return len(meta) == 0 || meta[fieldIncarnation] != "" && !whole
 }
 
 // make begins a new store. Of several nodes that find the Redis empty at once, one
