@@ -120,12 +120,12 @@ func readBooks(ctx context.Context, r reader) ([]workflow.BookRow, error) {
 	var out []workflow.BookRow
 	prefix := []byte{famBook}
 	err := scan(ctx, r, prefix, prefix, func(tail, value []byte) (bool, error) {
-		p := parts{rest: tail}
-		row := workflow.BookRow{Name: p.id()}
+		p := parts{Rest: tail}
+		row := workflow.BookRow{Name: p.ID()}
 		var err error
 		row.Rest = row.Name == rest
 		if row.Tally, err = decodeTally(value); err == nil {
-			err = p.end()
+			err = p.End()
 		}
 		out = append(out, row)
 		return true, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -23,13 +24,13 @@ func (s *Store) KeyPaths(ctx context.Context, name string) ([]string, error) {
 	var out []string
 	prefix := key1(nil, famCorrelation, name)
 	err := s.jump(ctx, prefix, prefix, func(it *pebble.Iterator) (bool, error) {
-		p := parts{rest: it.Key()[len(prefix):]}
-		path := p.id()
-		if p.err != nil {
-			return false, p.err
+		p := parts{Rest: it.Key()[len(prefix):]}
+		path := p.ID()
+		if p.Err != nil {
+			return false, p.Err
 		}
 		out = append(out, path)
-		return it.SeekGE(after(key2(nil, famCorrelation, name, path))), nil
+		return it.SeekGE(ordered.After(key2(nil, famCorrelation, name, path))), nil
 	})
 	return out, err
 }
@@ -62,7 +63,7 @@ func (s *Store) correlated(ctx context.Context, q workflow.WaitQuery) (workflow.
 	prefix := []byte{famCorrelation}
 	switch {
 	case q.Name != "" && q.Path != "":
-		prefix = appendID(key2(nil, famCorrelation, q.Name, q.Path), q.Key)
+		prefix = ordered.ID(key2(nil, famCorrelation, q.Name, q.Path), q.Key)
 	case q.Name != "":
 		prefix = key1(nil, famCorrelation, q.Name)
 	}
@@ -116,22 +117,22 @@ type indexed struct{ name, path, key string }
 // indexedAt takes a key of famCorrelation apart; rest is the place of the wait: what
 // stands behind the name in famKeyed.
 func indexedAt(key []byte) (at indexed, rest []byte, err error) {
-	p := parts{rest: key[1:]}
-	at = indexed{name: p.id(), path: p.id(), key: p.id()}
-	rest = p.rest
-	p.instant()
-	p.id()
-	p.id()
-	return at, rest, p.end()
+	p := parts{Rest: key[1:]}
+	at = indexed{name: p.ID(), path: p.ID(), key: p.ID()}
+	rest = p.Rest
+	p.Instant()
+	p.ID()
+	p.ID()
+	return at, rest, p.End()
 }
 
 // nextKey jumps to the wanted key of the same path, or of the next one.
 func nextKey(it *pebble.Iterator, at indexed, q workflow.WaitQuery) bool {
 	path := key2(nil, famCorrelation, at.name, at.path)
 	if at.key < q.Key && (q.Path == "" || at.path == q.Path) {
-		return it.SeekGE(appendID(path, q.Key))
+		return it.SeekGE(ordered.ID(path, q.Key))
 	}
-	return it.SeekGE(after(path))
+	return it.SeekGE(ordered.After(path))
 }
 
 // keyedRow reads the wait that an index entry stands for, nil when it was closed
@@ -144,9 +145,9 @@ func (s *Store) keyedRow(at indexed, place []byte) (*workflow.WaitRow, error) {
 	if !found {
 		return nil, nil
 	}
-	p := parts{rest: place}
-	p.instant()
-	out, err := persistence.DecodeWaitRow(p.id(), row)
+	p := parts{Rest: place}
+	p.Instant()
+	out, err := persistence.DecodeWaitRow(p.ID(), row)
 	return &out, err
 }
 
@@ -163,7 +164,7 @@ func listWaits(r reader, prefix, from []byte, families ...byte) (*twoLists, erro
 	for i, family := range families {
 		lower, bound := bytes.Clone(from), bytes.Clone(prefix)
 		lower[0], bound[0] = family, family
-		it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(bound)})
+		it, err := r.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: ordered.After(bound)})
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("%w: scan the rows: %w", persistence.ErrUnavailable, err), l.close())
 		}

@@ -59,7 +59,7 @@ func (x *export) all() error {
 	} {
 		prefix := []byte{family.prefix}
 		err := scan(x.ctx, x.rows, prefix, prefix, func(rest, value []byte) (bool, error) {
-			return true, family.show(&parts{rest: rest}, value)
+			return true, family.show(&parts{Rest: rest}, value)
 		})
 		if err != nil {
 			return err
@@ -69,8 +69,8 @@ func (x *export) all() error {
 }
 
 func (x *export) execution(p *parts, value []byte) error {
-	exec := p.id()
-	if err := p.end(); err != nil {
+	exec := p.ID()
+	if err := p.End(); err != nil {
 		return err
 	}
 	snapshot, err := persistence.DecodeSnapshot(exec, value)
@@ -85,9 +85,9 @@ func (x *export) execution(p *parts, value []byte) error {
 }
 
 func (x *export) records(p *parts, value []byte) error {
-	exec := p.id()
-	p.number()
-	if err := p.end(); err != nil {
+	exec := p.ID()
+	p.Number()
+	if err := p.End(); err != nil {
 		return err
 	}
 	records, err := persistence.DecodeRecords(value)
@@ -98,8 +98,8 @@ func (x *export) records(p *parts, value []byte) error {
 }
 
 func (x *export) receipt(p *parts, value []byte) error {
-	exec, signal := p.id(), p.id()
-	if err := p.end(); err != nil {
+	exec, signal := p.ID(), p.ID()
+	if err := p.End(); err != nil {
 		return err
 	}
 	r, err := persistence.DecodeReceipt(value)
@@ -111,8 +111,8 @@ func (x *export) receipt(p *parts, value []byte) error {
 }
 
 func (x *export) event(p *parts, value []byte) error {
-	id := p.id()
-	if err := p.end(); err != nil {
+	id := p.ID()
+	if err := p.End(); err != nil {
 		return err
 	}
 	r, err := decodeEvent(id, value)
@@ -123,16 +123,16 @@ func (x *export) event(p *parts, value []byte) error {
 }
 
 func (x *export) document(p *parts, value []byte) error {
-	kind, id := p.id(), p.id()
-	if err := p.end(); err != nil {
+	kind, id := p.ID(), p.ID()
+	if err := p.End(); err != nil {
 		return err
 	}
 	return x.show(persistence.DocumentItem(kind, id, append([]byte{}, value...)), nil)
 }
 
 func (x *export) letter(p *parts, value []byte) error {
-	id := p.id()
-	if err := p.end(); err != nil {
+	id := p.ID()
+	if err := p.End(); err != nil {
 		return err
 	}
 	l, err := persistence.DecodeDeadLetter(value)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -68,7 +69,7 @@ const manyPaths = "*"
 // keeping adds the rows of an event that is kept; with drop it takes them away.
 func (o *ops) keeping(ev *workflow.Event, drop bool) {
 	row := func(path, key string) {
-		k := appendID(appendInstant(appendID(key2(o.key[:0], famKept, ev.Name, path), key), ev.ReceivedAt), ev.ID)
+		k := ordered.ID(ordered.Instant(ordered.ID(key2(o.key[:0], famKept, ev.Name, path), key), ev.ReceivedAt), ev.ID)
 		if drop {
 			o.delete(k)
 		} else {
@@ -85,7 +86,7 @@ func (o *ops) keeping(ev *workflow.Event, drop bool) {
 	for _, path := range paths {
 		row(path, keys.At(path))
 	}
-	k := appendID(appendInstant(append(o.key[:0], famExpiring), ev.ExpiresAt), ev.ID)
+	k := ordered.ID(ordered.Instant(append(o.key[:0], famExpiring), ev.ExpiresAt), ev.ID)
 	if drop {
 		o.delete(k)
 	} else {
@@ -202,9 +203,9 @@ func (s *Store) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*
 		return page, err
 	}
 	defer s.leave()
-	lists := [][]byte{appendID(key2(nil, famKept, q.Name, ""), "")}
+	lists := [][]byte{ordered.ID(key2(nil, famKept, q.Name, ""), "")}
 	if q.Path != "" {
-		lists = [][]byte{appendID(key2(nil, famKept, q.Name, q.Path), q.Key), appendID(key2(nil, famKept, q.Name, manyPaths), "")}
+		lists = [][]byte{ordered.ID(key2(nil, famKept, q.Name, q.Path), q.Key), ordered.ID(key2(nil, famKept, q.Name, manyPaths), "")}
 	}
 	var from []byte
 	if q.Cursor != "" {
@@ -245,10 +246,10 @@ func (s *Store) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*
 
 // keptAt reads the event that an entry stands for, nil when it is not kept any more.
 func (s *Store) keptAt(place []byte) (*workflow.EventReceipt, error) {
-	p := parts{rest: place}
-	p.instant()
-	id := p.id()
-	if err := p.end(); err != nil {
+	p := parts{Rest: place}
+	p.Instant()
+	id := p.ID()
+	if err := p.End(); err != nil {
 		return nil, err
 	}
 	r, err := event(s.db, id)
@@ -267,11 +268,11 @@ func (s *Store) Expiring(ctx context.Context, until workflow.Instant, after *wor
 	prefix := []byte{famExpiring}
 	from := prefix
 	if after != nil {
-		from = append(appendID(appendInstant([]byte{famExpiring}, after.Event.ExpiresAt), after.Event.ID), 0)
+		from = append(ordered.ID(ordered.Instant([]byte{famExpiring}, after.Event.ExpiresAt), after.Event.ID), 0)
 	}
 	var out []*workflow.EventReceipt
 	err := scan(ctx, s.db, prefix, from, func(rest, _ []byte) (bool, error) {
-		if p := (parts{rest: rest}); p.instant() > until {
+		if p := (parts{Rest: rest}); p.Instant() > until {
 			return false, nil
 		}
 		r, err := s.keptAt(rest)

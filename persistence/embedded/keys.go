@@ -2,9 +2,8 @@ package embedded
 
 import (
 	"bytes"
-	"encoding/binary"
-	"errors"
 
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -121,158 +120,64 @@ var (
 // formatNow is the layout that this release writes.
 const formatNow = 1
 
-const (
-	escape    = 0x00
-	escaped   = 0xff
-	separator = 0x01
-)
-
-func appendID[T string | []byte](key []byte, id T) []byte {
-	for i := 0; i < len(id); i++ {
-		key = append(key, id[i])
-		if id[i] == escape {
-			key = append(key, escaped)
-		}
-	}
-	return append(key, escape, separator)
-}
-
-func appendNumber(key []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(key, n) }
-
-// appendInstant sorts as the instant does, moments before 1970 first.
-func appendInstant(key []byte, i workflow.Instant) []byte {
-	return appendNumber(key, uint64(i)^(1<<63))
-}
-
-// appendPast sorts the latest instant first.
-func appendPast(key []byte, i workflow.Instant) []byte {
-	return appendNumber(key, ^(uint64(i) ^ (1 << 63)))
-}
-
 func key1(key []byte, family byte, id string) []byte {
-	return appendID(append(key, family), id)
+	return ordered.ID(append(key, family), id)
 }
 
 func key2(key []byte, family byte, a, b string) []byte {
-	return appendID(appendID(append(key, family), a), b)
+	return ordered.ID(ordered.ID(append(key, family), a), b)
 }
 
 func stateKey(key []byte, exec string) []byte { return key1(key, famState, exec) }
 
 func recordKey(key []byte, exec string, first uint64) []byte {
-	return appendNumber(key1(key, famRecord, exec), first)
+	return ordered.Number(key1(key, famRecord, exec), first)
 }
 
 func statusKey(key []byte, s workflow.Status, created workflow.Instant, exec string) []byte {
-	return appendID(appendPast(key1(key, famStatus, string(s)), created), exec)
+	return ordered.ID(ordered.Past(key1(key, famStatus, string(s)), created), exec)
 }
 
 func workflowKey(key []byte, id string, s workflow.Status, created workflow.Instant, exec string) []byte {
-	return appendID(appendPast(key2(key, famWorkflow, id, string(s)), created), exec)
+	return ordered.ID(ordered.Past(key2(key, famWorkflow, id, string(s)), created), exec)
 }
 
 func listKey(key []byte, family byte, a, b string, created workflow.Instant, exec string) []byte {
-	return appendID(appendPast(key2(key, family, a, b), created), exec)
+	return ordered.ID(ordered.Past(key2(key, family, a, b), created), exec)
 }
 
 func waitKey(key []byte, name string, created workflow.Instant, exec, wait string) []byte {
-	return appendID(appendID(appendInstant(key1(key, famWait, name), created), exec), wait)
+	return ordered.ID(ordered.ID(ordered.Instant(key1(key, famWait, name), created), exec), wait)
 }
 
 // keyedKey is the row of a wait that has a key, correlationKey its entry in the index.
 func keyedKey(key []byte, name string, created workflow.Instant, exec, wait string) []byte {
-	return appendID(appendID(appendInstant(key1(key, famKeyed, name), created), exec), wait)
+	return ordered.ID(ordered.ID(ordered.Instant(key1(key, famKeyed, name), created), exec), wait)
 }
 
 func correlationKey(key []byte, w *workflow.OpenWait, created workflow.Instant, exec string) []byte {
-	key = appendID(key2(key, famCorrelation, w.Name, w.Path), w.Key)
-	return appendID(appendID(appendInstant(key, created), exec), w.ID)
+	key = ordered.ID(key2(key, famCorrelation, w.Name, w.Path), w.Key)
+	return ordered.ID(ordered.ID(ordered.Instant(key, created), exec), w.ID)
 }
 
 func timerKey(key []byte, due workflow.Instant, exec, timer string) []byte {
-	return appendID(appendID(appendInstant(append(key, famTimer), due), exec), timer)
+	return ordered.ID(ordered.ID(ordered.Instant(append(key, famTimer), due), exec), timer)
 }
 
 func letterAtKey(key []byte, at workflow.Instant, letter string) []byte {
-	return appendID(appendPast(append(key, famLetterAt), at), letter)
+	return ordered.ID(ordered.Past(append(key, famLetterAt), at), letter)
 }
 
 func settledKey(key []byte, received workflow.Instant, event string) []byte {
-	return appendID(appendInstant(append(key, famSettled), received), event)
+	return ordered.ID(ordered.Instant(append(key, famSettled), received), event)
 }
 
 func finishedKey(key []byte, at workflow.Instant, exec string) []byte {
-	return appendID(appendInstant(append(key, famFinished), at), exec)
+	return ordered.ID(ordered.Instant(append(key, famFinished), at), exec)
 }
 
-// after is the least key that is greater than key and all keys that it begins.
-// It changes key.
-func after(key []byte) []byte {
-	for i := len(key) - 1; i >= 0; i-- {
-		if key[i] != 0xff {
-			key[i]++
-			return key[:i+1]
-		}
-	}
-	return nil // nothing is greater: no upper bound
-}
+// afterAll is ordered.After for a key that must not change.
+func afterAll(prefix []byte) []byte { return ordered.After(bytes.Clone(prefix)) }
 
-// afterAll is after for a key that must not change.
-func afterAll(prefix []byte) []byte { return after(bytes.Clone(prefix)) }
-
-var errKey = errors.New("a key that this store does not write")
-
-// parts takes a key apart; the first error stays.
-type parts struct {
-	rest []byte
-	err  error
-}
-
-func (p *parts) id() string {
-	if p.err != nil {
-		return ""
-	}
-	var room [64]byte
-	id := room[:0]
-	for i := 0; i+1 < len(p.rest); i++ {
-		b := p.rest[i]
-		if b != escape {
-			id = append(id, b)
-			continue
-		}
-		switch p.rest[i+1] {
-		case separator:
-			p.rest = p.rest[i+2:]
-			return string(id)
-		case escaped:
-			id = append(id, escape)
-			i++
-		default:
-			p.err = errKey
-			return ""
-		}
-	}
-	p.err = errKey
-	return ""
-}
-
-func (p *parts) number() uint64 {
-	if p.err != nil || len(p.rest) < 8 {
-		p.err = errKey
-		return 0
-	}
-	n := binary.BigEndian.Uint64(p.rest)
-	p.rest = p.rest[8:]
-	return n
-}
-
-func (p *parts) instant() workflow.Instant { return workflow.Instant(p.number() ^ (1 << 63)) }
-func (p *parts) past() workflow.Instant    { return workflow.Instant(^p.number() ^ (1 << 63)) }
-
-// end says whether the key was taken apart well and completely.
-func (p *parts) end() error {
-	if p.err == nil && len(p.rest) != 0 {
-		return errKey
-	}
-	return p.err
-}
+// parts takes a key apart.
+type parts = ordered.Parts[[]byte]

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 	"pgregory.net/rapid"
 )
@@ -36,9 +37,9 @@ func TestKeyOrder(t *testing.T) {
 		if got := bytes.Compare(statusKey(nil, workflow.Status(k.a), k.at, k.b), statusKey(nil, workflow.Status(l.a), l.at, l.b)); got != latest {
 			t.Fatalf("listings %v and %v compare %d, want %d", k, l, got, latest)
 		}
-		p := parts{rest: statusKey(nil, workflow.Status(k.a), k.at, k.b)[1:]}
-		if a, at, b := p.id(), p.past(), p.id(); p.end() != nil || a != k.a || at != k.at || b != k.b {
-			t.Fatalf("%v came apart into %q %v %q, %v", k, a, at, b, p.end())
+		p := parts{Rest: statusKey(nil, workflow.Status(k.a), k.at, k.b)[1:]}
+		if a, at, b := p.ID(), p.Past(), p.ID(); p.End() != nil || a != k.a || at != k.at || b != k.b {
+			t.Fatalf("%v came apart into %q %v %q, %v", k, a, at, b, p.End())
 		}
 	})
 }
@@ -59,14 +60,14 @@ func TestKeyPrefixes(t *testing.T) {
 // TestKeyParts: what is no key is refused and does not panic.
 func TestKeyParts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := parts{rest: rapid.SliceOf(rapid.SampledFrom([]byte{0, 1, 2, 0xff})).Draw(t, "key")}
-		before := bytes.Clone(p.rest)
-		id := p.id()
-		if p.err == nil && !bytes.Equal(appendID(nil, id), before[:len(before)-len(p.rest)]) {
+		p := parts{Rest: rapid.SliceOf(rapid.SampledFrom([]byte{0, 1, 2, 0xff})).Draw(t, "key")}
+		before := bytes.Clone(p.Rest)
+		id := p.ID()
+		if p.Err == nil && !bytes.Equal(ordered.ID(nil, id), before[:len(before)-len(p.Rest)]) {
 			t.Fatalf("%v reads as id %q", before, id)
 		}
-		p.instant()
-		if p.end() == nil && len(p.rest) != 0 {
+		p.Instant()
+		if p.End() == nil && len(p.Rest) != 0 {
 			t.Fatal("bytes were left")
 		}
 	})

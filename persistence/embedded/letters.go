@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -146,11 +147,11 @@ func openLetters(r reader, log *slog.Logger) (letters, error) {
 	l := newLetters()
 	prefix := []byte{famLetterAt}
 	err := scan(context.Background(), r, prefix, prefix, func(tail, value []byte) (bool, error) {
-		p := parts{rest: tail}
-		n := &letter{at: p.past(), id: p.id()}
+		p := parts{Rest: tail}
+		n := &letter{at: p.Past(), id: p.ID()}
 		class, size, _, err := splitLetter(value)
 		if err == nil {
-			err = p.end()
+			err = p.End()
 		}
 		n.class, n.size = class, size
 		if err == nil {
@@ -168,11 +169,11 @@ func openLetters(r reader, log *slog.Logger) (letters, error) {
 // splitLetter takes a row of famLetterAt apart.
 func splitLetter(value []byte) (class, size int, summary []byte, err error) {
 	if len(value) < 2 || value[0] > acceptedLetters {
-		return 0, 0, nil, errKey
+		return 0, 0, nil, ordered.ErrKey
 	}
 	n, width := binary.Uvarint(value[1:])
 	if width <= 0 {
-		return 0, 0, nil, errKey
+		return 0, 0, nil, ordered.ErrKey
 	}
 	return int(value[0]), int(n), value[1+width:], nil
 }
@@ -344,11 +345,11 @@ func (s *Store) Letters(ctx context.Context, q workflow.LetterQuery) (workflow.P
 	}
 	limit := pageOf(q.Limit)
 	err = scan(ctx, s.db, prefix, from, func(tail, value []byte) (bool, error) {
-		p := parts{rest: tail}
-		at, _ := p.past(), p.id()
+		p := parts{Rest: tail}
+		at, _ := p.Past(), p.ID()
 		_, _, summary, err := splitLetter(value)
 		if err == nil {
-			err = p.end()
+			err = p.End()
 		}
 		if err != nil || at < q.Since {
 			return false, err

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -132,7 +133,7 @@ func (p place) before(o place) bool {
 }
 
 func (p place) cursor() string {
-	return base64.RawURLEncoding.EncodeToString(appendID(appendPast(nil, p.created), p.exec))
+	return base64.RawURLEncoding.EncodeToString(ordered.ID(ordered.Past(nil, p.created), p.exec))
 }
 
 // decodeCursor returns nil for the first page.
@@ -141,9 +142,9 @@ func decodeCursor(cursor string) (*place, error) {
 		return nil, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	p := parts{rest: b, err: err}
-	at := place{created: p.past(), exec: p.id()}
-	if p.end() != nil {
+	p := parts{Rest: b, Err: err}
+	at := place{created: p.Past(), exec: p.ID()}
+	if p.End() != nil {
 		return nil, badCursor(cursor)
 	}
 	return &at, nil
@@ -177,17 +178,17 @@ type order struct {
 // back as the first one when it is still there, and merge skips it.
 var listOrder = order{
 	place: func(rest []byte) (place, error) {
-		p := parts{rest: rest}
-		at := place{created: p.past(), exec: p.id()}
-		return at, p.end()
+		p := parts{Rest: rest}
+		at := place{created: p.Past(), exec: p.ID()}
+		return at, p.End()
 	},
 	bounds: func(prefix []byte, q workflow.Query, from *place) ([]byte, []byte) {
 		lower, upper := prefix, afterAll(prefix)
 		if from != nil {
-			lower = appendID(appendPast(bytes.Clone(prefix), from.created), from.exec)
+			lower = ordered.ID(ordered.Past(bytes.Clone(prefix), from.created), from.exec)
 		}
 		if q.Since != 0 {
-			upper = afterAll(appendPast(bytes.Clone(prefix), q.Since))
+			upper = afterAll(ordered.Past(bytes.Clone(prefix), q.Since))
 		}
 		return lower, upper
 	},
@@ -197,18 +198,18 @@ var listOrder = order{
 // the reverse order of their ids there, which merge puts right.
 var waitOrder = order{
 	place: func(rest []byte) (place, error) {
-		p := parts{rest: rest}
-		at := place{created: p.instant(), exec: p.id()}
-		p.id()
-		return at, p.end()
+		p := parts{Rest: rest}
+		at := place{created: p.Instant(), exec: p.ID()}
+		p.ID()
+		return at, p.End()
 	},
 	bounds: func(prefix []byte, q workflow.Query, from *place) ([]byte, []byte) {
 		lower, upper := prefix, afterAll(prefix)
 		if from != nil {
-			upper = afterAll(appendInstant(bytes.Clone(prefix), from.created))
+			upper = afterAll(ordered.Instant(bytes.Clone(prefix), from.created))
 		}
 		if q.Since != 0 {
-			lower = appendInstant(bytes.Clone(prefix), q.Since)
+			lower = ordered.Instant(bytes.Clone(prefix), q.Since)
 		}
 		return lower, upper
 	},
@@ -260,12 +261,12 @@ func waitPage(ctx context.Context, list *twoLists, q workflow.WaitQuery, page *w
 			return ctx.Err()
 		}
 		key := list.its[at].Key()
-		p := parts{rest: key[1:]}
-		p.id()
-		p.instant()
-		exec := p.id()
-		p.id()
-		if err := p.end(); err != nil {
+		p := parts{Rest: key[1:]}
+		p.ID()
+		p.Instant()
+		exec := p.ID()
+		p.ID()
+		if err := p.End(); err != nil {
 			return err
 		}
 		row, err := persistence.DecodeWaitRow(exec, list.its[at].Value())
@@ -303,16 +304,16 @@ func (s *Store) Due(ctx context.Context, until workflow.Instant, after *persiste
 }
 
 // floorKey begins a scan of timers; whoever calls it calls s.timers.end.
-func (s *Store) floorKey() []byte { return appendInstant([]byte{famTimer}, s.timers.begin()) }
+func (s *Store) floorKey() []byte { return ordered.Instant([]byte{famTimer}, s.timers.begin()) }
 
 // timersFrom also returns an instant before which no timer was seen.
 func (s *Store) timersFrom(ctx context.Context, from []byte, until workflow.Instant, limit int) ([]persistence.Due, workflow.Instant, error) {
 	var out []persistence.Due
 	none := never
 	err := scan(ctx, s.db, []byte{famTimer}, from, func(rest, _ []byte) (bool, error) {
-		p := parts{rest: rest}
-		d := persistence.Due{At: p.instant(), ExecID: p.id(), Timer: p.id()}
-		if err := p.end(); err != nil {
+		p := parts{Rest: rest}
+		d := persistence.Due{At: p.Instant(), ExecID: p.ID(), Timer: p.ID()}
+		if err := p.End(); err != nil {
 			return false, err
 		}
 		none = min(none, d.At)

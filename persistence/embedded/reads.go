@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -179,9 +180,9 @@ func (s *Store) Receipts(ctx context.Context, signalID, after string, limit int)
 		from = append(key2(nil, famSignal, signalID, after), 0)
 	}
 	err = scan(ctx, rows, prefix, from, func(rest, _ []byte) (bool, error) {
-		p := parts{rest: rest}
-		exec := p.id()
-		if err := p.end(); err != nil {
+		p := parts{Rest: rest}
+		exec := p.ID()
+		if err := p.End(); err != nil {
 			return false, err
 		}
 		r, err := receipt(rows, signalID, exec)
@@ -279,12 +280,12 @@ func (s *Store) ids(ctx context.Context, prefix []byte, after string, each func(
 	defer s.leave()
 	from := prefix
 	if after != "" {
-		from = append(appendID(prefix[:len(prefix):len(prefix)], after), 0)
+		from = append(ordered.ID(prefix[:len(prefix):len(prefix)], after), 0)
 	}
 	return scan(ctx, s.db, prefix, from, func(rest, value []byte) (bool, error) {
-		p := parts{rest: rest}
-		id := p.id()
-		if err := p.end(); err != nil {
+		p := parts{Rest: rest}
+		id := p.ID()
+		if err := p.End(); err != nil {
 			return false, err
 		}
 		return each(id, value)

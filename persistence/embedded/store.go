@@ -48,7 +48,7 @@ type Store struct {
 	db       *pebble.DB
 	rowLog   *rowLog
 	patience *patience
-	queue    *queue
+	queue    *persistence.Queue[*write]
 	timers   floor
 
 	running bool                  // the writer was started
@@ -104,7 +104,7 @@ func Open(dir string, o Options) (*Store, error) {
 		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		durability: workflow.Fsync,
 		patience:   newPatience(fs),
-		queue:      newQueue(),
+		queue:      persistence.NewQueue[*write](maxQueued, maxQueuedBytes, errFull),
 		timers:     newFloor(),
 		written:    make(chan struct{}),
 		closing:    make(chan struct{}),
@@ -255,7 +255,7 @@ func (s *Store) giveUpSpares() {
 // undo releases what an opening that failed has taken.
 func (s *Store) undo() error {
 	var err error
-	s.queue.close()
+	s.queue.Close()
 	if s.running {
 		<-s.written
 	}
@@ -319,7 +319,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) close() error {
-	s.queue.close()
+	s.queue.Close()
 	close(s.closing)
 	<-s.written
 	clean := s.flush()

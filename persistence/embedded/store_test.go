@@ -113,34 +113,34 @@ func TestOpenFails(t *testing.T) {
 
 // TestFullQueue: when too much waits for the disk, more is refused at once.
 func TestFullQueue(t *testing.T) {
-	q := newQueue()
+	q := persistence.NewQueue[*write](maxQueued, maxQueuedBytes, errFull)
 	for range maxQueued {
-		if err := q.push(&write{}); err != nil {
+		if err := q.Push(&write{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := q.push(&write{}); !errors.Is(err, persistence.ErrUnavailable) || !errors.Is(err, errFull) {
+	if err := q.Push(&write{}); !errors.Is(err, persistence.ErrUnavailable) || !errors.Is(err, errFull) {
 		t.Fatalf("got error %v, want ErrUnavailable because the queue is full", err)
 	}
-	items, _ := q.take(nil)
-	if err := q.push(&write{}); !errors.Is(err, errFull) {
+	items, _ := q.Take(nil)
+	if err := q.Push(&write{}); !errors.Is(err, errFull) {
 		t.Fatalf("got error %v although nothing was answered", err)
 	}
 	bytes := 0
 	for _, w := range items {
-		bytes += w.size()
+		bytes += w.Weight()
 	}
-	q.answered(len(items), bytes)
+	q.Answered(len(items), bytes)
 	large := &write{}
 	large.buf = make([]byte, maxQueuedBytes)
-	if err := q.push(large); err != nil {
+	if err := q.Push(large); err != nil {
 		t.Fatalf("push of one large write: %v", err)
 	}
-	if err := q.push(&write{}); !errors.Is(err, errFull) {
+	if err := q.Push(&write{}); !errors.Is(err, errFull) {
 		t.Fatalf("got error %v although the bytes are used up", err)
 	}
-	q.close()
-	if err := q.push(&write{}); !errors.Is(err, persistence.ErrClosed) {
+	q.Close()
+	if err := q.Push(&write{}); !errors.Is(err, persistence.ErrClosed) {
 		t.Fatalf("got error %v, want ErrClosed", err)
 	}
 }

@@ -100,7 +100,7 @@ func (s *Store) push(w *write) {
 		w.answer(f.err)
 		return
 	}
-	if err := s.queue.push(w); err != nil {
+	if err := s.queue.Push(w); err != nil {
 		w.answer(err)
 	}
 }

@@ -58,9 +58,9 @@ func (s *Store) gather(ctx context.Context, w *write, before workflow.Instant, l
 func old(ctx context.Context, r reader, family byte, before workflow.Instant, each func(workflow.Instant, string) (bool, error)) error {
 	prefix := []byte{family}
 	return scan(ctx, r, prefix, prefix, func(rest, _ []byte) (bool, error) {
-		p := parts{rest: rest}
-		at, id := p.instant(), p.id()
-		if err := p.end(); err != nil {
+		p := parts{Rest: rest}
+		at, id := p.Instant(), p.ID()
+		if err := p.End(); err != nil {
 			return false, err
 		}
 		if at >= before {
@@ -93,11 +93,11 @@ func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec st
 	}
 	prefix := key1(nil, famReceipt, exec)
 	err = scan(ctx, r, prefix, prefix, func(rest, _ []byte) (bool, error) {
-		p := parts{rest: rest}
-		signal := p.id()
+		p := parts{Rest: rest}
+		signal := p.ID()
 		f.ops.delete(key2(nil, famReceipt, exec, signal))
 		f.ops.delete(key2(nil, famSignal, signal, exec))
-		return true, p.end()
+		return true, p.End()
 	})
 	return f, err == nil, err
 }

@@ -73,7 +73,7 @@ func (s *Store) run() {
 	for {
 		var closed bool
 		s.yield()
-		items, closed = s.queue.take(items)
+		items, closed = s.queue.Take(items)
 		if len(items) > 0 {
 			s.writeAll(items)
 			clear(items)
@@ -83,7 +83,7 @@ func (s *Store) run() {
 			return
 		}
 		select {
-		case <-s.queue.wake:
+		case <-s.queue.Wake:
 		case <-s.probeAt.C:
 			s.probe()
 		}
@@ -95,7 +95,7 @@ func (s *Store) run() {
 // loses nothing, because nobody is there to go first.
 func (s *Store) yield() {
 	for before, yields := -1, 0; yields < maxYields; yields++ {
-		now := s.queue.waiting()
+		now := s.queue.Waiting()
 		if now == 0 || now == before {
 			return
 		}
@@ -109,13 +109,13 @@ func (s *Store) writeAll(items []*write) {
 	for len(items) > 0 {
 		s.reset()
 		n, bytes := 0, 0
-		for n < len(items) && n < maxGroup && (n == 0 || len(s.group.frame)+items[n].size() <= maxGroupBytes) {
-			bytes += items[n].size()
+		for n < len(items) && n < maxGroup && (n == 0 || len(s.group.frame)+items[n].Weight() <= maxGroupBytes) {
+			bytes += items[n].Weight()
 			items[n].err = s.judge(items[n])
 			n++
 		}
 		s.finish(items[:n], s.commit())
-		s.queue.answered(n, bytes)
+		s.queue.Answered(n, bytes)
 		items = items[n:]
 	}
 }

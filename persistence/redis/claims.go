@@ -8,6 +8,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 )
 
 // A unique key belongs to one live execution of a workflow. In a store with one
@@ -56,7 +57,7 @@ func (s *Store) claims(w *write, c *persistence.Changes) {
 	switch {
 	case w.claim != nil && alone:
 		w.guard = append(w.guard, w.key(w.part.key(keyClaims)), w.claim.field, w.exec, "")
-		w.put(keyClaims, w.claim.field, append(appendNumber(appendNumber(nil, w.stamp.Commit), 0), w.exec...))
+		w.put(keyClaims, w.claim.field, append(ordered.Number(ordered.Number(nil, w.stamp.Commit), 0), w.exec...))
 	case w.claim != nil:
 		w.guard = append(w.guard, "", "", "", w.key(w.part.keyOf(keyBarred, w.exec)))
 	}
@@ -159,7 +160,7 @@ func (s *Store) tryClaims(claimers []*write, old map[*write]string) []*write {
 		t := &write{kind: writeClaim}
 		t.part = w.claim.home
 		t.begin(t.part.key(keyClaims), "claim", w.claim.field, []byte(w.exec), []byte(old[w]))
-		t.add("C", keyClaims, w.claim.field, appendNumber(nil, w.stamp.Commit), []byte(w.exec))
+		t.add("C", keyClaims, w.claim.field, ordered.Number(nil, w.stamp.Commit), []byte(w.exec))
 		tries[i] = t
 	}
 	s.deliver(tries)
@@ -254,7 +255,7 @@ func (s *Store) freeAfterwards(items []*write) {
 		case w.free != nil && w.fate == written:
 			c = w.free
 		case w.claimed && errors.Is(w.err, persistence.ErrConflict):
-			c, commit = w.claim, appendNumber(nil, w.stamp.Commit)
+			c, commit = w.claim, ordered.Number(nil, w.stamp.Commit)
 		default:
 			continue
 		}

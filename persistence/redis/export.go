@@ -100,7 +100,7 @@ func (x *export) each(p *partition, index string, show func(m *parts) error) err
 		if !ok {
 			return c.err
 		}
-		if err := show(&parts{rest: e.member}); err != nil {
+		if err := show(&parts{Rest: e.member}); err != nil {
 			return err
 		}
 	}
@@ -109,10 +109,10 @@ func (x *export) each(p *partition, index string, show func(m *parts) error) err
 // executions shows the executions of a partition, each with its records and receipts.
 func (x *export) executions(p *partition) error {
 	return x.each(p, keyStatus, func(m *parts) error {
-		m.id()
-		m.past()
-		exec := m.id()
-		if err := m.end(); err != nil {
+		m.ID()
+		m.Past()
+		exec := m.ID()
+		if err := m.End(); err != nil {
 			return err
 		}
 		if err := x.execution(p, exec); err != nil {
@@ -196,10 +196,10 @@ func (x *export) receipts(p *partition, exec string) error {
 func (x *export) events(p *partition) error {
 	show := func(m *parts, behind bool) error {
 		if behind {
-			m.instant()
+			m.Instant()
 		}
-		id := m.id()
-		if err := m.end(); err != nil {
+		id := m.ID()
+		if err := m.End(); err != nil {
 			return err
 		}
 		row, err := x.store.client.reads.HGet(x.ctx, p.key(keyEvents), id).Result()
@@ -223,9 +223,9 @@ func (x *export) events(p *partition) error {
 
 func (x *export) documents(p *partition) error {
 	return x.rows(p, keyDocuments, []string{keyDocumentIDs}, func(member, body string) (persistence.Item, error) {
-		m := parts{rest: member}
-		kind, id := m.id(), m.id()
-		return persistence.DocumentItem(kind, id, []byte(body)), m.end()
+		m := parts{Rest: member}
+		kind, id := m.ID(), m.ID()
+		return persistence.DocumentItem(kind, id, []byte(body)), m.End()
 	})
 }
 

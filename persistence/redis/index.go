@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
+	"github.com/signalbox/signalbox/persistence/ordered"
 )
 
 // bounds are the least and the greatest member of a range, as Redis wants them.
@@ -16,7 +17,7 @@ func beyond(member []byte) string { return "(" + string(member) }
 
 // upTo is the greatest bound of everything that a prefix begins. It changes prefix.
 func upTo(prefix []byte) string {
-	if next := after(prefix); next != nil {
+	if next := ordered.After(prefix); next != nil {
 		return beyond(next)
 	}
 	return "+"

@@ -9,6 +9,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -117,7 +118,7 @@ func (s *Store) offer(items []*write) {
 					if len(found[name]) == len(s.parts) {
 						break
 					}
-					b := under(appendID(appendID(member1(name), ""), ""))
+					b := under(ordered.ID(ordered.ID(member1(name), ""), ""))
 					found[name] = append(found[name], pipe.ZRangeByLex(ctx, p.key(keyKept), &goredis.ZRangeBy{Min: b.least, Max: b.greatest, Count: 1}))
 				}
 			}
@@ -145,9 +146,9 @@ func (s *Store) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*
 		return page, err
 	}
 	defer s.gate.leave()
-	lists := [][]byte{appendID(member2(q.Name, ""), "")}
+	lists := [][]byte{ordered.ID(member2(q.Name, ""), "")}
 	if q.Path != "" {
-		lists = [][]byte{appendID(member2(q.Name, q.Path), q.Key), appendID(member2(q.Name, manyPaths), "")}
+		lists = [][]byte{ordered.ID(member2(q.Name, q.Path), q.Key), ordered.ID(member2(q.Name, manyPaths), "")}
 	}
 	behind, err := base64.RawURLEncoding.DecodeString(q.Cursor)
 	for err == nil && q.Cursor != "" && len(lists) > 0 && !strings.HasPrefix(string(behind), string(lists[0])) {
@@ -170,7 +171,7 @@ func (s *Store) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*
 			if !ok {
 				break
 			}
-			p := parts{rest: e.member[len(prefix):]}
+			p := parts{Rest: e.member[len(prefix):]}
 			r, err := s.keptAt(ctx, e.part, &p)
 			if err != nil {
 				return page, err
@@ -195,9 +196,9 @@ func (s *Store) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*
 // keptAt reads the event that an entry ends in, behind an instant; nil when it is
 // not kept any more, or somebody is taking it.
 func (s *Store) keptAt(ctx context.Context, part *partition, place *parts) (*workflow.EventReceipt, error) {
-	place.instant()
-	id := place.id()
-	if err := place.end(); err != nil {
+	place.Instant()
+	id := place.ID()
+	if err := place.End(); err != nil {
 		return nil, err
 	}
 	var row *goredis.StringCmd
@@ -225,7 +226,7 @@ func (s *Store) Expiring(ctx context.Context, until workflow.Instant, after *wor
 		return nil, err
 	}
 	defer s.gate.leave()
-	b := bounds{"-", upTo(appendInstant(nil, until))}
+	b := bounds{"-", upTo(ordered.Instant(nil, until))}
 	if after != nil {
 		b.least = beyond(momentMember(after.Event.ExpiresAt, after.Event.ID))
 	}
@@ -237,7 +238,7 @@ func (s *Store) Expiring(ctx context.Context, until workflow.Instant, after *wor
 		if !ok {
 			return out, c.err
 		}
-		r, err := s.keptAt(ctx, e.part, &parts{rest: e.member})
+		r, err := s.keptAt(ctx, e.part, &parts{Rest: e.member})
 		if err != nil {
 			return nil, err
 		}

@@ -1,11 +1,10 @@
 package redis
 
 import (
-	"encoding/binary"
-	"errors"
 	"hash/fnv"
 	"strconv"
 
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -224,137 +223,48 @@ func homeOf(parts []*partition, id string) *partition {
 	return parts[h.Sum64()%uint64(len(parts))]
 }
 
-const (
-	escape    = 0x00
-	escaped   = 0xff
-	separator = 0x01
-)
-
-func appendID(member []byte, id string) []byte {
-	for i := 0; i < len(id); i++ {
-		member = append(member, id[i])
-		if id[i] == escape {
-			member = append(member, escaped)
-		}
-	}
-	return append(member, escape, separator)
-}
-
-func appendNumber(member []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(member, n) }
-
-// appendInstant sorts as the instant does, moments before 1970 first.
-func appendInstant(member []byte, i workflow.Instant) []byte {
-	return appendNumber(member, uint64(i)^(1<<63))
-}
-
-// appendPast sorts the latest instant first.
-func appendPast(member []byte, i workflow.Instant) []byte {
-	return appendNumber(member, ^(uint64(i) ^ (1 << 63)))
-}
-
-func member1(id string) []byte   { return appendID(nil, id) }
-func member2(a, b string) []byte { return appendID(appendID(nil, a), b) }
+func member1(id string) []byte   { return ordered.ID(nil, id) }
+func member2(a, b string) []byte { return ordered.ID(ordered.ID(nil, a), b) }
 
 func statusMember(s workflow.Status, created workflow.Instant, exec string) []byte {
-	return appendID(appendPast(member1(string(s)), created), exec)
+	return ordered.ID(ordered.Past(member1(string(s)), created), exec)
 }
 
 func workflowMember(id string, s workflow.Status, created workflow.Instant, exec string) []byte {
-	return appendID(appendPast(member2(id, string(s)), created), exec)
+	return ordered.ID(ordered.Past(member2(id, string(s)), created), exec)
 }
 
 // listMember is a member of keyKeys and keyLabels.
 func listMember(a, b string, created workflow.Instant, exec string) []byte {
-	return appendID(appendPast(member2(a, b), created), exec)
+	return ordered.ID(ordered.Past(member2(a, b), created), exec)
 }
 
 func waitMember(name string, created workflow.Instant, exec, wait string) []byte {
-	return appendID(appendID(appendInstant(member1(name), created), exec), wait)
+	return ordered.ID(ordered.ID(ordered.Instant(member1(name), created), exec), wait)
 }
 
 func correlationMember(w *workflow.OpenWait, created workflow.Instant, exec string) []byte {
-	member := appendInstant(appendID(member2(w.Name, w.Path), w.Key), created)
-	return appendID(appendID(member, exec), w.ID)
+	member := ordered.Instant(ordered.ID(member2(w.Name, w.Path), w.Key), created)
+	return ordered.ID(ordered.ID(member, exec), w.ID)
 }
 
 func keptMember(ev *workflow.Event, path, key string) []byte {
-	return appendID(appendInstant(appendID(member2(ev.Name, path), key), ev.ReceivedAt), ev.ID)
+	return ordered.ID(ordered.Instant(ordered.ID(member2(ev.Name, path), key), ev.ReceivedAt), ev.ID)
 }
 
 func timerMember(due workflow.Instant, exec, timer string) []byte {
-	return appendID(appendID(appendInstant(nil, due), exec), timer)
+	return ordered.ID(ordered.ID(ordered.Instant(nil, due), exec), timer)
 }
 
 // momentMember is a member of keyFinished and keySettled.
 func momentMember(at workflow.Instant, id string) []byte {
-	return appendID(appendInstant(nil, at), id)
+	return ordered.ID(ordered.Instant(nil, at), id)
 }
 
 // deathMember is a member of keyRefused and keyAccepted.
 func deathMember(at workflow.Instant, id string) []byte {
-	return appendID(appendPast(nil, at), id)
+	return ordered.ID(ordered.Past(nil, at), id)
 }
 
-// after is the least member that is greater than prefix and all that it begins;
-// nil when nothing is greater. It changes prefix.
-func after(prefix []byte) []byte {
-	for i := len(prefix) - 1; i >= 0; i-- {
-		if prefix[i] != 0xff {
-			prefix[i]++
-			return prefix[:i+1]
-		}
-	}
-	return nil
-}
-
-var errMember = errors.New("an entry of an index that this store does not write")
-
-// parts takes a member apart; the first error stays.
-type parts struct {
-	rest string
-	err  error
-}
-
-func (p *parts) id() string {
-	var id []byte
-	for i := 0; p.err == nil && i+1 < len(p.rest); i++ {
-		b := p.rest[i]
-		if b != escape {
-			id = append(id, b)
-			continue
-		}
-		switch p.rest[i+1] {
-		case separator:
-			p.rest = p.rest[i+2:]
-			return string(id)
-		case escaped:
-			id = append(id, escape)
-			i++
-		default:
-			p.err = errMember
-		}
-	}
-	p.err = errMember
-	return ""
-}
-
-func (p *parts) number() uint64 {
-	if p.err != nil || len(p.rest) < 8 {
-		p.err = errMember
-		return 0
-	}
-	n := binary.BigEndian.Uint64([]byte(p.rest[:8]))
-	p.rest = p.rest[8:]
-	return n
-}
-
-func (p *parts) instant() workflow.Instant { return workflow.Instant(p.number() ^ (1 << 63)) }
-func (p *parts) past() workflow.Instant    { return workflow.Instant(^p.number() ^ (1 << 63)) }
-
-// end says whether the member was taken apart well and completely.
-func (p *parts) end() error {
-	if p.err == nil && len(p.rest) != 0 {
-		return errMember
-	}
-	return p.err
-}
+// parts takes a member apart.
+type parts = ordered.Parts[string]

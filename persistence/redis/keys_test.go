@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 	"pgregory.net/rapid"
 )
@@ -23,17 +24,17 @@ func TestMembersSortAsTheirParts(t *testing.T) {
 		if got, want := bytes.Compare(member1(a), member1(b)), bytes.Compare([]byte(a), []byte(b)); got != want {
 			rt.Fatalf("%q and %q sort %d, want %d", a, b, got, want)
 		}
-		if i < j && bytes.Compare(appendInstant(nil, i), appendInstant(nil, j)) >= 0 {
+		if i < j && bytes.Compare(ordered.Instant(nil, i), ordered.Instant(nil, j)) >= 0 {
 			rt.Fatalf("%d does not sort before %d", i, j)
 		}
-		if i < j && bytes.Compare(appendPast(nil, i), appendPast(nil, j)) <= 0 {
+		if i < j && bytes.Compare(ordered.Past(nil, i), ordered.Past(nil, j)) <= 0 {
 			rt.Fatalf("%d does not sort behind %d as a past one", i, j)
 		}
-		p := parts{rest: string(waitMember(a, i, b, a))}
-		if n, at, e, w := p.id(), p.instant(), p.id(), p.id(); n != a || at != i || e != b || w != a || p.end() != nil {
-			rt.Fatalf("%q %d %q came back as %q %d %q %q, %v", a, i, b, n, at, e, w, p.end())
+		p := parts{Rest: string(waitMember(a, i, b, a))}
+		if n, at, e, w := p.ID(), p.Instant(), p.ID(), p.ID(); n != a || at != i || e != b || w != a || p.End() != nil {
+			rt.Fatalf("%q %d %q came back as %q %d %q %q, %v", a, i, b, n, at, e, w, p.End())
 		}
-		if next := after(member1(a)); bytes.Compare(member2(a, b), next) >= 0 || bytes.Compare(member1(a), next) >= 0 {
+		if next := ordered.After(member1(a)); bytes.Compare(member2(a, b), next) >= 0 || bytes.Compare(member1(a), next) >= 0 {
 			rt.Fatalf("what follows %q does not follow all that it begins", a)
 		}
 	})

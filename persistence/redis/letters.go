@@ -8,6 +8,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -151,7 +152,7 @@ func (s *Store) SweepLetters(ctx context.Context, before workflow.Instant, limit
 			w := &write{kind: writeRows}
 			w.part = p
 			w.begin(p.mark, "none")
-			w.args = append(w.args, "Y", w.letterKeys(), class.name, from(appendPast(nil, before-1)), limit-sum)
+			w.args = append(w.args, "Y", w.letterKeys(), class.name, from(ordered.Past(nil, before-1)), limit-sum)
 			if err := s.await(ctx, w); err != nil {
 				return sum, err
 			}
@@ -207,7 +208,7 @@ func (s *Store) Letters(ctx context.Context, q workflow.LetterQuery) (workflow.P
 		b.least = beyond(deathMember(behind.created, behind.exec))
 	}
 	if q.Since != 0 {
-		b.greatest = upTo(appendPast(nil, q.Since))
+		b.greatest = upTo(ordered.Past(nil, q.Since))
 	}
 	limit := pageOf(q.Limit)
 	c := s.walk(s.parts, b, limit+1, keyRefused, keyAccepted).with(rowsScript, keyLetterHeads)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -149,17 +150,17 @@ func (l *listing) ranges(h *placeHead) []any {
 			// Those of one moment come in the reverse order of their ids, so the whole
 			// moment of the place is read again.
 			if h.behind != nil {
-				b.greatest = upTo(appendInstant(slices.Clone(prefix), h.behind.created))
+				b.greatest = upTo(ordered.Instant(slices.Clone(prefix), h.behind.created))
 			}
 			if l.query.Since != 0 {
-				b.least = from(appendInstant(slices.Clone(prefix), l.query.Since))
+				b.least = from(ordered.Instant(slices.Clone(prefix), l.query.Since))
 			}
 		default:
 			if h.behind != nil {
-				b.least = beyond(appendID(appendPast(slices.Clone(prefix), h.behind.created), h.behind.exec))
+				b.least = beyond(ordered.ID(ordered.Past(slices.Clone(prefix), h.behind.created), h.behind.exec))
 			}
 			if l.query.Since != 0 {
-				b.greatest = upTo(appendPast(slices.Clone(prefix), l.query.Since))
+				b.greatest = upTo(ordered.Past(slices.Clone(prefix), l.query.Since))
 			}
 		}
 		for i := range l.indexes {
@@ -179,14 +180,14 @@ func (l *listing) take(h *placeHead, answer []any) error {
 		var last place
 		for _, m := range members {
 			text, _ := m.(string)
-			p := parts{rest: text[len(prefix):]}
+			p := parts{Rest: text[len(prefix):]}
 			if l.down {
-				last = place{created: p.instant(), exec: p.id()}
-				p.id()
+				last = place{created: p.Instant(), exec: p.ID()}
+				p.ID()
 			} else {
-				last = place{created: p.past(), exec: p.id()}
+				last = place{created: p.Past(), exec: p.ID()}
 			}
-			if err := p.end(); err != nil {
+			if err := p.End(); err != nil {
 				return err
 			}
 			h.places = append(h.places, last)

@@ -10,6 +10,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -120,7 +121,7 @@ func (p place) compare(o place) int {
 }
 
 func (p place) cursor() string {
-	return base64.RawURLEncoding.EncodeToString(appendID(appendPast(nil, p.created), p.exec))
+	return base64.RawURLEncoding.EncodeToString(ordered.ID(ordered.Past(nil, p.created), p.exec))
 }
 
 // decodeCursor returns nil for the first page.
@@ -129,9 +130,9 @@ func decodeCursor(cursor string) (*place, error) {
 		return nil, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	p := parts{rest: string(b), err: err}
-	at := place{created: p.past(), exec: p.id()}
-	if p.end() != nil {
+	p := parts{Rest: string(b), Err: err}
+	at := place{created: p.Past(), exec: p.ID()}
+	if p.End() != nil {
 		return nil, badCursor(cursor)
 	}
 	return &at, nil
@@ -159,7 +160,7 @@ func keyAlone(key string) error {
 func (s *Store) Due(ctx context.Context, until workflow.Instant, after *persistence.Due, limit int) ([]persistence.Due, error) {
 	b := bounds{"-", "+"}
 	if until != math.MaxInt64 {
-		b.greatest = beyond(appendInstant(nil, until+1))
+		b.greatest = beyond(ordered.Instant(nil, until+1))
 	}
 	if after != nil {
 		b.least = beyond(timerMember(after.At, after.ExecID, after.Timer))
@@ -176,9 +177,9 @@ func (s *Store) Due(ctx context.Context, until workflow.Instant, after *persiste
 		if !ok {
 			break
 		}
-		p := parts{rest: e.member}
-		d := persistence.Due{At: p.instant(), ExecID: p.id(), Timer: p.id()}
-		if err := p.end(); err != nil {
+		p := parts{Rest: e.member}
+		d := persistence.Due{At: p.Instant(), ExecID: p.ID(), Timer: p.ID()}
+		if err := p.End(); err != nil {
 			return nil, err
 		}
 		out = append(out, d)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -13,7 +14,7 @@ import (
 const stampBytes = 24
 
 func appendStamp(dst []byte, s persistence.Stamp) []byte {
-	return appendNumber(appendNumber(appendNumber(dst, s.Epoch), s.Version), s.Commit)
+	return ordered.Number(ordered.Number(ordered.Number(dst, s.Epoch), s.Version), s.Commit)
 }
 
 func stampOf(b string) persistence.Stamp {
@@ -66,7 +67,7 @@ func (o *ops) drop(hash string, field []byte)       { o.add("h", hash, field) }
 func (o *ops) set(key string, value []byte)         { o.add("S", key, value) }
 func (o *ops) forget(key string)                    { o.add("D", key) }
 func (o *ops) push(list string, value []byte)       { o.add("R", list, value) }
-func (o *ops) fold(list string, limit uint64)       { o.add("F", list, appendNumber(nil, limit)) }
+func (o *ops) fold(list string, limit uint64)       { o.add("F", list, ordered.Number(nil, limit)) }
 
 // unless adds what then adds, to be done only when the field is not there yet.
 func (o *ops) unless(hash string, field, value []byte, then func()) {
@@ -145,7 +146,7 @@ func (o *ops) records(exec string, was, now uint64, records []workflow.Record) {
 	if len(records) == 0 {
 		return
 	}
-	row := appendNumber(nil, records[0].Seq)
+	row := ordered.Number(nil, records[0].Seq)
 	o.push(keyRecords+exec, persistence.AppendRecords(row, records))
 	if now > workflow.MaxRecords && was/foldStep != now/foldStep {
 		o.fold(keyRecords+exec, now-workflow.MaxRecords)

@@ -2,8 +2,6 @@ package redis
 
 import (
 	"errors"
-	"fmt"
-	"sync"
 
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
@@ -82,70 +80,8 @@ type carried struct {
 
 var errFull = errors.New("too many writes wait for Redis; send it again in a moment")
 
-// queue holds writes until the writer takes them.
-type queue struct {
-	wake chan struct{} // has a token when something may be there to do
-
-	mu     sync.Mutex
-	items  []*write
-	count  int // taken ones included, until they are answered
-	bytes  int
-	closed bool
-}
-
-func newQueue() *queue { return &queue{wake: make(chan struct{}, 1)} }
-
-// push adds a write or says why not.
-func (q *queue) push(w *write) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed {
-		return persistence.ErrClosed
-	}
-	if q.count >= maxQueued || q.bytes >= maxQueuedBytes {
-		return fmt.Errorf("%w: %w", persistence.ErrUnavailable, errFull)
-	}
-	q.items = append(q.items, w)
-	q.count++
-	q.bytes += w.weight()
-	poke(q.wake)
-	return nil
-}
-
-// take returns everything that is queued, giving into as room for what comes
-// next; closed once nothing will come any more.
-func (q *queue) take(into []*write) (items []*write, closed bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	items, q.items = q.items, into[:0]
-	return items, q.closed
-}
-
-// answered gives back the room of writes that were taken.
-func (q *queue) answered(count, bytes int) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.count -= count
-	q.bytes -= bytes
-}
-
-func (q *queue) close() {
-	q.mu.Lock()
-	q.closed = true
-	q.mu.Unlock()
-	poke(q.wake)
-}
-
-// poke leaves a token in a channel that holds one.
-func poke(wake chan struct{}) {
-	select {
-	case wake <- struct{}{}:
-	default:
-	}
-}
-
-// weight is roughly what a write holds in memory.
-func (w *write) weight() int { return w.size + writeOverhead }
+// Weight is roughly what a write holds in memory.
+func (w *write) Weight() int { return w.size + writeOverhead }
 
 // answer tells whoever submitted a write of its fate, once.
 func (w *write) answer() {

@@ -8,6 +8,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -54,7 +55,7 @@ func (s *Store) Records(ctx context.Context, execID string, after uint64, limit 
 	for next := after + 1; ; {
 		rows := min(limit-len(out)+1, recordChunk)
 		cmds, err := s.evaluateEach(ctx, []*partition{p}, recordsScript, func(p *partition) ([]string, []any) {
-			return []string{p.keyOf(keyRecords, execID)}, []any{appendNumber(nil, next), rows}
+			return []string{p.keyOf(keyRecords, execID)}, []any{ordered.Number(nil, next), rows}
 		})
 		if err != nil {
 			return nil, unavailable(ctx, "read the records of execution", execID, err)
@@ -150,9 +151,9 @@ func (s *Store) Receipts(ctx context.Context, signalID, last string, limit int) 
 		if !ok {
 			break
 		}
-		p := parts{rest: e.member[len(prefix):]}
-		exec := p.id()
-		if err := p.end(); err != nil {
+		p := parts{Rest: e.member[len(prefix):]}
+		exec := p.ID()
+		if err := p.End(); err != nil {
 			return nil, err
 		}
 		execs = append(execs, exec)
@@ -290,7 +291,7 @@ func (s *Store) eventsOf(ctx context.Context, ids []string) ([]*workflow.EventRe
 func (s *Store) ids(ctx context.Context, in []*partition, index string, prefix []byte, after string, limit int) ([]string, error) {
 	b := under(prefix)
 	if after != "" {
-		b.least = beyond(appendID(append([]byte(nil), prefix...), after))
+		b.least = beyond(ordered.ID(append([]byte(nil), prefix...), after))
 	}
 	var out []string
 	c := s.walk(in, b, limit, index)
@@ -299,9 +300,9 @@ func (s *Store) ids(ctx context.Context, in []*partition, index string, prefix [
 		if !ok {
 			break
 		}
-		p := parts{rest: e.member[len(prefix):]}
-		id := p.id()
-		if err := p.end(); err != nil {
+		p := parts{Rest: e.member[len(prefix):]}
+		id := p.ID()
+		if err := p.End(); err != nil {
 			return nil, err
 		}
 		out = append(out, id)
@@ -354,9 +355,9 @@ func (s *Store) Documents(ctx context.Context, kind, after string, limit int) ([
 		if !ok {
 			break
 		}
-		p := parts{rest: e.member[len(prefix):]}
-		id := p.id()
-		if err := p.end(); err != nil {
+		p := parts{Rest: e.member[len(prefix):]}
+		id := p.ID()
+		if err := p.End(); err != nil {
 			return nil, err
 		}
 		out = append(out, persistence.Document{ID: id, Body: []byte(e.row)})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/persistence/redis/redistest"
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -105,7 +106,7 @@ func leave(t *testing.T, s *Store, key, exec string, commit uint64, age time.Dur
 	t.Helper()
 	c := s.claimOf("w", key, exec)
 	made := uint64(time.Now().Add(-age).UnixMilli())
-	value := append(appendNumber(appendNumber(nil, commit), made), exec...)
+	value := append(ordered.Number(ordered.Number(nil, commit), made), exec...)
 	if err := s.client.reads.HSet(t.Context(), c.home.key(keyClaims), string(c.field), value).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +140,7 @@ func TestClaimsThatWereLeft(t *testing.T) {
 	}
 	w := &write{kind: writeCommit, exec: "late", stamp: persistence.Stamp{Version: 1, Epoch: s.Epoch(), Commit: 8}}
 	w.part = s.home("late")
-	w.begin(w.part.keyOf(keyState, "late"), "commit", appendNumber(nil, 0), appendNumber(nil, 0), appendStamp(nil, w.stamp))
+	w.begin(w.part.keyOf(keyState, "late"), "commit", ordered.Number(nil, 0), ordered.Number(nil, 0), appendStamp(nil, w.stamp))
 	var changes persistence.Changes
 	changes.Derive(nil, late.Now)
 	s.claims(w, &changes)

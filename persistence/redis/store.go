@@ -39,7 +39,7 @@ type Store struct {
 	epoch       uint64
 	field       string // of this writer in the marks
 
-	queue    *queue
+	queue    *persistence.Queue[*write]
 	draining chan chan error
 	ended    chan struct{} // closed when the writer ended
 	running  bool          // the writer was started
@@ -76,7 +76,7 @@ func Open(ctx context.Context, a *Address, o Options) (*Store, error) {
 		address: a, prefix: a.Prefix, file: o.Remember,
 		log:      cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		client:   dial(a),
-		queue:    newQueue(),
+		queue:    persistence.NewQueue[*write](maxQueued, maxQueuedBytes, errFull),
 		draining: make(chan chan error),
 		ended:    make(chan struct{}),
 		probeAt:  time.NewTimer(time.Hour),
@@ -182,7 +182,7 @@ func (s *Store) Stats() persistence.Stats {
 // Close finishes queued commits and closes the connections.
 func (s *Store) Close() error {
 	s.once.Do(func() {
-		s.queue.close()
+		s.queue.Close()
 		<-s.ended
 		s.probeAt.Stop()
 		s.gate.close()
@@ -194,9 +194,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) isClosed() bool {
-	s.queue.mu.Lock()
-	defer s.queue.mu.Unlock()
-	return s.queue.closed
+	return s.queue.Closed()
 }
 
 // begin lets a read in, for a caller who may have given up already; gate.leave

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -33,7 +34,7 @@ func (s *Store) commitment(c *persistence.Commit) (*write, error) {
 	state := keyState + c.ExecID
 	var changes persistence.Changes
 	changes.Derive(c.Was, c.Now)
-	w.begin(w.part.key(state), "commit", appendNumber(nil, c.Expect), appendNumber(nil, c.Parent), appendStamp(nil, w.stamp))
+	w.begin(w.part.key(state), "commit", ordered.Number(nil, c.Expect), ordered.Number(nil, c.Parent), appendStamp(nil, w.stamp))
 	s.takes(w, c.Taken)
 	s.claims(w, &changes)
 	w.set(state, persistence.AppendSnapshot(appendStamp(nil, w.stamp), c.Now, c.Epoch, c.ID))
@@ -118,7 +119,7 @@ func (s *Store) push(w *write) {
 		w.refuse(f.err)
 		return
 	}
-	if err := s.queue.push(w); err != nil {
+	if err := s.queue.Push(w); err != nil {
 		w.refuse(err)
 	}
 }

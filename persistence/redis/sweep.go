@@ -7,6 +7,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -56,15 +57,15 @@ func (s *Store) gather(ctx context.Context, before workflow.Instant, limit int) 
 		forget func(context.Context, workflow.Instant, string) (*write, error)
 	}{{keyFinished, s.forgetExecution}, {keySettled, s.forgetEvent}} {
 		found := 0
-		c := s.walk(s.parts, bounds{"-", beyond(appendInstant(nil, before))}, limit, old.index)
+		c := s.walk(s.parts, bounds{"-", beyond(ordered.Instant(nil, before))}, limit, old.index)
 		for found < limit {
 			e, ok := c.next(ctx)
 			if !ok {
 				break
 			}
-			p := parts{rest: e.member}
-			at, id := p.instant(), p.id()
-			if err := p.end(); err != nil {
+			p := parts{Rest: e.member}
+			at, id := p.Instant(), p.ID()
+			if err := p.End(); err != nil {
 				return nil, err
 			}
 			w, err := old.forget(ctx, at, id)

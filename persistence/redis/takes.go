@@ -8,6 +8,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -38,7 +39,7 @@ func (s *Store) takes(w *write, taken []*workflow.EventReceipt) {
 		return
 	}
 	w.taken = taken
-	w.add("!", keyBarred+w.exec, appendNumber(nil, w.stamp.Commit))
+	w.add("!", keyBarred+w.exec, ordered.Number(nil, w.stamp.Commit))
 }
 
 // settleTaken adds the receipts of what a commit takes: where they belong with one
@@ -46,7 +47,7 @@ func (s *Store) takes(w *write, taken []*workflow.EventReceipt) {
 func (s *Store) settleTaken(w *write, taken []*workflow.EventReceipt) {
 	for _, r := range taken {
 		if len(s.parts) > 1 {
-			w.put(keyTaken, []byte(r.Event.ID), append(appendID(appendNumber(nil, w.stamp.Commit), w.exec), eventRow(r)...))
+			w.put(keyTaken, []byte(r.Event.ID), append(ordered.ID(ordered.Number(nil, w.stamp.Commit), w.exec), eventRow(r)...))
 			continue
 		}
 		w.eventMoved(r)
@@ -61,9 +62,9 @@ func (s *Store) takeFirst(items []*write) []*write {
 		for _, r := range w.taken {
 			c := &write{kind: writeClaim}
 			c.part = s.home(r.Event.ID)
-			c.begin(c.part.key(keyTakers), "take", []byte(r.Event.ID), appendNumber(nil, w.stamp.Commit))
+			c.begin(c.part.key(keyTakers), "take", []byte(r.Event.ID), ordered.Number(nil, w.stamp.Commit))
 			c.stillKept(&r.Event)
-			c.add("C", keyTakers, []byte(r.Event.ID), appendNumber(nil, w.stamp.Commit), []byte(w.exec))
+			c.add("C", keyTakers, []byte(r.Event.ID), ordered.Number(nil, w.stamp.Commit), []byte(w.exec))
 			claims, of = append(claims, c), append(of, w)
 		}
 	}
@@ -117,7 +118,7 @@ func (s *Store) untake(items []*write) {
 func (s *Store) freed(t take) *write {
 	w := &write{kind: writeRows}
 	w.plain(s.home(t.id), keyTakers)
-	w.add("U", keyTakers, []byte(t.id), []byte(t.exec), appendNumber(nil, t.commit))
+	w.add("U", keyTakers, []byte(t.id), []byte(t.exec), ordered.Number(nil, t.commit))
 	return w
 }
 
@@ -147,7 +148,7 @@ func (s *Store) confirm(items []*write) {
 func (s *Store) settlement(from *partition, t take, r *workflow.EventReceipt) (home, out *write) {
 	home = &write{kind: writeConfirm}
 	home.part = s.home(t.id)
-	home.begin(home.part.key(keyTakers), "held", []byte(t.id), appendNumber(nil, t.commit))
+	home.begin(home.part.key(keyTakers), "held", []byte(t.id), ordered.Number(nil, t.commit))
 	home.eventMoved(r)
 	home.ops.event(r, t.row)
 	home.drop(keyTakers, []byte(t.id))
@@ -159,10 +160,10 @@ func (s *Store) settlement(from *partition, t take, r *workflow.EventReceipt) (h
 
 // decodeTake reads a value of the outbox.
 func decodeTake(id, value string) (take, error) {
-	p := parts{rest: value}
-	t := take{id: id, commit: p.number(), exec: p.id()}
-	t.row = []byte(p.rest)
-	return t, p.err
+	p := parts{Rest: value}
+	t := take{id: id, commit: p.Number(), exec: p.ID()}
+	t.row = []byte(p.Rest)
+	return t, p.Err
 }
 
 // repairTakes ends the takes that a crash or a lost connection left in the middle: the
@@ -234,7 +235,7 @@ func (s *Store) repairClaim(ctx context.Context, p *partition, id, claim string)
 	bar := &write{kind: writeForget}
 	bar.part = s.home(t.exec)
 	bar.begin(bar.part.key(keyTaken), "same", []byte(id), nil)
-	bar.add("B", keyBarred+t.exec, appendNumber(nil, t.commit), fmt.Append(nil, int(barredFor.Seconds())))
+	bar.add("B", keyBarred+t.exec, ordered.Number(nil, t.commit), fmt.Append(nil, int(barredFor.Seconds())))
 	s.deliver([]*write{bar})
 	if bar.fate != written {
 		if errors.Is(bar.err, errMoved) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/persistence/redis/redistest"
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -36,7 +37,7 @@ func keptApart(t *testing.T, s *Store, exec string) *workflow.EventReceipt {
 func leftClaim(t *testing.T, s *Store, r *workflow.EventReceipt, exec string, commit uint64, age time.Duration) {
 	t.Helper()
 	made := uint64(time.Now().Add(-age).UnixMilli())
-	value := append(appendNumber(appendNumber(nil, commit), made), exec...)
+	value := append(ordered.Number(ordered.Number(nil, commit), made), exec...)
 	if err := s.client.reads.HSet(t.Context(), s.home(r.Event.ID).key(keyTakers), r.Event.ID, value).Err(); err != nil {
 		t.Fatal(err)
 	}

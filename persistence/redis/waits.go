@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/ordered"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -81,24 +82,24 @@ func (w *waitPage) fill(ctx context.Context, c *cursor, exec func(member string)
 
 // placeOfWait is the execution in a member of keyWaits and keyKeyed.
 func placeOfWait(member string) (string, error) {
-	p := parts{rest: member}
-	p.id()
-	p.instant()
-	exec := p.id()
-	p.id()
-	return exec, p.end()
+	p := parts{Rest: member}
+	p.ID()
+	p.Instant()
+	exec := p.ID()
+	p.ID()
+	return exec, p.End()
 }
 
 // placeOfKeyed is the execution in a member of keyCorrelation.
 func placeOfKeyed(member string) (string, error) {
-	p := parts{rest: member}
-	p.id()
-	p.id()
-	p.id()
-	p.instant()
-	exec := p.id()
-	p.id()
-	return exec, p.end()
+	p := parts{Rest: member}
+	p.ID()
+	p.ID()
+	p.ID()
+	p.Instant()
+	exec := p.ID()
+	p.ID()
+	return exec, p.End()
 }
 
 // correlated lists the waits that are indexed by a key: those of a name and a
@@ -110,7 +111,7 @@ func (s *Store) correlated(ctx context.Context, q workflow.WaitQuery) (workflow.
 	var err error
 	switch {
 	case q.Name != "" && q.Path != "":
-		prefix = appendID(member2(q.Name, q.Path), q.Key)
+		prefix = ordered.ID(member2(q.Name, q.Path), q.Key)
 		begins[0] = string(member2(q.Name, q.Path))
 	case q.Name != "":
 		prefix = member1(q.Name)
@@ -126,7 +127,7 @@ func (s *Store) correlated(ctx context.Context, q workflow.WaitQuery) (workflow.
 		return page.page, err
 	}
 	for _, begin := range begins {
-		key := appendID([]byte(begin), q.Key)
+		key := ordered.ID([]byte(begin), q.Key)
 		b := under(key)
 		switch {
 		case at == nil || string(at) < string(key):
@@ -171,9 +172,9 @@ func (s *Store) KeyPaths(ctx context.Context, name string) ([]string, error) {
 	}
 	var out []string
 	for _, begin := range begins {
-		p := parts{rest: begin[len(prefix):]}
-		out = append(out, p.id())
-		if err := p.end(); err != nil {
+		p := parts{Rest: begin[len(prefix):]}
+		out = append(out, p.ID())
+		if err := p.End(); err != nil {
 			return nil, err
 		}
 	}
@@ -204,7 +205,7 @@ func (s *Store) paths(ctx context.Context, prefix []byte) ([]string, error) {
 			}
 			out = append(out, found...)
 			if len(found) == mostChunk {
-				least[p.number] = "[" + string(after([]byte(found[mostChunk-1])))
+				least[p.number] = "[" + string(ordered.After([]byte(found[mostChunk-1])))
 				more = append(more, p)
 			}
 		}

@@ -25,7 +25,7 @@ func (s *Store) run() {
 		// Whoever is ready to submit goes first: under load the group grows and the
 		// syncs become fewer, and an idle node loses nothing.
 		runtime.Gosched()
-		items, closed = s.queue.take(items)
+		items, closed = s.queue.Take(items)
 		if len(items) > 0 {
 			s.writeAll(items)
 			clear(items)
@@ -35,7 +35,7 @@ func (s *Store) run() {
 			return
 		}
 		select {
-		case <-s.queue.wake:
+		case <-s.queue.Wake:
 		case <-s.probeAt.C:
 			s.probe()
 		case <-watch.C:
@@ -50,12 +50,12 @@ func (s *Store) run() {
 func (s *Store) writeAll(items []*write) {
 	for len(items) > 0 {
 		n, bytes := 0, 0
-		for n < len(items) && n < maxGroup && (n == 0 || bytes+items[n].weight() <= maxGroupBytes) && !s.mustWait(items[n], items[:n]) {
-			bytes += items[n].weight()
+		for n < len(items) && n < maxGroup && (n == 0 || bytes+items[n].Weight() <= maxGroupBytes) && !s.mustWait(items[n], items[:n]) {
+			bytes += items[n].Weight()
 			n++
 		}
 		s.writeGroup(items[:n])
-		s.queue.answered(n, bytes)
+		s.queue.Answered(n, bytes)
 		items = items[n:]
 	}
 }
