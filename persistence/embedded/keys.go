@@ -7,12 +7,8 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-// Every key begins with the byte of its family. Then come its parts:
-//
-//   - an id, any bytes: escaped so that keys sort as the ids do and no id can
-//     reach into the next part (00 is written 00 FF, the end is 00 01);
-//   - an instant or a number, eight bytes, sorting as the number does;
-//   - a past instant, eight bytes, sorting the latest first.
+// Every key begins with the byte of its family. Then come its parts, written as
+// persistence/ordered says.
 //
 // A family is never given another layout: a new one gets a new byte.
 const (

@@ -17,12 +17,8 @@ import (
 // thing in braces, so an id may hold any bytes.
 //
 // An index is a sorted set whose scores are all zero: Redis then sorts its
-// members by their bytes. A member is made of parts:
-//
-//   - an id, any bytes: escaped so that members sort as the ids do and no id can
-//     reach into the next part (00 is written 00 FF, the end is 00 01);
-//   - an instant or a number, eight bytes, sorting as the number does;
-//   - a past instant, eight bytes, sorting the latest first.
+// members by their bytes. How the parts of a member are written is told in
+// persistence/ordered.
 //
 // A key is never given another layout: a new one gets a new letter.
 const (
