@@ -41,14 +41,46 @@ type Why struct {
 // WhyWait is an open wait with what it takes and what follows at its deadline.
 type WhyWait struct {
 	WaitingTask
-	ConditionNow string       `json:"condition_now,omitempty"` // with the values of the context filled in
-	Collected    []string     `json:"collected,omitempty"`
-	Missing      string       `json:"missing,omitempty"`
-	AskedAfter   []string     `json:"asked_after,omitempty"` // older waits for the same name, which get a signal first
-	AtDeadline   string       `json:"at_deadline,omitempty"`
-	Then         string       `json:"then,omitempty"` // task that runs at the deadline
-	Refused      []WhyRefused `json:"refused,omitempty"`
-	Text         string       `json:"text"`
+	ConditionNow string        `json:"condition_now,omitempty"` // with the values of the context filled in
+	Collected    []string      `json:"collected,omitempty"`
+	Missing      string        `json:"missing,omitempty"`
+	VetoNow      string        `json:"veto_now,omitempty"`    // what vetoes it, with the values of the context filled in
+	AskedAfter   []string      `json:"asked_after,omitempty"` // older waits for the same name, which get a signal first
+	AtDeadline   string        `json:"at_deadline,omitempty"`
+	Then         string        `json:"then,omitempty"`  // task that runs at the deadline
+	Moves        []WhyMove     `json:"moves,omitempty"` // of its deadline, first one first
+	Extensions   *WhyExtension `json:"extensions,omitempty"`
+	Reminders    []WhyReminder `json:"reminders,omitempty"`
+	Refused      []WhyRefused  `json:"refused,omitempty"`
+	Text         string        `json:"text"`
+}
+
+// WhyMove is one move of an open wait's deadline: by hand, or by a signal.
+type WhyMove struct {
+	At       Time   `json:"at"`
+	From     Time   `json:"from,omitzero"` // absent when there was none
+	To       Time   `json:"to"`
+	By       string `json:"by,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+	SignalID string `json:"signal_id,omitempty"` // that extended it
+	Whole    bool   `json:"whole,omitempty"`     // of all branches of the task
+}
+
+// WhyExtension is how signals move the deadline of an open wait.
+type WhyExtension struct {
+	SignalName string `json:"signal_name"`
+	Times      int    `json:"times"`
+	Max        int    `json:"max"`
+}
+
+// WhyReminder is one rung of an open wait's ladder.
+type WhyReminder struct {
+	Number int    `json:"number"`
+	Does   string `json:"does"`
+	Due    Time   `json:"due,omitzero"` // absent when it came
+	Came   Time   `json:"came,omitzero"`
+	Done   bool   `json:"done"`
+	Note   string `json:"note,omitempty"` // what was odd about its coming
 }
 
 // WhyRefused is a kept signal that a wait did not take.
@@ -115,8 +147,9 @@ func whyOf(y *workflow.Why) Why {
 		w := &y.Waits[i]
 		shown := WhyWait{
 			WaitingTask: waitingTaskOf(s.ExecID, &w.OpenWait), ConditionNow: w.Takes, Collected: w.Collected, Missing: w.Missing,
-			AskedAfter: w.Behind, AtDeadline: w.AtDeadline, Then: w.Then, Text: w.Text,
+			VetoNow: w.Vetoed, AskedAfter: w.Behind, AtDeadline: w.AtDeadline, Then: w.Then, Text: w.Text,
 		}
+		shown.inTime(w)
 		for _, o := range w.Refused {
 			shown.Refused = append(shown.Refused, WhyRefused{SignalID: o.Signal, Reason: o.Reason, Condition: o.Condition})
 		}
@@ -136,6 +169,21 @@ func whyOf(y *workflow.Why) Why {
 		})
 	}
 	return out
+}
+
+// inTime shows how the deadline was moved, and the reminders.
+func (shown *WhyWait) inTime(w *workflow.WhyWait) {
+	for _, m := range w.Moves {
+		shown.Moves = append(shown.Moves, WhyMove{
+			At: Time(m.At), From: Time(m.From), To: Time(m.To), By: m.By, Reason: m.Reason, SignalID: m.Signal, Whole: m.Whole,
+		})
+	}
+	for _, r := range w.Reminders {
+		shown.Reminders = append(shown.Reminders, WhyReminder{Number: r.Rung, Does: r.Does, Due: Time(r.Due), Came: Time(r.Came), Done: r.Done, Note: r.Note})
+	}
+	if x := w.Extends; x != nil {
+		shown.Extensions = &WhyExtension{SignalName: x.Name, Times: x.Times, Max: x.Max}
+	}
 }
 
 // Why asks what an execution waits for.

@@ -27,9 +27,10 @@ const (
 	// maxPage is the most rows a page may have, whoever asks.
 	maxPage = 1000
 
-	// maxPausePages of history are read to find who paused an execution: it was
-	// among its last records, unless thousands of signals came since.
-	maxPausePages = 4
+	// maxWhyPages of history are read to find who paused an execution and what
+	// became of the deadlines of its open waits: that is among its last records,
+	// unless thousands of signals came since.
+	maxWhyPages = 4
 
 	// LetterRetention is how long dead letters are kept: as long as the receipts
 	// of what they speak of, by default.

@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -28,30 +29,62 @@ func (n *Node) Why(ctx context.Context, execID string) (*workflow.Why, error) {
 			return nil, n.reading(err, execID)
 		}
 	}
+	if c.Told, err = n.told(ctx, s); err != nil {
+		return nil, n.reading(err, execID)
+	}
 	return workflow.Explain(def, s, workflow.InstantOf(time.Now()), c), nil
 }
 
 // pause finds when and by whom an execution was paused, in the last records of
 // its history; nothing when that is longer ago.
-func (n *Node) pause(ctx context.Context, s *workflow.State) (workflow.Instant, string, error) {
-	for before, pages := s.Seq, 0; before > 0 && pages < maxPausePages; pages++ {
+func (n *Node) pause(ctx context.Context, s *workflow.State) (since workflow.Instant, who string, err error) {
+	err = n.lookBack(ctx, s, func(r *workflow.Record) bool {
+		if r.Type != (workflow.PauseAsked{}).Kind() {
+			return true
+		}
+		since = r.At
+		if in, err := r.Input(); err == nil {
+			if asked, ok := in.(workflow.PauseAsked); ok {
+				who = asked.By
+			}
+		}
+		return false
+	})
+	return since, who, err
+}
+
+// told finds what its history says of the open waits of an execution: their
+// reminders that came, and how their deadlines moved.
+func (n *Node) told(ctx context.Context, s *workflow.State) (all []workflow.Record, err error) {
+	if len(s.Waits) == 0 || s.Status.Finished() {
+		return nil, nil
+	}
+	since := s.Waits[0].OpenedAt // the oldest comes first
+	err = n.lookBack(ctx, s, func(r *workflow.Record) bool {
+		if r.OfWaits() {
+			all = append(all, *r)
+		}
+		return r.At >= since
+	})
+	slices.Reverse(all)
+	return all, err
+}
+
+// lookBack gives the last records of a history to each, the youngest first,
+// until it has seen enough.
+func (n *Node) lookBack(ctx context.Context, s *workflow.State, each func(*workflow.Record) (more bool)) error {
+	for before, pages := s.Seq, 0; before > 0 && pages < maxWhyPages; pages++ {
 		after := before - min(before, maxPage)
 		records, err := n.store.Records(ctx, s.ExecID, after, int(before-after))
 		if err != nil {
-			return 0, "", err
+			return err
 		}
 		for i := len(records) - 1; i >= 0; i-- {
-			if records[i].Type != (workflow.PauseAsked{}).Kind() {
-				continue
+			if !each(&records[i]) {
+				return nil
 			}
-			in, err := records[i].Input()
-			asked, ok := in.(workflow.PauseAsked)
-			if err != nil || !ok {
-				return records[i].At, "", nil
-			}
-			return records[i].At, asked.By, nil
 		}
 		before = after
 	}
-	return 0, "", nil
+	return nil
 }

@@ -60,10 +60,17 @@ func (t *transition) extend(w OpenWait, signalID string, to Instant) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	g := ts.gathering()
 	g.Extended++
+	from := wholeDeadline(t.s, ts)
 	t.moveWhole(task, ts, to)
 	ts.UpdatedAt = t.at
 	t.record(Record{Type: WaitExtended, Task: w.Task, Wait: w.ID, Signal: signalID,
-		Reason: fmt.Sprintf("until %s, extension %d of %d", to, g.Extended, task.Wait.Extend.Max)})
+		Reason: fmt.Sprintf("until %s, extension %d of %d", to, g.Extended, task.Wait.Extend.Max), Data: ValueOf(extension{From: from, To: to})})
+}
+
+// extension is what the record of one says as data.
+type extension struct {
+	From Instant `json:"from"`
+	To   Instant `json:"to"`
 }
 
 // moveWhole gives the wait of a task another deadline, and with it each branch
@@ -99,6 +106,7 @@ type DeadlineMoved struct {
 	Deadline Instant `json:"deadline"`
 	By       string  `json:"by,omitempty"`
 	Reason   string  `json:"reason,omitempty"`
+	From     Instant `json:"from,omitempty"` // the deadline before, which the record is told and nobody asks for
 }
 
 // Kind names the input in records.
@@ -118,6 +126,8 @@ func (t *transition) moved(in DeadlineMoved) bool {
 	if before == to {
 		return false
 	}
+	in.From = before
+	t.in = in
 	t.input(Record{Task: ts.ID, Wait: in.Wait, Reason: strings.TrimSpace("until " + to.String() + by(in.By) + because(in.Reason))})
 	ts.UpdatedAt = t.at
 	if w == nil || w.Branch == "" {

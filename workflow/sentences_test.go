@@ -158,7 +158,7 @@ func TestTheSentenceOfABranch(t *testing.T) {
 		"the last branch":             {branched(1), 1, "", "(in 119 minutes), the execution ends TIMED_OUT."},
 		"a way out":                   {out, 0, "later", until + "task later runs."},
 		"a reminder":                  {reminder, 0, "", until + "only this reminder ends, and the execution goes on."},
-		"the extension itself":        {extended, 1, "", `It waits for signal "more" (branch extend_on of task one) since 1970-01-01 00:00:00 UTC (1 second ago); it has no deadline.`},
+		"the extension itself":        {extended, 1, "", `Signal "more" gives task one more time; it did so 0 of at most 1 times, and the deadline is 1970-01-01 02:00:00 UTC (in 119 minutes).`},
 	} {
 		def := flowOf(c.task, toolTask("later"))
 		s := begin(t, def)

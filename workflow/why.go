@@ -24,7 +24,13 @@ type Why struct {
 type Circumstance struct {
 	PausedAt   Instant // when a paused execution was paused; zero when it is not known
 	PausedBy   string
-	Quarantine string // why it may not act any more, "" when it may
+	Quarantine string   // why it may not act any more, "" when it may
+	Told       []Record // of its history since the oldest open wait opened, in order; the youngest when they are many
+}
+
+// OfWaits reports whether a record says what happened to an open wait in time.
+func (r *Record) OfWaits() bool {
+	return r.Type == WaitReminded || r.Type == WaitExtended || r.Type == DeadlineMoved{}.Kind()
 }
 
 // WhyWait is an open wait.
@@ -33,10 +39,14 @@ type WhyWait struct {
 	Takes      string    // its condition with the values of the context filled in; "" takes every signal of that name
 	Collected  []string  // who or what counts already, of a wait that collects
 	Missing    string    // what is missing, of a wait that collects or has branches
+	Vetoed     string    // the condition of a signal that ends it badly, with the values of the context; "" for none
 	Then       string    // task that runs when the deadline passes; "" ends the execution, or only the branch or the reminder
 	AtDeadline string    // the same in words; "" without a deadline
 	Behind     []string  // older waits for the same name, which are asked first
 	Refused    []Opinion // of the signals that are kept, those that it did not take
+	Moves      []WhyMove // of its deadline, first one first
+	Reminders  []WhyReminder
+	Extends    *WhyExtension // nil when signals do not move its deadline
 	Text       string
 }
 
@@ -194,10 +204,13 @@ func (e *explaining) waits() {
 	for i := range t.s.Waits {
 		w := WhyWait{OpenWait: t.s.Waits[i]}
 		task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
-		if hold := task.Wait.hold(w.Branch); hold.Condition != nil {
-			scope := t.scope(task, ts)
-			scope.Signal, scope.Gathered, scope.Branch = nil, ts.Gathered, w.Branch
+		hold, scope := task.Wait.hold(w.Branch), t.scope(task, ts)
+		scope.Signal, scope.Gathered, scope.Branch = nil, ts.Gathered, w.Branch
+		if hold.Condition != nil {
 			w.Takes = explain(hold.Condition, scope)
+		}
+		if q := hold.Quorum; q != nil && q.Veto != nil {
+			w.Vetoed = explain(q.Veto, scope)
 		}
 		for j := range t.s.Waits[:i] {
 			if older := &t.s.Waits[j]; older.Name == w.Name {
@@ -207,7 +220,13 @@ func (e *explaining) waits() {
 		w.Collected, w.Missing = t.missing(task, ts, &w.OpenWait)
 		w.Then, w.AtDeadline = t.atDeadline(task, ts, &w.OpenWait)
 		w.Refused = e.refused(&w.OpenWait)
-		w.Text = e.wait(&w)
+		w.Moves, w.Extends = e.moves(&w.OpenWait, ts.Run), e.extending(&w.OpenWait, task, ts)
+		if w.Branch == ExtendBranch {
+			w.Text = e.extender(&w)
+		} else {
+			w.Reminders = e.ladder(&w.OpenWait, task, ts.Run)
+			w.Text = e.wait(&w)
+		}
 		e.why.Waits = append(e.why.Waits, w)
 	}
 }
@@ -243,6 +262,9 @@ func (e *explaining) wait(w *WhyWait) string {
 	if w.Missing != "" {
 		b.WriteString("; " + w.Missing)
 	}
+	if w.Vetoed != "" {
+		b.WriteString("; a signal with " + w.Vetoed + " vetoes it")
+	}
 	if w.Judging != "" {
 		fmt.Fprintf(&b, "; its processor works on signal %s now", w.Judging)
 	}
@@ -254,7 +276,16 @@ func (e *explaining) wait(w *WhyWait) string {
 	default:
 		fmt.Fprintf(&b, "; if that has not happened by %s, %s", e.when(w.Deadline), w.AtDeadline)
 	}
-	return b.String() + "."
+	b.WriteString(".")
+	if w.Extends != nil {
+		fmt.Fprintf(&b, " Signals of that name extend its deadline, %d of at most %d times so far.", w.Extends.Times, w.Extends.Max)
+	}
+	for _, more := range []string{e.said(w.Moves), e.reminding(w)} {
+		if more != "" {
+			b.WriteString(" " + sentence(more) + ".")
+		}
+	}
+	return b.String()
 }
 
 // place is where an open wait stands in the workflow, as a person says it.
@@ -263,96 +294,6 @@ func (w *OpenWait) place() string {
 		return "branch " + w.Branch + " of task " + w.Task
 	}
 	return "task " + w.Task
-}
-
-// missing says what a wait that collects or has branches still wants, and who
-// counts already.
-func (t *transition) missing(task *Task, ts *TaskState, w *OpenWait) (collected []string, text string) {
-	g := ts.Gathered
-	if g == nil {
-		return nil, ""
-	}
-	for _, c := range g.Collected {
-		if c.Branch != w.Branch {
-			continue
-		}
-		who := plain(c.By)
-		if c.By == nil {
-			who = "signal " + c.Signal
-		}
-		collected = append(collected, who)
-	}
-	quorum := task.Wait.hold(w.Branch).Quorum
-	if quorum != nil {
-		text = t.quorumMissing(quorum, w, task, ts, collected)
-	}
-	if w.Whole == "" {
-		return collected, text
-	}
-	return collected, joined(text, fmt.Sprintf("the task has %s%s", w.Whole, among(g.Satisfied)))
-}
-
-func (t *transition) quorumMissing(q *Quorum, w *OpenWait, task *Task, ts *TaskState, collected []string) string {
-	if q.Until != nil {
-		text := fmt.Sprintf("it has collected %d%s", len(collected), among(collected))
-		if enough, why := t.enough(task, ts, w); !enough {
-			text += " and collects until " + q.Until.Source()
-			if why != "" {
-				text += " (" + why + ")"
-			}
-		}
-		return text
-	}
-	what := "weight"
-	if q.Weigh == nil && q.Weights == nil {
-		what = "signal"
-		if q.Distinct != nil {
-			what = "distinct signal"
-		}
-		if w.Need-w.Have != One {
-			what += "s"
-		}
-	}
-	if w.Need == One && w.Have == 0 && q.Distinct == nil {
-		return "" // one is enough, which goes without saying
-	}
-	return fmt.Sprintf("it has %s of %s%s and needs %s more %s", w.Have, w.Need, among(collected), w.Need-w.Have, what)
-}
-
-func among(names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	if len(names) > whySignals {
-		names = append(slices.Clone(names[:whySignals]), "...")
-	}
-	return " (" + strings.Join(names, ", ") + ")"
-}
-
-// atDeadline is what follows when the wait is not satisfied in time.
-func (t *transition) atDeadline(task *Task, ts *TaskState, w *OpenWait) (then, text string) {
-	if w.Deadline == 0 {
-		return "", ""
-	}
-	if g := ts.Gathered; g != nil && w.Branch != "" {
-		left := 0
-		for i := range t.s.Waits {
-			o := &t.s.Waits[i]
-			if o.Task == w.Task && o.Branch != ExtendBranch && (o.Deadline == 0 || o.Deadline > w.Deadline) {
-				left++
-			}
-		}
-		if left > 0 && len(g.Satisfied)+left >= g.Need {
-			return "", "the branch is given up and the task waits for the others"
-		}
-	}
-	if then = t.def.wayOut(task, true, false); then != "" {
-		return then, "task " + then + " runs"
-	}
-	if task.Reminds {
-		return "", "only this reminder ends, and the execution goes on"
-	}
-	return "", "the execution ends " + string(TimedOut)
 }
 
 // signals lists what came and was not taken.
@@ -375,7 +316,7 @@ func (e *explaining) signals() {
 
 // when is a moment as a person says it, with how far away it is.
 func (e *explaining) when(i Instant) string {
-	text := i.Time().Format("2006-01-02 15:04:05 UTC")
+	text := clock(i)
 	if i > e.t.at {
 		return text + " (in " + span((i - e.t.at).duration()) + ")"
 	}

@@ -23,6 +23,11 @@ func (p *play) why(d *datadriven.TestData) string {
 		c.PausedAt = epoch
 	}
 	d.MaybeScanArgs(p.t, "quarantine", &c.Quarantine)
+	for _, r := range p.history {
+		if r.OfWaits() {
+			c.Told = append(c.Told, r)
+		}
+	}
 	y := workflow.Explain(p.def, &p.state, epoch.Add(offset), c)
 	var b strings.Builder
 	lines := []string{y.Summary}

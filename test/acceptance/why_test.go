@@ -3,6 +3,7 @@ package acceptance
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -51,4 +52,33 @@ func TestWhyOfNobodyIsRefused(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// MoveDeadline gives a wait of an execution another deadline, from now.
+func MoveDeadline(exec, wait string, in time.Duration, by, reason string) act {
+	return func(w *world) error {
+		at := workflow.InstantOf(time.Now())
+		_, err := w.node.Steer(w.ctx, exec, workflow.DeadlineMoved{Stamp: workflow.Stamp{At: at}, Wait: wait, Deadline: at.Add(in), By: by, Reason: reason})
+		return err
+	}
+}
+
+func TestWhyTellsOfRemindersAndMovedDeadlines(t *testing.T) {
+	script(t, `
+id: chased
+tasks:
+  - id: answer
+    type: wait
+    wait_for: answer
+    timeout: 1d
+    extend_on: { wait_for: more-time, by: 1h, max: 2 }
+    remind: [{ after: 1h, event: missing }, { before: 2h, event: last-call }]
+`,
+		At("0s", Start("x", "chased", `{}`)),
+		At("30m", Why("x", `0 of 2 reminders came; number 1 sends event "missing" at`, "in 30 minutes")),
+		At("2h", Why("x", "1 of 2 reminders came, the last at", "60 minutes ago", `number 2 sends event "last-call"`, "in 20 hours")),
+		At("3h", MoveDeadline("x", "answer/1", 48*time.Hour, "ada", "holiday"), Restart()),
+		At("4h", Why("x", "ada moved its deadline from", "60 minutes ago): holiday", "in 47 hours")),
+		At("5h", Signal("x", "more-time", `{}`, ID("m1"), Outcome("delivered"))),
+		At("6h", Why("x", "Signal m1 extended its deadline from", "the last of 2 moves", "it did so 1 of at most 2 times")))
 }
