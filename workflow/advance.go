@@ -35,7 +35,7 @@ func (r *Room) Advance(def *Definition, s *State, in Input) (*State, error) {
 	if err := agree(def, s, in); err != nil {
 		return nil, err
 	}
-	r.t = transition{def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects}
+	r.t = transition{text: r.t.text, def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects}
 	r.spare = nil
 	t := &r.t
 	if !t.apply(in) {
@@ -78,8 +78,9 @@ type transition struct {
 	records []Record
 	effects []Effect
 	steps   int
-	room    Scope // see brief
-	refused bool  // some wait has refused the signal that is being judged
+	room    Scope  // see brief
+	text    []byte // see encoded
+	refused bool   // some wait has refused the signal that is being judged
 }
 
 // apply gives the input to the state; false when it changes nothing.
@@ -262,13 +263,21 @@ func (t *transition) settle() {
 	}
 }
 
-// usualRecords is room for what most inputs leave behind.
-const usualRecords = 6
+// usualRecords is room for what most inputs leave behind. maxKeptText bounds what
+// one large payload leaves behind in the room of the next text.
+const (
+	usualRecords = 6
+	maxKeptText  = 64 << 10
+)
 
 // input writes the record that carries an input, so that history can be replayed.
 func (t *transition) input(r Record) {
 	r.Type = t.in.Kind()
-	r.Data = ValueOf(t.in)
+	if in, ok := t.in.(encoder); ok {
+		r.Data = encoded(t, in)
+	} else {
+		r.Data = ValueOf(t.in)
+	}
 	t.record(r)
 }
 

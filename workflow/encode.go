@@ -14,6 +14,17 @@ type encoder interface {
 	appendJSON([]byte) []byte
 }
 
+// encoded is ValueOf a value that writes its own JSON, whose length is not known
+// before: it is written into room that is kept, and copied.
+func encoded[E encoder](t *transition, e E) Value {
+	t.text = e.appendJSON(t.text[:0])
+	value := append(make(Value, 0, len(t.text)), t.text...)
+	if cap(t.text) > maxKeptText {
+		t.text = nil
+	}
+	return value
+}
+
 func (in Signalled) appendJSON(b []byte) []byte {
 	o := members{b: append(b, '{')}
 	o.number("at", int64(in.At))

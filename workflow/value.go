@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -17,7 +16,7 @@ type Value = json.RawMessage
 // from strings, numbers, maps and slices, which always encode.
 func ValueOf(v any) Value {
 	if e, ok := v.(encoder); ok {
-		return encoded(e)
+		return e.appendJSON(make([]byte, 0, 256))
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -27,24 +26,6 @@ func ValueOf(v any) Value {
 	}
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
-
-// encoded is ValueOf a value that writes its own JSON.
-func encoded[E encoder](e E) Value {
-	room := encoding.Get().(*[]byte)
-	text := e.appendJSON((*room)[:0])
-	value := append(make(Value, 0, len(text)), text...)
-	if cap(text) <= maxKeptRoom {
-		*room = text
-		encoding.Put(room)
-	}
-	return value
-}
-
-// encoding is room for texts while they are written, whose lengths are not known before.
-var encoding = sync.Pool{New: func() any { room := make([]byte, 0, 1024); return &room }}
-
-// maxKeptRoom bounds what one large payload leaves behind.
-const maxKeptRoom = 64 << 10
 
 // Instant is a moment in milliseconds since the Unix epoch, UTC. Zero is "never".
 // It is the core's only notion of time: every Input carries one.

@@ -291,7 +291,7 @@ func waitOutput(envelope, processor Value) Value {
 
 // envelope is a signal as expressions and later tasks see it.
 func (t *transition) envelope(sig Signal) Value {
-	return encoded(envelope{
+	return encoded(t, envelope{
 		Payload: object(sig.Payload),
 		Metadata: metadata{
 			SignalID: sig.ID, Name: sig.Name, ReceivedAtUTC: sig.ReceivedAt.String(), ReceivedAt: sig.ReceivedAt.String(),
