@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,14 +104,14 @@ func TestASignalThatDiesLeavesALetterInTheSameCommit(t *testing.T) {
 	if got := w.book("other"); got != (workflow.Tally{Accepted: 1, Dead: 1}) {
 		t.Fatalf("books %+v", got)
 	}
-	if _, err := s.Redeliver(t.Context(), l.ID, false); code(err) != workflow.CodeFinished {
+	if _, err := s.Redeliver(t.Context(), l.ID, workflow.Redeliverer{}); code(err) != workflow.CodeFinished {
 		t.Fatalf("redelivered to a finished execution: %v", err)
 	}
 	w.letter(workflow.KindSignal, "x", "kept")
 	if n, err := s.Discard(t.Context(), []string{l.ID}); n != 1 || err != nil {
 		t.Fatalf("discarded %d, %v", n, err)
 	}
-	if _, err := s.Redeliver(t.Context(), l.ID, false); code(err) != workflow.CodeNoLetter {
+	if _, err := s.Redeliver(t.Context(), l.ID, workflow.Redeliverer{}); code(err) != workflow.CodeNoLetter {
 		t.Fatalf("redelivered what was discarded: %v", err)
 	}
 }
@@ -142,7 +143,7 @@ func TestAnExpiredSignalIsRedeliveredWithItsReceipt(t *testing.T) {
 	if _, err := w.signal(s, "x", "s", "go"); err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.Redeliver(t.Context(), l.ID, false)
+	r, err := s.Redeliver(t.Context(), l.ID, workflow.Redeliverer{})
 	if err != nil || r.Answer.Outcome != workflow.Delivered || r.MessageID != "brief" {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -158,7 +159,7 @@ func TestAnExpiredSignalIsRedeliveredWithItsReceipt(t *testing.T) {
 	if got := w.book("later"); got != (workflow.Tally{Accepted: 1, Consumed: 1}) || w.consumed("x")["brief"] != 1 {
 		t.Fatalf("books %+v", got)
 	}
-	if _, err := s.Redeliver(t.Context(), l.ID, false); code(err) != workflow.CodeNoLetter {
+	if _, err := s.Redeliver(t.Context(), l.ID, workflow.Redeliverer{}); code(err) != workflow.CodeNoLetter {
 		t.Fatalf("redelivered twice: %v", err)
 	}
 }
@@ -186,7 +187,7 @@ func TestARefusedSignalLeavesALetterAndIsNotInTheBooks(t *testing.T) {
 	if l := w.letter(workflow.KindSignal, "x", "typo"); l.Cause != workflow.CauseNeverAwaited || l.WorkflowID != "loop" {
 		t.Fatalf("%+v", l)
 	}
-	r, err := s.Redeliver(t.Context(), l.ID, false)
+	r, err := s.Redeliver(t.Context(), l.ID, workflow.Redeliverer{})
 	if err != nil || r.Answer.Outcome != workflow.Delivered || w.book("go") != (workflow.Tally{Accepted: 1, Consumed: 1}) {
 		t.Fatalf("%+v, %v, books %+v", r, err, w.book("go"))
 	}
@@ -256,10 +257,13 @@ func TestADeadEventSaysWhatItMissedNearly(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := w.letter(workflow.KindEvent, "", "e3")
-	if r, err := s.Redeliver(t.Context(), l.ID, false); err != nil || r.Fate != workflow.FateAccepted {
+	if r, err := s.Redeliver(t.Context(), l.ID, workflow.Redeliverer{By: "grace", From: "192.0.2.9"}); err != nil || r.Fate != workflow.FateAccepted {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	r := w.settled("e3")
+	if i := slices.IndexFunc(r.Steps, func(s workflow.Step) bool { return s.What == "redelivered" }); i < 0 || r.Steps[i].By != "grace" || r.Steps[i].From != "192.0.2.9" {
+		t.Fatalf("who redelivered it: %+v", r.Steps)
+	}
 	if r.Fate != workflow.FateConsumed || r.Cause != "" || r.Near != nil || w.status("o2") != workflow.Success {
 		t.Fatalf("%+v", r)
 	}
@@ -289,7 +293,7 @@ func TestAnExpiredEventIsRedelivered(t *testing.T) {
 	if err := w.begin(s, def, "x"); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := s.Redeliver(t.Context(), w.letter(workflow.KindEvent, "", "e").ID, false); err != nil || r.Fate != workflow.FateAccepted {
+	if r, err := s.Redeliver(t.Context(), w.letter(workflow.KindEvent, "", "e").ID, workflow.Redeliverer{}); err != nil || r.Fate != workflow.FateAccepted {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if r := w.settled("e"); r.Fate != workflow.FateConsumed || r.Event.ExpiresAt <= at+20 {
@@ -334,7 +338,7 @@ func TestTheBooksBalanceThroughFaultsAndRestarts(t *testing.T) {
 				if rng.IntN(10) == 0 {
 					page, err := w.store.Letters(t.Context(), workflow.LetterQuery{Limit: 1})
 					if err == nil && len(page.Items) == 1 {
-						_, _ = s.Redeliver(t.Context(), page.Items[0].ID, false)
+						_, _ = s.Redeliver(t.Context(), page.Items[0].ID, workflow.Redeliverer{})
 					}
 				}
 			}

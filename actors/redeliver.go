@@ -13,7 +13,7 @@ import (
 // message is taken up; when it is refused again, the letter stays as it is. Once
 // redelivered, a message is not redelivered again: a second call, or one whose
 // answer was lost, tells what became of it.
-func (s *System) Redeliver(ctx context.Context, id string, force bool) (workflow.Redelivery, error) {
+func (s *System) Redeliver(ctx context.Context, id string, who workflow.Redeliverer) (workflow.Redelivery, error) {
 	letter, err := s.Store.Letter(ctx, id)
 	if errors.Is(err, persistence.ErrNotFound) {
 		return workflow.Redelivery{}, noLetter(id)
@@ -23,13 +23,14 @@ func (s *System) Redeliver(ctx context.Context, id string, force bool) (workflow
 	}
 	done := workflow.Redelivery{LetterID: id, Kind: letter.Kind, MessageID: letter.MessageID, ExecID: letter.ExecID, Name: letter.Name}
 	if letter.Kind == workflow.KindEvent {
-		done.Fate, err = s.redeliverEvent(ctx, letter)
+		done.Fate, err = s.redeliverEvent(ctx, letter, who)
 		return done, err
 	}
 	at := now()
 	sig := workflow.Signal{
 		ID: letter.MessageID, ExecID: letter.ExecID, Name: letter.Name, Payload: letter.Payload, CorrelationID: letter.CorrelationID,
-		Source: letter.Source, By: letter.By, ReceivedAt: at, Force: letter.Force || force, Redelivered: true,
+		Source: letter.Source, By: letter.By, ReceivedAt: at, Force: letter.Force || who.Force,
+		Redelivered: true, RedeliveredBy: who.By, From: who.From,
 	}
 	if letter.ExpiresAt != 0 {
 		sig.ExpiresAt = at + letter.ExpiresAt - letter.ReceivedAt // as long as it asked for at first
@@ -58,7 +59,7 @@ func (s *System) forgetTaken(ctx context.Context, id string, known bool) error {
 
 // redeliverEvent opens the event's receipt again and hands it to the router. An
 // event that was swept begins anew.
-func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter) (workflow.Fate, error) {
+func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter, who workflow.Redeliverer) (workflow.Fate, error) {
 	if s.stopping.Load() {
 		return "", stopping()
 	}
@@ -81,7 +82,7 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 	if letter.ExpiresAt != 0 {
 		again.Event.ExpiresAt = at + letter.ExpiresAt - letter.ReceivedAt // as long as it asked for at first
 	}
-	again.Steps = append(append([]workflow.Step(nil), stored.Steps...), workflow.Step{At: at, What: "redelivered"})
+	again.Steps = append(append([]workflow.Step(nil), stored.Steps...), workflow.Step{At: at, What: "redelivered", By: who.By, From: who.From})
 	settled := make(chan error, 1)
 	s.Store.SettleEvent(&again, func(err error) {
 		if err == nil {

@@ -238,6 +238,8 @@ type ReceiptStep struct {
 	Wait   string `json:"wait,omitempty"`
 	Record uint64 `json:"record,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	By     string `json:"by,omitempty"`   // of a redelivery: the key that asked for it
+	From   string `json:"from,omitempty"` // and from where, for those who may know
 	Link   string `json:"link,omitempty"` // to the record
 }
 
@@ -457,10 +459,14 @@ func recordOf(r *workflow.Record) Record {
 	}
 }
 
-func stepsOf(execID string, steps []workflow.Step) []ReceiptStep {
+func stepsOf(execID string, steps []workflow.Step, whole bool) []ReceiptStep {
 	out := make([]ReceiptStep, 0, len(steps))
 	for _, s := range steps {
-		out = append(out, ReceiptStep{At: Time(s.At), What: s.What, Wait: s.Wait, Record: s.Record, Reason: s.Reason, Link: recordLink(execID, s.Record)})
+		step := ReceiptStep{At: Time(s.At), What: s.What, Wait: s.Wait, Record: s.Record, Reason: s.Reason, By: s.By, Link: recordLink(execID, s.Record)}
+		if whole {
+			step.From = s.From
+		}
+		out = append(out, step)
 	}
 	return out
 }
@@ -469,7 +475,7 @@ func signalReceiptOf(r *workflow.Receipt, whole bool) SignalReceipt {
 	out := SignalReceipt{
 		SignalID: r.SignalID, ExecID: r.ExecID, SignalName: r.Name, State: r.Fate,
 		Outcome: r.Answer.Outcome, Reason: r.Answer.Reason, ExpiresAt: Time(r.Answer.ExpiresAt),
-		Source: r.Source, By: r.By, Digest: r.Digest, ReceivedAt: Time(r.At), Steps: stepsOf(r.ExecID, r.Steps),
+		Source: r.Source, By: r.By, Digest: r.Digest, ReceivedAt: Time(r.At), Steps: stepsOf(r.ExecID, r.Steps, whole),
 		Link: executionURL(r.ExecID),
 	}
 	if whole {
@@ -485,7 +491,7 @@ func eventReceiptOf(r *workflow.EventReceipt, whole bool) EventReceipt {
 	out := EventReceipt{
 		EventID: r.Event.ID, Name: r.Event.Name, State: r.Fate, Reason: r.Reason,
 		CorrelationID: r.Event.CorrelationID, Source: r.Event.Source, By: r.Event.By,
-		ReceivedAt: Time(r.Event.ReceivedAt), ExpiresAt: Time(r.Event.ExpiresAt), Steps: stepsOf("", r.Steps), Counts: Counts(r.Counts),
+		ReceivedAt: Time(r.Event.ReceivedAt), ExpiresAt: Time(r.Event.ExpiresAt), Steps: stepsOf("", r.Steps, whole), Counts: Counts(r.Counts),
 		CloudEvent: (*CloudEvent)(r.Event.CloudEvent), TraceParent: r.Event.TraceParent,
 		Deliveries: make([]Delivery, 0, len(r.Deliveries)),
 	}

@@ -21,9 +21,9 @@ type undertaker interface {
 	// Letter returns a dead letter whole.
 	Letter(ctx context.Context, id string) (*workflow.DeadLetter, error)
 	// Redeliver sends the message of a dead letter on its way again.
-	Redeliver(ctx context.Context, id string, force bool) (workflow.Redelivery, error)
+	Redeliver(ctx context.Context, id string, who workflow.Redeliverer) (workflow.Redelivery, error)
 	// RedeliverAll does so with all that a query selects, up to its limit.
-	RedeliverAll(ctx context.Context, q workflow.LetterQuery, force bool) (workflow.Redeliveries, error)
+	RedeliverAll(ctx context.Context, q workflow.LetterQuery, who workflow.Redeliverer) (workflow.Redeliveries, error)
 	// Discard forgets one dead letter, DiscardAll those that a query selects, up to its limit.
 	Discard(ctx context.Context, id string) error
 	DiscardAll(ctx context.Context, q workflow.LetterQuery) (discarded int, more bool, err error)
@@ -212,6 +212,10 @@ func (x *exchange) getLetter() error {
 	return x.answer(http.StatusOK, "dead letter", deadLetterOf(l))
 }
 
+func (x *exchange) redeliverer(force bool) workflow.Redeliverer {
+	return workflow.Redeliverer{By: x.by(), From: x.from(), Force: force}
+}
+
 func (x *exchange) redeliverLetter() error {
 	id, err := x.pathID("letter_id")
 	if err != nil {
@@ -221,7 +225,7 @@ func (x *exchange) redeliverLetter() error {
 	if err != nil {
 		return err
 	}
-	done, err := x.server.node.Redeliver(x.context(), id, force)
+	done, err := x.server.node.Redeliver(x.context(), id, x.redeliverer(force))
 	if err != nil {
 		return err
 	}
@@ -244,7 +248,7 @@ func (x *exchange) redeliverLetters() error {
 	if err != nil {
 		return err
 	}
-	done, err := x.server.node.RedeliverAll(x.context(), q, force)
+	done, err := x.server.node.RedeliverAll(x.context(), q, x.redeliverer(force))
 	if err != nil {
 		return err
 	}

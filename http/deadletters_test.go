@@ -54,13 +54,13 @@ func (f *fakeLetters) Letter(_ context.Context, id string) (*workflow.DeadLetter
 	return f.kept[i], nil
 }
 
-func (f *fakeLetters) Redeliver(_ context.Context, id string, force bool) (workflow.Redelivery, error) {
+func (f *fakeLetters) Redeliver(_ context.Context, id string, who workflow.Redeliverer) (workflow.Redelivery, error) {
 	i, err := f.find(id)
 	if err != nil {
 		return workflow.Redelivery{}, err
 	}
 	l := f.kept[i]
-	if l.Cause == workflow.CauseFinished && !force {
+	if l.Cause == workflow.CauseFinished && !who.Force {
 		return workflow.Redelivery{}, &workflow.Refusal{Code: workflow.CodeFinished, Message: "the execution has finished"}
 	}
 	f.kept = slices.Delete(f.kept, i, i+1)
@@ -68,11 +68,11 @@ func (f *fakeLetters) Redeliver(_ context.Context, id string, force bool) (workf
 		Answer: &workflow.Answer{SignalID: l.MessageID, Outcome: workflow.KeptForWait, Reason: "no wait is open"}}, nil
 }
 
-func (f *fakeLetters) RedeliverAll(ctx context.Context, q workflow.LetterQuery, force bool) (workflow.Redeliveries, error) {
+func (f *fakeLetters) RedeliverAll(ctx context.Context, q workflow.LetterQuery, who workflow.Redeliverer) (workflow.Redeliveries, error) {
 	var done workflow.Redeliveries
 	page, err := f.Letters(ctx, q)
 	for _, l := range page.Items {
-		if _, err := f.Redeliver(ctx, l.ID, force); err != nil {
+		if _, err := f.Redeliver(ctx, l.ID, who); err != nil {
 			done.Refused = append(done.Refused, workflow.RefusedRedelivery{LetterID: l.ID, Code: workflow.CodeFinished, Reason: err.Error()})
 			continue
 		}

@@ -127,7 +127,7 @@ func (x *exchange) traceDeliveries(r *workflow.EventReceipt, deliveries []Delive
 			if d.Kind != "wait" || d.ExecID != receipts[i].ExecID {
 				continue
 			}
-			d.Steps = stepsOf(receipts[i].ExecID, receipts[i].Steps)
+			d.Steps = stepsOf(receipts[i].ExecID, receipts[i].Steps, false)
 			if i < maxTraced {
 				if d.Caused, err = x.causedBy(&receipts[i]); err != nil {
 					return err

@@ -232,12 +232,19 @@ func answerFields(c *coder, a *workflow.Answer) {
 }
 
 func stepFields(c *coder, s *workflow.Step) {
-	outer := c.open(5)
+	begin := len(c.buf)
+	outer := c.open(7)
 	signed(c, &s.At)
 	text(c, &s.What)
 	text(c, &s.Wait)
 	c.unsigned(&s.Record)
 	text(c, &s.Reason)
+	if c.writing && s.By == "" && s.From == "" {
+		c.buf[begin] -= 2 // as nearly all steps are, which are written with every signal
+		return
+	}
+	added(c, func(c *coder) { text(c, &s.By) })
+	added(c, func(c *coder) { text(c, &s.From) })
 	c.close(outer)
 }
 

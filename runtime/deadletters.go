@@ -86,14 +86,14 @@ func noLetter(id string) *workflow.Refusal {
 }
 
 // Redeliver sends the message of a dead letter on its way again.
-func (n *Node) Redeliver(ctx context.Context, id string, force bool) (workflow.Redelivery, error) {
-	return n.system.Redeliver(ctx, id, force)
+func (n *Node) Redeliver(ctx context.Context, id string, who workflow.Redeliverer) (workflow.Redelivery, error) {
+	return n.system.Redeliver(ctx, id, who)
 }
 
 // RedeliverAll redelivers what a query selects, some at a time so that they share
 // the syncs of the disk. A refusal of one does not stop the others; a store or a
 // node that takes nothing does.
-func (n *Node) RedeliverAll(ctx context.Context, q workflow.LetterQuery, force bool) (workflow.Redeliveries, error) {
+func (n *Node) RedeliverAll(ctx context.Context, q workflow.LetterQuery, who workflow.Redeliverer) (workflow.Redeliveries, error) {
 	var done workflow.Redeliveries
 	page, err := n.Letters(ctx, q)
 	if err != nil {
@@ -107,7 +107,7 @@ func (n *Node) RedeliverAll(ctx context.Context, q workflow.LetterQuery, force b
 		var wave sync.WaitGroup
 		for _, l := range lane {
 			wave.Go(func() {
-				_, err := n.system.Redeliver(ctx, l.ID, force)
+				_, err := n.system.Redeliver(ctx, l.ID, who)
 				mu.Lock()
 				defer mu.Unlock()
 				var refusal *workflow.Refusal

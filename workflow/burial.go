@@ -132,7 +132,7 @@ func Missed(def *Definition, s *State, sig Signal) *NearMiss {
 			reason = broken(hold, sig.Payload)
 		}
 		if reason == "" {
-			reason = t.rule(w, sig, nil).refused
+			reason = t.rule(w, sig, nil, false).refused
 		}
 		if reason == "" {
 			continue

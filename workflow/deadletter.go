@@ -100,6 +100,13 @@ func (l *DeadLetter) Size() int {
 	return len(l.Payload) + len(l.Name) + len(l.Reason) + letterOverhead
 }
 
+// Redeliverer is who sends dead letters on their way again.
+type Redeliverer struct {
+	By    string // name of the key
+	From  string // address of the client
+	Force bool   // also where the workflow can never wait for the name
+}
+
 // Redelivery is what became of the message of a dead letter that was sent on its
 // way again: of a signal its answer, of an event that it is fanned out anew.
 type Redelivery struct {

@@ -123,7 +123,7 @@ type Explainer interface {
 // Verdict is the result of judging a condition.
 type Verdict struct {
 	Holds  bool
-	Reason string // why not, with the values that decided; "" when it holds
+	Reason string // why not, with the values that decided; of one that holds, why, when Scope.Grounds asks for it
 }
 
 // Schema checks a value.
@@ -174,5 +174,6 @@ type Scope struct {
 	Output    Value      // raw output: task outputs and on_success
 	Payload   Value      // a trigger filter's event payload
 	Previous  string     // id of the task that ended before this one, for .task.output
+	Grounds   bool       // a condition that holds says why, too
 	Now       Instant    // for templates that ask for the time: the input's time, never the clock's
 }

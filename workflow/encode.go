@@ -88,6 +88,12 @@ func (w opened) appendJSON(b []byte) []byte {
 	return append(o.b, '}')
 }
 
+func (j judged) appendJSON(b []byte) []byte {
+	o := members{b: append(b, '{')}
+	o.text("grounds", j.Grounds)
+	return append(o.b, '}')
+}
+
 func (a attempt) appendJSON(b []byte) []byte {
 	o := members{b: append(b, '{')}
 	o.number("run", int64(a.Run))

@@ -98,6 +98,7 @@ func (g *Gathering) list(branch string) Value {
 // ruling is what a wait makes of a signal.
 type ruling struct {
 	refused string  // why it does not take it, "" when it does
+	grounds string  // the values that decided a condition which holds, when they were asked for
 	vetoes  bool    // it ends the wait badly
 	extends Instant // where it moves the deadline to, counted or not; 0 for not
 	by      Value
@@ -107,8 +108,9 @@ type ruling struct {
 // takes reports whether the wait consumes the signal.
 func (r ruling) takes() bool { return r.refused == "" || r.extends != 0 }
 
-// rule judges a signal by the wait. It changes nothing.
-func (t *transition) rule(w *OpenWait, sig Signal, processor Value) ruling {
+// rule judges a signal by the wait. It changes nothing. The values that decided a
+// condition which holds are worth their price only to whom takes the signal.
+func (t *transition) rule(w *OpenWait, sig Signal, processor Value, grounds bool) ruling {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	hold, x := task.Wait.hold(w.Branch), task.Wait.Extend
 	if hold.Condition == nil && hold.Quorum == nil && ts.Gathered == nil {
@@ -116,6 +118,7 @@ func (t *transition) rule(w *OpenWait, sig Signal, processor Value) ruling {
 	}
 	scope := t.scope(task, ts)
 	scope.Signal, scope.Processor, scope.Gathered, scope.Branch = t.envelope(sig), processor, ts.Gathered, w.Branch
+	scope.Grounds = grounds
 	if w.Branch == ExtendBranch {
 		to, refused := t.extends(w, scope)
 		return ruling{extends: to, refused: refused}
@@ -132,18 +135,24 @@ func (t *transition) rule(w *OpenWait, sig Signal, processor Value) ruling {
 
 // counts judges a signal by what the wait holds for.
 func (h *Hold) counts(scope *Scope, w *OpenWait) ruling {
-	if q := h.Quorum; q != nil && q.Veto != nil && q.Veto.Judge(scope).Holds {
-		return ruling{vetoes: true}
+	if q := h.Quorum; q != nil && q.Veto != nil {
+		if verdict := q.Veto.Judge(scope); verdict.Holds {
+			return ruling{vetoes: true, grounds: verdict.Reason}
+		}
 	}
+	grounds := ""
 	if h.Condition != nil {
-		if verdict := h.Condition.Judge(scope); !verdict.Holds {
+		verdict := h.Condition.Judge(scope)
+		if !verdict.Holds {
 			return ruling{refused: verdict.Reason}
 		}
+		grounds = verdict.Reason
 	}
 	r := ruling{weight: One}
 	if h.Quorum != nil {
 		r = h.Quorum.weigh(scope, w)
 	}
+	r.grounds = grounds
 	if scope.Gathered != nil && r.refused == "" {
 		r.refused = scope.Gathered.room(scope.Signal)
 	}
@@ -227,7 +236,7 @@ func (t *transition) collect(w OpenWait, sig Signal, processor Value, r ruling) 
 	enough, missing := t.enough(task, ts, open)
 	ts.UpdatedAt = t.at
 	if !enough {
-		t.consumed(w, sig.ID, joined(open.Progress(), missing))
+		t.consumed(w, sig.ID, joined(open.Progress(), missing), r.grounds)
 		return
 	}
 	if w.Branch != "" {
@@ -242,7 +251,7 @@ func (t *transition) collect(w OpenWait, sig Signal, processor Value, r ruling) 
 	if task.Wait.hold(w.Branch).Quorum != nil {
 		progress = open.Progress()
 	}
-	t.consumed(w, sig.ID, progress)
+	t.consumed(w, sig.ID, progress, r.grounds)
 	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
 	t.close(w.ID)
 	if len(g.Satisfied) < g.Need {
@@ -281,10 +290,10 @@ func (t *transition) enough(task *Task, ts *TaskState, w *OpenWait) (bool, strin
 }
 
 // veto ends the wait badly: its signal is enough.
-func (t *transition) veto(w OpenWait, sig Signal) {
+func (t *transition) veto(w OpenWait, sig Signal, grounds string) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	envelope := t.envelope(sig)
-	t.consumed(w, sig.ID, "it vetoes the wait")
+	t.consumed(w, sig.ID, "it vetoes the wait", grounds)
 	t.record(Record{Type: WaitVetoed, Task: w.Task, Wait: w.ID, Signal: sig.ID})
 	t.close(w.ID)
 	t.closeRest(task, "signal "+sig.ID+" vetoed the wait")

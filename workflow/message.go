@@ -25,7 +25,8 @@ type Signal struct {
 	Seeking bool `json:"-"`               // the sender looks for whoever has a key: one that is gone is no loss to it
 	Force   bool `json:"force,omitempty"` // accept a name that the workflow can never wait for
 
-	Redelivered bool `json:"redelivered,omitempty"` // it was a dead letter; its receipt goes on
+	Redelivered   bool   `json:"redelivered,omitempty"` // it was a dead letter; its receipt goes on
+	RedeliveredBy string `json:"-"`                     // name of the key that sent it on its way again, from From; for the receipt only
 }
 
 // Digest identifies the body of a message: equal bodies, equal digests.
@@ -150,10 +151,12 @@ type Receipt struct {
 // Step is one thing that happened to a message.
 type Step struct {
 	At     Instant `json:"at"`
-	What   string  `json:"what"` // accepted, buffered, judged, consumed, expired, dead
+	What   string  `json:"what"` // accepted, buffered, judged, consumed, expired, dead, redelivered
 	Wait   string  `json:"wait,omitempty"`
 	Record uint64  `json:"record,omitempty"` // of the execution's history
 	Reason string  `json:"reason,omitempty"`
+	By     string  `json:"by,omitempty"`   // name of the key that redelivered it
+	From   string  `json:"from,omitempty"` // and the address that it came from
 }
 
 // EventReceipt is what can be looked up for ever about an event.

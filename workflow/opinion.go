@@ -80,7 +80,7 @@ func (t *transition) opinion(w *OpenWait, sig Signal) Opinion {
 		o.Takes, o.Processor = true, task.Wait.Processor.ID
 		return o
 	}
-	r := t.rule(w, sig, nil)
+	r := t.rule(w, sig, nil, false)
 	if o.Takes, o.Vetoes = r.takes(), r.vetoes; !o.Takes {
 		o.Reason = r.refused
 	}

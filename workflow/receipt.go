@@ -1,6 +1,9 @@
 package workflow
 
-import "slices"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Follow folds records into the receipts of the signals that they speak of.
 // arrived is the signal whose acceptance is among the records, if any; known
@@ -32,7 +35,7 @@ func FollowInto(room []Receipt, s *State, records []Record, arrived *Signal, kno
 		if rec.Type == (Signalled{}).Kind() {
 			if arrived.Redelivered {
 				if r := find(rec.Signal); r != nil {
-					r.reopen(rec)
+					r.reopen(rec, arrived)
 					continue
 				}
 			}
@@ -54,21 +57,23 @@ func FollowInto(room []Receipt, s *State, records []Record, arrived *Signal, kno
 // accepted opens the receipt of a signal that has just come.
 func accepted(s *State, sig *Signal, rec *Record) Receipt {
 	step := Step{At: rec.At, What: "accepted", Record: rec.Seq}
+	from := sig.From
 	if sig.Redelivered {
 		step.Reason = "redelivered: it had been refused before, and was a dead letter"
+		step.By, step.From, from = sig.RedeliveredBy, sig.From, ""
 	}
 	return Receipt{
 		SignalID: sig.ID, ExecID: s.ExecID, Name: sig.Name, Digest: sig.Digest(), By: sig.By, Source: sig.Source,
-		From: sig.From, RequestID: sig.RequestID,
+		From: from, RequestID: sig.RequestID,
 		Fate: FateBuffered, At: rec.At, Steps: append(make([]Step, 0, 2), step),
 		Answer: Answer{SignalID: sig.ID, ExpiresAt: sig.ExpiresAt},
 	}
 }
 
 // reopen takes up a signal again that was a dead letter.
-func (r *Receipt) reopen(rec *Record) {
+func (r *Receipt) reopen(rec *Record, sig *Signal) {
 	r.Fate = FateBuffered
-	r.step(Step{At: rec.At, What: "redelivered", Record: rec.Seq})
+	r.step(Step{At: rec.At, What: "redelivered", Record: rec.Seq, By: sig.RedeliveredBy, From: sig.From})
 }
 
 // follow adds one step of the signal's biography.
@@ -80,6 +85,11 @@ func (r *Receipt) follow(rec *Record) {
 	case SignalJudged:
 		step.What = "judged"
 	case SignalConsumed:
+		if rec.Data != nil {
+			var held judged
+			_ = json.Unmarshal(rec.Data, &held) // consumed wrote it
+			r.step(Step{At: rec.At, What: "judged", Wait: rec.Wait, Record: rec.Seq, Reason: held.Grounds})
+		}
 		step.What, r.Fate = "consumed", FateConsumed
 	case SignalExpired:
 		step.What, r.Fate = "expired", FateExpired

@@ -61,10 +61,14 @@ func TestADeadLetterThatIsSentAgainKeepsItsReceipt(t *testing.T) {
 	d.apply(workflow.TimerFired{Stamp: workflow.Stamp{At: 51}, Timer: "expiry:1"})
 
 	sig.Redelivered, sig.ReceivedAt, sig.ExpiresAt = true, 60, 70
+	sig.RedeliveredBy, sig.From = "grace", "192.0.2.9"
 	d.signal(sig)
 	r := d.receipts["1"]
 	if biography(r) != "accepted judged buffered expired redelivered buffered" || r.Fate != workflow.FateBuffered || r.Answer != first {
 		t.Fatalf("sent again: %s, %+v", biography(r), r)
+	}
+	if step := r.Steps[4]; step.By != "grace" || step.From != "192.0.2.9" || r.By != "ada" {
+		t.Fatalf("who redelivered it: %+v", step)
 	}
 	kept := r.Redelivered(&sig, &d.state)
 	if kept.Outcome != workflow.KeptForWait || kept.ExpiresAt != 70 || kept.Status != workflow.Waiting || kept.WaitID != "" {

@@ -47,7 +47,7 @@ func (t *transition) takeable(sig Signal) bool {
 			continue
 		}
 		task := t.def.Task(w.Task)
-		if uncorrelated(task.Wait.hold(w.Branch), w, sig) == "" && (task.Wait.Processor != nil && w.Branch == "" || t.rule(w, sig, nil).takes()) {
+		if uncorrelated(task.Wait.hold(w.Branch), w, sig) == "" && (task.Wait.Processor != nil && w.Branch == "" || t.rule(w, sig, nil, false).takes()) {
 			return true
 		}
 	}
@@ -164,7 +164,7 @@ func broken(hold *Hold, payload Value) string {
 
 // take gives the signal to the wait; false when the wait refuses it.
 func (t *transition) take(w *OpenWait, b *Buffered, processor Value) bool {
-	r := t.rule(w, b.Signal, processor)
+	r := t.rule(w, b.Signal, processor, true)
 	if r.extends != 0 {
 		t.extend(*w, b.ID, r.extends)
 	}
@@ -173,13 +173,13 @@ func (t *transition) take(w *OpenWait, b *Buffered, processor Value) bool {
 		t.refuse(w, b, r.refused)
 		return false
 	case r.vetoes:
-		t.veto(*w, b.Signal)
+		t.veto(*w, b.Signal, r.grounds)
 	case r.refused != "" || w.Branch == ExtendBranch:
-		t.consumed(*w, b.ID, "it moved the deadline to "+r.extends.String())
+		t.consumed(*w, b.ID, "it moved the deadline to "+r.extends.String(), r.grounds)
 	case t.s.Task(w.Task).Gathered != nil:
 		t.collect(*w, b.Signal, processor, r)
 	default:
-		t.consume(*w, b.Signal, processor)
+		t.consume(*w, b.Signal, processor, r.grounds)
 	}
 	return true
 }
@@ -256,19 +256,29 @@ type processorResult struct {
 	Error  *Failure `json:"error,omitempty"`
 }
 
-// consumed drops a signal that the wait has taken, and says how far that brought it.
-func (t *transition) consumed(w OpenWait, signalID, progress string) {
+// consumed drops a signal that the wait has taken, and says how far that brought
+// it and what made its condition hold.
+func (t *transition) consumed(w OpenWait, signalID, progress, grounds string) {
 	t.forget(signalID)
 	t.remember(signalID)
-	t.record(Record{Type: SignalConsumed, Task: w.Task, Wait: w.ID, Signal: signalID, Reason: progress})
+	r := Record{Type: SignalConsumed, Task: w.Task, Wait: w.ID, Signal: signalID, Reason: progress}
+	if grounds != "" {
+		r.Data = encoded(t, judged{grounds})
+	}
+	t.record(r)
+}
+
+// judged is what a record of a consumption says of the condition that held.
+type judged struct {
+	Grounds string `json:"grounds"`
 }
 
 // consume ends the wait well with the signal.
-func (t *transition) consume(w OpenWait, sig Signal, processor Value) {
+func (t *transition) consume(w OpenWait, sig Signal, processor Value, grounds string) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	envelope := t.envelope(sig)
 	t.close(w.ID)
-	t.consumed(w, sig.ID, "")
+	t.consumed(w, sig.ID, "", grounds)
 	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
 	if task.Outputs != nil {
 		ts.Envelope = envelope

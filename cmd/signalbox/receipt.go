@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -121,6 +122,10 @@ func eventReceipt(t *rows, r *http.EventReceipt) {
 func steps(t *rows, all []http.ReceiptStep) {
 	t.row("AT", "WHAT", "WAIT", "WHY")
 	for _, s := range all {
-		t.row(s.At, s.What, s.Wait, s.Reason)
+		why := s.Reason
+		if s.By != "" {
+			why = strings.TrimSpace("by " + s.By + " " + why)
+		}
+		t.row(s.At, s.What, s.Wait, why)
 	}
 }

@@ -61,7 +61,8 @@ func (c *Condition) References() []Reference { return c.references }
 
 // Judge evaluates the condition in a scope, at a cost of at most MaxCost.
 // Whatever goes wrong makes it false. The reason is one line of at most
-// MaxReasonBytes bytes, with the values that decided, and never holds a secret.
+// MaxReasonBytes bytes, with the values that decided, and never holds a secret;
+// of a condition that holds it is made when the scope asks for its grounds.
 func (c *Condition) Judge(scope *workflow.Scope) (verdict workflow.Verdict) {
 	if c.always {
 		return workflow.Verdict{Holds: true}
@@ -81,10 +82,14 @@ func (c *Condition) Judge(scope *workflow.Scope) (verdict workflow.Verdict) {
 		}
 	}
 	out, _, err := compiled.program.Eval(activation{r})
-	if err == nil && out == types.True {
-		return workflow.Verdict{Holds: true}
-	}
 	e := explanation{run: r, checked: compiled}
+	if err == nil && out == types.True {
+		verdict.Holds = true
+		if scope.Grounds {
+			verdict.Reason = shorten(c.env.scrub(e.grounds()), MaxReasonBytes)
+		}
+		return verdict
+	}
 	reason := e.explain(out, err)
 	return workflow.Verdict{Reason: shorten(c.env.scrub(reason), MaxReasonBytes)}
 }

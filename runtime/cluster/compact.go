@@ -68,7 +68,11 @@ func appendSignal(d *actors.Deliver, in *workflow.Signalled) []byte {
 	b = appendText(b, s.From)
 	b = appendText(b, s.RequestID)
 	b = binary.AppendVarint(b, int64(s.ReceivedAt))
-	return binary.AppendVarint(b, int64(s.ExpiresAt))
+	b = binary.AppendVarint(b, int64(s.ExpiresAt))
+	if s.Redelivered {
+		b = appendText(b, s.RedeliveredBy)
+	}
+	return b
 }
 
 // fields reads what was written field by field; damaged stays once it is set.
@@ -136,6 +140,7 @@ func readSignal(b []byte) (*actors.Deliver, error) {
 	}
 	s.CorrelationID, s.Source, s.By, s.From, s.RequestID = f.text(), f.text(), f.text(), f.text(), f.text()
 	s.ReceivedAt, s.ExpiresAt = f.instant(), f.instant()
+	s.RedeliveredBy = f.text()
 	if f.damaged || d.ExecID == "" {
 		return nil, errDelivery
 	}
