@@ -414,11 +414,24 @@ func (f *fold) landed(err error) {
 		}
 		f.system.notify(f.id)
 		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.room.Records, time.Since(f.began))
+	} else if !overtaken(err) {
+		f.inDoubt()
 	}
 	f.flights.Add(-1)
 	if f.starved.CompareAndSwap(true, false) {
 		root.Send(f.pid, turn{})
 	}
+}
+
+// inDoubt sees to what a commit leads to that failed and may be in the store all
+// the same: the execution performs what it waits for.
+func (f *fold) inDoubt() {
+	if f.system.stopping.Load() {
+		return // the next start performs it
+	}
+	f.system.setAlarms(f.was, f.now)
+	f.system.wake(f.id, RedeliverAfter)
+	f.system.CatchUp()
 }
 
 func version(s *workflow.State) uint64 {

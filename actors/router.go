@@ -21,6 +21,7 @@ type (
 		redone  bool // it may have been fanned out before, in part
 	}
 	catchUp struct{}                 // to the router: look for events that are not fanned out
+	retry   struct{}                 // the same, after a time when that could not be done
 	fanned  struct{ eventID string } // fan-out to router: finished
 	reached struct {                 // listener to fan-out
 		delivery workflow.Delivery
@@ -38,6 +39,7 @@ type router struct {
 	running  map[string]*actor.PID // fan-outs by event
 	triggers map[triggerKey]*actor.PID
 	behind   bool // the store holds accepted events that no fan-out has taken
+	again    bool // they could not be read; that is tried again
 }
 
 type triggerKey struct {
@@ -58,6 +60,11 @@ func (r *router) Receive(ctx actor.Context) {
 		r.wanted(ctx, m.event)
 	case catchUp:
 		r.behind = true
+		if !r.again {
+			r.catchUp(ctx)
+		}
+	case retry:
+		r.again = false
 		r.catchUp(ctx)
 	case fanned:
 		delete(r.running, m.eventID)
@@ -113,12 +120,18 @@ func (r *router) trigger(ctx actor.Context, l Listener) *actor.PID {
 func (r *router) catchUp(ctx actor.Context) {
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
+	if r.system.Store.Health() != nil {
+		r.behind = true
+		r.tryAgain(ctx)
+		return
+	}
 	r.behind = false
 	for after := ""; ; {
 		open, err := r.system.Store.OpenEvents(background, after, MaxFanouts)
 		if err != nil {
-			r.system.Logger.Error("the events that are not fanned out cannot be read; trying again with the next", "err", err)
+			r.system.Logger.Error("the events that are not fanned out cannot be read; trying again", "err", err)
 			r.behind = true
+			r.tryAgain(ctx)
 			return
 		}
 		for _, receipt := range open {
@@ -130,6 +143,15 @@ func (r *router) catchUp(ctx actor.Context) {
 		if len(open) == 0 || r.behind {
 			return
 		}
+	}
+}
+
+// tryAgain catches up after a moment, once however often it is called meanwhile.
+func (r *router) tryAgain(ctx actor.Context) {
+	if !r.again {
+		r.again = true
+		self, root := ctx.Self(), ctx.ActorSystem().Root
+		afterHold(func() { root.Send(self, retry{}) })
 	}
 }
 
@@ -482,6 +504,9 @@ func (s *System) Event(ctx context.Context, ev workflow.Event) (*workflow.EventR
 		if err == nil && !known {
 			receipt := *stored
 			s.fan(&receipt)
+		}
+		if err != nil && !errors.Is(err, persistence.ErrClosed) {
+			s.CatchUp() // it may be in the store all the same, and its sender gone
 		}
 		answers <- eventAnswer{stored, known, err}
 	})

@@ -282,6 +282,19 @@ func (s *System) redeliver(execID string, in workflow.Input, hold time.Duration)
 	}})
 }
 
+// wake has an execution perform what it waits for, once the store is well. Before
+// that a write that was not answered may still land, or a Redis be there that came
+// back empty, so an execution that is not found may yet be.
+func (s *System) wake(execID string, hold time.Duration) {
+	switch {
+	case s.stopping.Load(): // the next start performs it
+	case s.Store.Health() != nil:
+		time.AfterFunc(hold, func() { s.wake(execID, min(2*hold, RedeliverMost)) })
+	default:
+		s.redeliver(execID, nil, hold)
+	}
+}
+
 // watchers are the channels that want to know of an execution's commits.
 type watchers struct {
 	mu    sync.RWMutex

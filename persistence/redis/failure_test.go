@@ -263,7 +263,7 @@ func TestStopped(t *testing.T) {
 }
 
 // TestEmptied restarts Redis without its files. The store refuses it, for writes of
-// every kind, and takes it again when the files are back.
+// every kind and for reads, which would find nothing, and takes it again when the files are back.
 func TestEmptied(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -277,6 +277,9 @@ func TestEmptied(t *testing.T) {
 	refusedUnwritten(t, commit(t, s, lived("new", 1, s.Epoch())), "this Redis is empty")
 	refusedUnwritten(t, s.PutDocument(t.Context(), "kind", "id", []byte("body")), "this Redis is empty")
 	ill(t, s, file)
+	if _, err := s.Load(t.Context(), "e"); !errors.Is(err, persistence.ErrUnavailable) || !strings.Contains(err.Error(), "this Redis is empty") {
+		t.Errorf("reading from an empty Redis: %v", err)
+	}
 	if _, err := tryAt(t, "redis://"+server.Addr, redis.Options{Remember: file}); err == nil || !strings.Contains(err.Error(), "remove the file "+file) {
 		t.Errorf("opening an empty Redis that is remembered: %v, want the way out", err)
 	}

@@ -198,10 +198,14 @@ func (s *Store) isClosed() bool {
 }
 
 // begin lets a read in, for a caller who may have given up already; gate.leave
-// ends it.
+// ends it. Of a Redis that is not ours nothing is read: all would seem to be gone.
 func (s *Store) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	var wrong *wrongRedis
+	if f := s.fault.Load(); f != nil && errors.As(f.err, &wrong) && !s.isClosed() {
+		return fmt.Errorf("%w: nothing was read: %w", persistence.ErrUnavailable, wrong)
 	}
 	return s.gate.enter()
 }
