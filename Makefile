@@ -76,7 +76,7 @@ acceptance: ## scripts in time, the examples, and the seed's own programs
 	$(GOTEST) -count=1 -timeout 3m ./test/acceptance/...
 
 .PHONY: chaos
-chaos: ## 20 rounds of kill -9 under load, and 20 of trouble for three nodes, against the real binary (3 min); CHAOS_ROUNDS and CLUSTER_ROUNDS=1000 for a night
+chaos: ## 20 rounds of kill -9 under load, and 20 of trouble for three nodes, a Redis that breaks, an upgrade and back, against the real binary (4 min); CHAOS_ROUNDS and CLUSTER_ROUNDS=1000 for a night
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_PREVIOUS='$(PREVIOUS)' $(GOTEST) -count=1 -timeout 24h ./test/chaos/...
 
 .PHONY: chaos-race

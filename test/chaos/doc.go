@@ -6,5 +6,6 @@
 // about may be there at most once, and every answer must agree with the first.
 //
 // Three nodes on one Redis get the same, and partitions: every connection of
-// theirs, to the Redis and to each other, is a cable that can be cut.
+// theirs, to the Redis and to each other, is a cable that can be cut. They go
+// from the release before to this one and back. And a node has its Redis broken.
 package chaos

@@ -14,9 +14,10 @@ import (
 	"github.com/signalbox/signalbox/test/binary"
 )
 
-// beforeThis is the release before: it has no tag yet, so it is a commit of main.
-// CHAOS_PREVIOUS names another commit, or a binary.
-const beforeThis = "deb4ac5"
+// beforeThis is the release before: it has no tag yet, so it is a commit of main,
+// the first that skips in a row what a newer one has added. CHAOS_PREVIOUS names
+// another commit, or a binary.
+const beforeThis = "6b8f754"
 
 // errNoHistory says that the release before is not in this clone.
 var errNoHistory = errors.New("the history of this clone does not have the release before (git fetch --unshallow)")
@@ -60,6 +61,7 @@ func TestRollingUpgradeAndBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs three real nodes of two releases; left out by -short")
 	}
+	t.Parallel()
 	older, err := previous()
 	if errors.Is(err, errNoHistory) && os.Getenv("CI") == "" {
 		t.Skip(err)
