@@ -224,7 +224,7 @@ func (f *fanout) bury() {
 func (f *fanout) cause() workflow.Cause {
 	broken := 0
 	for _, d := range f.receipt.Deliveries {
-		if d.Outcome != "ignored" {
+		if d.Outcome != "ignored" && d.Outcome != "passed" {
 			broken++
 		}
 	}

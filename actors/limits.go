@@ -66,6 +66,10 @@ const (
 	// MaxDeliveries are listed in an event's receipt; all are counted.
 	MaxDeliveries = 1_000
 
+	// MaxPasses waits that an event passed by are listed with the reason, because
+	// each is judged once more for it; the executions are counted all.
+	MaxPasses = 100
+
 	// AlarmWindow is how far ahead timers are held in memory, and AlarmBatch how
 	// many are read at a time.
 	AlarmWindow = 30 * time.Second

@@ -179,12 +179,13 @@ type fanout struct {
 	redone    bool // an earlier fan-out may have reached somebody
 	listeners []Listener
 	triggers  []*actor.PID
-	open      int             // deliveries without an answer
-	lookup    lookup          // of the waits
-	paged     bool            // all pages were read
-	invalid   int             // listeners whose schema refused it
-	missed    *workflow.State // of the execution of the last of those
-	failed    bool            // something must be tried again
+	open      int                 // deliveries without an answer
+	lookup    lookup              // of the waits
+	paged     bool                // all pages were read
+	invalid   int                 // listeners whose schema refused it
+	missed    *workflow.State     // of the execution that passed it by last
+	passes    []workflow.Delivery // waits that it passed by
+	failed    bool                // something must be tried again
 	settling  bool
 }
 
@@ -209,6 +210,7 @@ func (f *fanout) Receive(ctx actor.Context) {
 		f.open--
 		f.receipt.Counts.Add("passed")
 		f.missed = m.state
+		f.passedBy(m.state)
 	case settled:
 		f.settled(ctx, m.err)
 		return
@@ -320,6 +322,8 @@ func (f *fanout) settle(ctx actor.Context) {
 		}
 	}
 	f.settling = true
+	room := MaxDeliveries - len(f.receipt.Deliveries)
+	f.receipt.Deliveries = append(f.receipt.Deliveries, f.passes[:min(len(f.passes), room)]...)
 	slices.SortStableFunc(f.receipt.Deliveries, func(a, b workflow.Delivery) int { return int(a.At - b.At) })
 	f.conclude()
 	f.write(ctx)
@@ -369,15 +373,14 @@ func (t *trigger) Receive(ctx actor.Context) {
 		}
 	}()
 	spec := m.listener.Definition.Triggers[m.listener.Index]
-	if outcome, reason := accepts(spec, m.event); outcome != "" {
-		d.Outcome, d.Reason = outcome, reason
-		ctx.Send(m.fanout, reached{delivery: d, invalid: outcome == "refused"})
+	if d.Outcome, d.Reason = accepts(spec, m.event); d.Outcome != "" {
+		ctx.Send(m.fanout, reached{delivery: d, invalid: d.Outcome == "refused"})
 		return
 	}
 	t.start(ctx, m, d)
 }
 
-// accepts judges an event by the trigger's schema and filter; "" means yes.
+// accepts judges an event by the trigger's schema and filter; the outcome "" means yes.
 func accepts(spec workflow.Trigger, ev workflow.Event) (outcome, reason string) {
 	payload := ev.Payload
 	if payload == nil {
@@ -390,8 +393,12 @@ func accepts(spec workflow.Trigger, ev workflow.Event) (outcome, reason string) 
 	}
 	if spec.Filter != nil {
 		envelope := workflow.ValueOf(map[string]workflow.Value{"payload": payload})
-		if verdict := spec.Filter.Judge(&workflow.Scope{Payload: payload, Signal: envelope, Now: ev.ReceivedAt}); !verdict.Holds {
+		verdict := spec.Filter.Judge(&workflow.Scope{Payload: payload, Signal: envelope, Now: ev.ReceivedAt, Grounds: true})
+		if !verdict.Holds {
 			return "ignored", "the trigger's filter is false: " + verdict.Reason
+		}
+		if verdict.Reason != "" {
+			return "", "the trigger's filter is true: " + verdict.Reason
 		}
 	}
 	return "", ""

@@ -41,6 +41,30 @@ func (f *fanout) why() string {
 	return fmt.Sprintf("no trigger and no open wait listens for %q", f.receipt.Event.Name)
 }
 
+// passedBy lists the waits of an execution that did not take the event, and why.
+func (f *fanout) passedBy(s *workflow.State) {
+	if s == nil || len(f.passes) >= MaxPasses {
+		return
+	}
+	def, err := f.system.Catalog.Version(s.Definition)
+	if err != nil {
+		return // it is counted all the same
+	}
+	at := now()
+	opinions, err := workflow.Opinions(def, s, delivered(&f.receipt.Event, s.ExecID), at)
+	if err != nil {
+		return // and quarantined by whoever acts on it
+	}
+	for _, o := range opinions[:min(len(opinions), MaxPasses-len(f.passes))] {
+		if o.Reason == "" {
+			continue // it would take it now: the execution was started by this very event, or has changed
+		}
+		f.passes = append(f.passes, workflow.Delivery{
+			Kind: "wait", WorkflowID: s.WorkflowID, ExecID: s.ExecID, WaitID: o.Wait, Outcome: "passed", Reason: o.Reason, At: at,
+		})
+	}
+}
+
 // settled goes on when the receipt is written.
 func (f *fanout) settled(ctx actor.Context, err error) {
 	r := f.receipt

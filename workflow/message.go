@@ -205,7 +205,7 @@ type Delivery struct {
 	WorkflowID string  `json:"workflow_id,omitempty"`
 	ExecID     string  `json:"exec_id,omitempty"` // that it started or reached
 	WaitID     string  `json:"wait_id,omitempty"`
-	Outcome    string  `json:"outcome"` // started, delivered, ignored, refused, failed
+	Outcome    string  `json:"outcome"` // started, delivered, ignored, refused, failed, passed
 	Reason     string  `json:"reason,omitempty"`
 	At         Instant `json:"at"`
 }

@@ -77,6 +77,41 @@ func TestTheReceiptOfAnEventTellsWhatEveryListenerDid(t *testing.T) {
 		At("2s", Executions("invoice", workflow.Success, 1), Get("/events/e1", Has("data.state", "consumed"), Has("data.from", "192.0.2.1"), delivered("invoice", "started"), delivered("ship", "refused"), delivered("audit", "delivered"))))
 }
 
+const passedYAML = `
+workflows:
+  - id: order
+    tasks:
+      - {id: hold, type: wait, wait_for: paid, condition: signal.payload.amount <= workflow.input.limit}
+  - id: bookkeeping
+    triggers: [{type: signal, name: paid, filter: payload.amount > 5}]
+    tasks:
+      - {id: write, tool: echo, with: {}}
+`
+
+// TestTheReceiptOfAnEventListsTheWaitsThatItPassedBy, with what decided, and so it
+// does of a filter that was true.
+func TestTheReceiptOfAnEventListsTheWaitsThatItPassedBy(t *testing.T) {
+	script(t, passedYAML,
+		At("0s", Start("small", "order", `{"limit":500}`), Start("large", "order", `{"limit":1000}`)),
+		At("1s", Post("/events", `{"name":"paid","id":"e1","payload":{"amount":900}}`, Is(202))),
+		At("2s", Status("large", workflow.Success), Status("small", workflow.Waiting), Get("/events/e1", Has("data.state", "consumed"), Has("data.deliveries.*", 3),
+			Has("data.counts.passed", 1.0), Has("data.counts.delivered", 1.0), Has("data.counts.started", 1.0),
+			Has("data.deliveries.2.outcome", "passed"), Has("data.deliveries.2.exec_id", "small"), Has("data.deliveries.2.wait_id", "hold/1"),
+			Has("data.deliveries.2.reason", "signal.payload.amount <= workflow.input.limit: 900 <= 500 is false"),
+			holding("signal.payload.amount <= workflow.input.limit: 900 <= 1000 is true"),
+			holding("the trigger's filter is true: payload.amount > 5: 900 > 5 is true"))))
+}
+
+// holding wants a text somewhere in the answer.
+func holding(text string) shown {
+	return shown{follow: func(_ *world, r *response) error {
+		if !strings.Contains(r.text, text) {
+			return fail("no %q in %s", text, r.text)
+		}
+		return nil
+	}}
+}
+
 // delivered wants one listener of an event to have done something, and the wait
 // that took it to tell its steps and what it caused.
 func delivered(workflowID, outcome string) shown {
