@@ -27,9 +27,12 @@ type (
 		delivery workflow.Delivery
 		invalid  bool // it refused the payload by a schema
 	}
-	passed   struct{ state *workflow.State } // wait to fan-out: not taken by this execution
-	settled  struct{ err error }             // store to fan-out
-	nextPage struct{}                        // fan-out to itself
+	passed struct {
+		execID string
+		state  *workflow.State // nil where another node has it
+	} // wait to fan-out: not taken by this execution
+	settled  struct{ err error } // store to fan-out
+	nextPage struct{}            // fan-out to itself
 )
 
 // router gives each durable event to a fan-out of its own, MaxFanouts at a
@@ -209,8 +212,7 @@ func (f *fanout) Receive(ctx actor.Context) {
 	case passed:
 		f.open--
 		f.receipt.Counts.Add("passed")
-		f.missed = m.state
-		f.passedBy(m.state)
+		f.passedBy(m)
 	case settled:
 		f.settled(ctx, m.err)
 		return
@@ -249,7 +251,7 @@ func (f *fanout) deliver(ctx actor.Context, row workflow.WaitRow) {
 		},
 		Reply: func(r Reply) {
 			if r.Err == nil && !r.Matched {
-				root.Send(self, passed{state: r.State})
+				root.Send(self, passed{execID: row.ExecID, state: r.State})
 				return
 			}
 			d := workflow.Delivery{Kind: "wait", WorkflowID: row.WorkflowID, ExecID: row.ExecID, WaitID: row.ID, Outcome: "delivered", At: now()}

@@ -42,9 +42,22 @@ func (f *fanout) why() string {
 }
 
 // passedBy lists the waits of an execution that did not take the event, and why.
-func (f *fanout) passedBy(s *workflow.State) {
-	if s == nil || len(f.passes) >= MaxPasses {
+func (f *fanout) passedBy(m passed) {
+	s := m.state
+	if s != nil {
+		f.missed = s
+	}
+	if len(f.passes) >= MaxPasses {
 		return
+	}
+	if s == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		defer cancel()
+		snapshot, err := f.system.Store.Load(ctx, m.execID)
+		if err != nil {
+			return // it is counted all the same
+		}
+		s, f.missed = snapshot.State, snapshot.State
 	}
 	def, err := f.system.Catalog.Version(s.Definition)
 	if err != nil {

@@ -268,7 +268,8 @@ func (x *exchange) cloudEventItem(m *members) (workflow.Event, error) {
 
 // eventOf turns a CloudEvent into an event. What it is about correlates it: the
 // extension correlationid, or else its subject. Its trace is that of the
-// extension traceparent, or else that of the request.
+// extension traceparent, or else that of the request. It is kept until its
+// expirytime when nobody takes it.
 func (x *exchange) eventOf(c *cloudEvent, payload workflow.Value) workflow.Event {
 	event := x.event(eventRequest{name: c.kind, id: cloudEventID(c.source, c.id), payload: payload})
 	event.Source = c.source
@@ -279,11 +280,26 @@ func (x *exchange) eventOf(c *cloudEvent, payload workflow.Value) workflow.Event
 	if trace := traceParent(c.text("traceparent")); trace != "" {
 		event.TraceParent = trace
 	}
+	event.ExpiresAt = c.expiry(event.ReceivedAt)
 	event.CloudEvent = &workflow.CloudEvent{ID: c.id, Subject: c.subject, Time: c.time, DataType: c.dataType, DataSchema: c.schema}
 	if len(c.extensions) > 0 {
 		event.CloudEvent.Extensions = workflow.ValueOf(c.extensions)
 	}
 	return event
+}
+
+// expiry is the extension expirytime; zero when it is no time of RFC 3339 or has
+// passed: then whoever listens now may have the event, and nobody later.
+func (c *cloudEvent) expiry(received workflow.Instant) workflow.Instant {
+	var text string
+	if json.Unmarshal(c.extensions["expirytime"], &text) != nil {
+		return 0
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || workflow.InstantOf(at) <= received {
+		return 0
+	}
+	return min(workflow.InstantOf(at), received.Add(workflow.MaxHold))
 }
 
 // text is an extension that is a name, "" when it is none.

@@ -16,6 +16,9 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"github.com/cloudevents/sdk-go/v2/types"
+
+	"github.com/signalbox/signalbox/workflow"
 )
 
 const sampleTrace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -55,6 +58,14 @@ func produced(t *testing.T) (events []cloudevents.Event, payloads []string) {
 	add(`{"data_base64":"AP/+AQ=="}`, func(e *cloudevents.Event) error {
 		return e.SetData("application/octet-stream", []byte{0, 0xff, 0xfe, 1})
 	})
+	for _, expiry := range []any{time.Now().UTC().Add(time.Hour), time.Now().UTC().Add(-time.Hour), "soon"} {
+		add("", func(e *cloudevents.Event) error {
+			e.SetExtension("expirytime", expiry)
+			e.SetExtension("traceparent", sampleTrace)
+			e.SetExtension("correlationid", "cart-7")
+			return nil
+		})
+	}
 	return events, payloads
 }
 
@@ -143,6 +154,13 @@ func kept(t *testing.T, d *door, e cloudevents.Event, payload string) {
 		t.Fatalf("event %s of %s was not kept", e.ID(), e.Source())
 	}
 	got := receipt.Event
+	var until workflow.Instant
+	if at, err := types.ToTime(e.Extensions()["expirytime"]); err == nil && at.After(time.Now()) {
+		until = workflow.InstantOf(at)
+	}
+	if got.ExpiresAt != until {
+		t.Errorf("it is kept until %s, want %s", got.ExpiresAt, until)
+	}
 	if got.Name != e.Type() || got.Source != e.Source() || got.CloudEvent.ID != e.ID() || got.CloudEvent.Subject != e.Subject() || got.CloudEvent.DataSchema != e.DataSchema() {
 		t.Errorf("%+v %+v is not %s", got, got.CloudEvent, e)
 	}
