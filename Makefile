@@ -80,7 +80,8 @@ chaos: ## 20 rounds of kill -9 under load, and 20 of trouble for three nodes, a 
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_PREVIOUS='$(PREVIOUS)' $(GOTEST) -count=1 -timeout 24h ./test/chaos/...
 
 .PHONY: chaos-race
-chaos-race: ## the same on a binary built for the race detector, 5 rounds (30 s)
+chaos-race: ## the same on a binary built for the race detector, 5 rounds, and the tests of several nodes in one process (2 min)
+	GORACE=suppressions=$(CURDIR)/runtime/cluster/testdata/races $(GOTEST) -race -tags fleet -short -count=1 -timeout 5m ./runtime/cluster
 	go build -race -tags $(TAGS) -o bin/signalbox-race ./cmd/signalbox
 	CHAOS_PROGRAM=$(CURDIR)/bin/signalbox-race CHAOS_ROUNDS=5 CLUSTER_ROUNDS=2 $(GOTEST) -count=1 -timeout 10m ./test/chaos/...
 

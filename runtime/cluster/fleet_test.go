@@ -1,10 +1,10 @@
-//go:build !race
+//go:build !race || fleet
 
 // Proto.Actor sets the logger of gRPC anew with every start, while connections of
-// other nodes in the process read it, and the race detector reports that. Without
-// the line above it reports nothing else. Every test of these files starts several
-// nodes in this process, so none of them can do without it; processes of one node
-// each are run by make chaos-race.
+// other nodes in the process read it, and the race detector reports that. Every
+// test of these files starts several nodes in this process, so all of them need the
+// line above; make chaos-race runs them with the race detector all the same, which
+// passes over what testdata/races names, and processes of one node each.
 
 package cluster_test
 
@@ -71,14 +71,26 @@ type fleet struct {
 
 // said is a log that a test may read meanwhile.
 type said struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu    sync.Mutex
+	text  strings.Builder
+	out   io.Writer
+	ended bool // the test, and not all goroutines of nodes that crashed
 }
 
 func (s *said) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.text.Write(b)
+	s.text.Write(b)
+	if s.ended {
+		return len(b), nil
+	}
+	return s.out.Write(b)
+}
+
+func (s *said) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
 }
 
 // line reports whether one line holds all of those texts.
@@ -109,6 +121,8 @@ func newFleet(t *testing.T, count int, defs ...*workflow.Definition) *fleet {
 		t.Fatal(err)
 	}
 	f := &fleet{T: t, redis: redistest.Start(t), store: store, defs: make(map[string]*workflow.Definition), ran: make(map[string][]string)}
+	f.said.out = t.Output()
+	t.Cleanup(f.said.end)
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)
@@ -129,7 +143,7 @@ func (f *fleet) add() *node {
 	f.Helper()
 	n := &node{fleet: f, name: fmt.Sprint("n", len(f.nodes)), hold: make(chan struct{})}
 	close(n.hold)
-	logger := slog.New(slog.NewTextHandler(io.MultiWriter(f.Output(), &f.said), &slog.HandlerOptions{Level: slog.LevelInfo})).With("on", n.name)
+	logger := slog.New(slog.NewTextHandler(&f.said, &slog.HandlerOptions{Level: slog.LevelInfo})).With("on", n.name)
 	redis := client(f, f.redis)
 	n.cluster = cluster.New(cluster.Options{
 		Membership: cluster.NewLeases(redis, "", testTTL), Listen: "127.0.0.1:0", Version: "test", TTL: testTTL, Logger: logger, TLS: f.tls,

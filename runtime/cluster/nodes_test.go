@@ -1,4 +1,4 @@
-//go:build !race
+//go:build !race || fleet
 
 // Proto.Actor sets the logger of gRPC anew with every start, while connections of
 // other nodes in the process read it, and the race detector reports that. Without

@@ -28,7 +28,10 @@ type life struct {
 	cluster  *cluster.Cluster
 	subs     *eventstream.Subscription
 
-	mu     sync.RWMutex // of closed: Proto.Actor's remote must not be used after its end
+	// Proto.Actor's remote must not be used before it has started, as an answer to
+	// what the life before was asked would, nor after its end.
+	mu     sync.RWMutex
+	opened bool
 	closed bool
 }
 
@@ -107,6 +110,9 @@ func (l *life) openDoors(*cluster.Cluster) {
 			l.options.Logger.Error("a door of the cluster cannot be opened", "door", name, "err", err)
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.opened = true
 }
 
 // Self implements Link.
@@ -127,7 +133,7 @@ func (l *life) Table() *Table {
 func (l *life) Send(address, key string, f *frame) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if l.closed {
+	if !l.opened || l.closed {
 		return
 	}
 	f.Sender = l.system.Address()

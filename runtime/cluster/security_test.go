@@ -1,4 +1,4 @@
-//go:build !race
+//go:build !race || fleet
 
 // For the reason why these are not run under the race detector see fleet_test.go.
 
