@@ -9,38 +9,102 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
+// vision is what would be after the messages that were foreseen together: the
+// second to an execution meets what the first left behind. It lives in memory and
+// is thrown away: no actor comes to life, nothing is written, performed or
+// counted. What the live executions have under way at that moment it does not see.
+type vision struct {
+	system  *System
+	sights  map[string]*sight
+	claimed map[string]string // executions that would come to life, by their unique keys
+	woken   int               // executions that were looked at because events can wake them
+}
+
+// sight is one execution as it would be.
+type sight struct {
+	*fold
+	refusal error // why nothing more can be said of it
+}
+
+func (s *System) newVision() *vision {
+	return &vision{system: s, sights: make(map[string]*sight), claimed: make(map[string]string)}
+}
+
+// of loads an execution as it is durable, once.
+func (v *vision) of(execID string) *sight {
+	if seen := v.sights[execID]; seen != nil {
+		return seen
+	}
+	seen := new(sight)
+	v.sights[execID] = seen
+	e := &execution{system: v.system, id: execID, quiet: true}
+	if refusal := e.load(false); refusal != nil {
+		seen.refusal = refusal
+		return seen
+	}
+	seen.fold = &fold{execution: e, was: e.state}
+	return seen
+}
+
+// foresee takes deliveries to one execution, one after the other, and says what
+// their senders would hear.
+func (v *vision) foresee(ctx context.Context, execID string, all []*Deliver) []Foreseen {
+	seen := make([]Foreseen, len(all))
+	of := v.of(execID)
+	for i, d := range all {
+		why := of.refusal
+		switch {
+		case why != nil:
+		case ctx.Err() != nil:
+			why = timedOut(ctx.Err())
+		default:
+			// Signals that are taken together find the timers that were due run already.
+			why = of.fold.foresee(ctx, d, &seen[i], d.Together != nil && i > 0)
+			of.refusal = why
+		}
+		if why != nil {
+			seen[i] = Foreseen{Reply: Reply{Err: why}}
+			seen[i].Forecast = seen[i].forecast(execID)
+		}
+	}
+	return seen
+}
+
 // Foresee says what deliveries to one execution would do, one after the other,
 // and what their senders would hear. It folds them as an execution does, over
-// the state that is durable, in memory that is thrown away: no actor comes to
-// life, nothing is written, performed or counted. What the live execution has
-// under way at that moment it does not see.
+// the state that is durable.
 func (s *System) Foresee(ctx context.Context, execID string, all []*Deliver) []Foreseen {
-	seen := make([]Foreseen, len(all))
-	refuse := func(from int, why error) []Foreseen {
-		for i := from; i < len(all); i++ {
-			seen[i] = Foreseen{Reply: Reply{Err: why}}
+	if err := s.admit(1); err != nil {
+		seen := make([]Foreseen, len(all))
+		for i := range seen {
+			seen[i] = Foreseen{Reply: Reply{Err: err}}
 			seen[i].Forecast = seen[i].forecast(execID)
 		}
 		return seen
 	}
-	if err := s.admit(1); err != nil {
-		return refuse(0, err)
-	}
 	defer s.admitted.Add(-1)
-	e := &execution{system: s, id: execID, quiet: true}
-	if refusal := e.load(false); refusal != nil {
-		return refuse(0, refusal)
+	return s.newVision().foresee(ctx, execID, all)
+}
+
+// ForeseeTogether says what signals to one execution would do that are accepted
+// all or none; refused is the first that would be refused, or -1.
+func (s *System) ForeseeTogether(ctx context.Context, execID string, signals []workflow.Signalled) (seen []Foreseen, refused int) {
+	all := make([]*Deliver, len(signals))
+	for i := range signals {
+		all[i] = &Deliver{ExecID: execID, Input: signals[i], Together: signals[i : i+1]}
 	}
-	f := &fold{execution: e, was: e.state}
-	for i, d := range all {
-		if ctx.Err() != nil {
-			return refuse(i, timedOut(ctx.Err()))
+	seen = s.Foresee(ctx, execID, all)
+	for i := range seen {
+		if seen[i].Err != nil {
+			return seen, i
 		}
-		if why := f.foresee(ctx, d, &seen[i]); why != nil {
-			return refuse(i, why)
+		if len(seen[i].Answers) == 1 {
+			seen[i].Answer = seen[i].Answers[0]
+			seen[i].Known = seen[i].Answer.Duplicate
+			seen[i].Forecast = seen[i].forecast(execID)
 		}
 	}
-	return seen
+	return seen, -1
 }
 
 // Foreseen is what one delivery would do.
@@ -53,9 +117,10 @@ type Foreseen struct {
 	opinions []workflow.Opinion
 }
 
-// foresee takes one delivery. An error means that the execution would be
-// quarantined, or that a read failed.
-func (f *fold) foresee(ctx context.Context, d *Deliver, seen *Foreseen) (why error) {
+// foresee takes one delivery; one that follows in the same moment comes before
+// timers that are due since the one before it. An error means that the execution
+// would be quarantined, or that a read failed.
+func (f *fold) foresee(ctx context.Context, d *Deliver, seen *Foreseen, follows bool) (why error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			why = quarantined(f.id, fmt.Sprintf("panic: %v", cause))
@@ -69,7 +134,11 @@ func (f *fold) foresee(ctx context.Context, d *Deliver, seen *Foreseen) (why err
 	}
 	d.Reply = func(r Reply) { seen.Reply = r }
 	said := len(f.replies)
-	if err := f.take(d); err != nil {
+	take := f.take
+	if follows && f.current() != nil {
+		take = f.together
+	}
+	if err := take(d); err != nil {
 		return quarantined(f.id, err.Error())
 	}
 	if f.changed() {
@@ -119,7 +188,7 @@ func (f *fold) opinions(d *Deliver) ([]workflow.Opinion, error) {
 			s, def = &begun, d.Definition
 		}
 	}
-	if s == nil || sig == nil || d.Together != nil {
+	if s == nil || sig == nil || len(d.Together) > 1 {
 		return nil, nil
 	}
 	return workflow.Opinions(def, s, *sig, d.Input.When())

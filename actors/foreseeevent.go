@@ -4,22 +4,54 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
 
-// ForeseeEvent says whom an event would reach, and what each of them would do:
-// every trigger of its name, and the executions whose open waits it can satisfy,
-// MaxForeseen of them. Nothing is written, performed or counted. A refusal is
-// part of the forecast; an error means that a read failed.
-func (s *System) ForeseeEvent(ctx context.Context, ev workflow.Event) (workflow.EventForecast, error) {
-	f := workflow.EventForecast{EventID: ev.ID, Fate: workflow.FateDead}
-	if err := s.admit(1); err != nil {
-		errors.As(err, &f.Refusal)
-		return f, nil
+// ForeseeEvents says whom events would reach, one after the other, and what each
+// of those would do: every trigger of the name, and the executions whose open
+// waits the event can satisfy, MaxForeseen of them in all. Nothing is written,
+// performed or counted. A refusal is part of the forecast; an error means that a
+// read failed.
+func (s *System) ForeseeEvents(ctx context.Context, events []workflow.Event) ([]workflow.EventForecast, error) {
+	forecasts := make([]workflow.EventForecast, len(events))
+	refusal := s.admit(1)
+	if refusal == nil {
+		defer s.admitted.Add(-1)
 	}
-	defer s.admitted.Add(-1)
+	v := s.newVision()
+	before := make(map[string]int) // places of the events so far
+	for i := range events {
+		ev := &events[i]
+		f := &forecasts[i]
+		*f = workflow.EventForecast{EventID: ev.ID, Fate: workflow.FateDead}
+		if refusal != nil {
+			errors.As(refusal, &f.Refusal)
+			continue
+		}
+		if at, known := before[ev.ID]; known {
+			f.Fate = forecasts[at].Fate
+			if f.Stored = forecasts[at].Stored; f.Stored == nil {
+				f.Stored = &workflow.EventReceipt{Event: events[at], Fate: f.Fate}
+			}
+			continue
+		}
+		before[ev.ID] = i
+		var err error
+		if *f, err = v.event(ctx, ev); err != nil {
+			return nil, err
+		}
+	}
+	return forecasts, nil
+}
+
+// event says whom one event would reach.
+func (v *vision) event(ctx context.Context, ev *workflow.Event) (workflow.EventForecast, error) {
+	s := v.system
+	f := workflow.EventForecast{EventID: ev.ID, Fate: workflow.FateDead}
 	stored, err := s.Store.Event(ctx, ev.ID)
 	switch {
 	case err == nil:
@@ -28,11 +60,11 @@ func (s *System) ForeseeEvent(ctx context.Context, ev workflow.Event) (workflow.
 	case !errors.Is(err, persistence.ErrNotFound):
 		return f, err
 	}
-	claimed := make(map[string]string) // executions that would come to life, by their unique keys
+	listening := v.opened(ev) // before this event starts anything
 	for _, l := range s.Catalog.Listeners(ev.Name) {
-		f.Deliveries = append(f.Deliveries, s.foreseeTrigger(ctx, l, &ev, claimed))
+		f.Deliveries = append(f.Deliveries, v.trigger(ctx, l, ev))
 	}
-	if err := s.foreseeWaits(ctx, &ev, &f); err != nil {
+	if err := v.waits(ctx, ev, listening, &f); err != nil {
 		return f, err
 	}
 	for i := range f.Deliveries {
@@ -56,9 +88,9 @@ func (s *System) ForeseeEvent(ctx context.Context, ev workflow.Event) (workflow.
 	return f, nil
 }
 
-// foreseeTrigger says what a trigger would do, the execution that it would start
+// trigger says what a trigger would do, the execution that it would start
 // included.
-func (s *System) foreseeTrigger(ctx context.Context, l Listener, ev *workflow.Event, claimed map[string]string) (d workflow.DeliveryForecast) {
+func (v *vision) trigger(ctx context.Context, l Listener, ev *workflow.Event) (d workflow.DeliveryForecast) {
 	d.Kind, d.WorkflowID, d.At = "trigger", l.Definition.ID, now()
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -74,35 +106,65 @@ func (s *System) foreseeTrigger(ctx context.Context, l Listener, ev *workflow.Ev
 		d.Outcome, d.Reason = "refused", refusal.Error()
 		return d
 	}
-	if holder := claimed[started.WorkflowID+"\x00"+started.Key]; started.Unique && holder != "" {
+	if holder := v.claimed[started.WorkflowID+"\x00"+started.Key]; started.Unique && holder != "" {
 		l.became(&d.Delivery, keyTaken(&persistence.KeyTaken{WorkflowID: started.WorkflowID, Key: started.Key, Holder: holder}))
 		return d
 	}
-	seen := s.Foresee(ctx, started.ExecID, []*Deliver{{ExecID: started.ExecID, Definition: l.Definition, Input: started}})[0]
+	seen := v.foresee(ctx, started.ExecID, []*Deliver{{ExecID: started.ExecID, Definition: l.Definition, Input: started}})[0]
 	l.became(&d.Delivery, seen.Err)
 	if d.Outcome == "started" {
 		d.Forecast = &seen.Forecast
 		if started.Unique && !seen.Forecast.Status.Finished() {
-			claimed[started.WorkflowID+"\x00"+started.Key] = started.ExecID
+			v.claimed[started.WorkflowID+"\x00"+started.Key] = started.ExecID
 		}
 	}
 	return d
 }
 
-// foreseeWaits asks the executions that the event can wake.
-func (s *System) foreseeWaits(ctx context.Context, ev *workflow.Event, f *workflow.EventForecast) error {
-	rows, more, err := s.wakeable(ctx, ev)
+// opened lists the waits for an event that are open in what was foreseen so far,
+// one of each execution: of those that the store does not know yet.
+func (v *vision) opened(ev *workflow.Event) []workflow.WaitRow {
+	var rows []workflow.WaitRow
+	for _, id := range slices.Sorted(maps.Keys(v.sights)) {
+		if w := v.sights[id].listens(ev); w != nil {
+			rows = append(rows, workflow.WaitRow{ExecID: id, WorkflowID: v.sights[id].now.WorkflowID, OpenWait: *w})
+		}
+	}
+	return rows
+}
+
+// foreseen reports whether something was foreseen of the execution.
+func (s *sight) foreseen() bool { return s != nil && s.fold != nil && s.now != nil }
+
+// listens is the first wait for an event that is open in what was foreseen, as the
+// index would find it; nil for none.
+func (s *sight) listens(ev *workflow.Event) *workflow.OpenWait {
+	if !s.foreseen() {
+		return nil
+	}
+	keys := workflow.KeysOf(ev)
+	for i := range s.now.Waits {
+		if w := &s.now.Waits[i]; w.Name == ev.Name && (w.Key == "" || keys.At(w.Path) == w.Key) {
+			return w
+		}
+	}
+	return nil
+}
+
+// waits asks the executions that the event can wake: those that the index finds,
+// and those that listen since an event before it.
+func (v *vision) waits(ctx context.Context, ev *workflow.Event, listening []workflow.WaitRow, f *workflow.EventForecast) error {
+	rows, err := v.wakeable(ctx, ev, listening, f)
 	if err != nil {
 		return err
 	}
-	f.More = more
 	for _, row := range rows {
 		in := workflow.Signalled{
 			Stamp: workflow.Stamp{At: now()}, OnlyIfMatched: true,
 			Signal: workflow.Signal{ID: ev.ID, ExecID: row.ExecID, Name: ev.Name, Payload: ev.Payload,
 				CorrelationID: ev.CorrelationID, Source: workflow.FromEvent, By: ev.By, ReceivedAt: ev.ReceivedAt},
 		}
-		seen := s.Foresee(ctx, row.ExecID, []*Deliver{{ExecID: row.ExecID, Input: in}})[0]
+		seen := v.foresee(ctx, row.ExecID, []*Deliver{{ExecID: row.ExecID, Input: in}})[0]
 		d := workflow.DeliveryForecast{Forecast: &seen.Forecast, Delivery: workflow.Delivery{
 			Kind: "wait", WorkflowID: row.WorkflowID, ExecID: row.ExecID, WaitID: row.ID, Outcome: "delivered", At: in.At,
 		}}
@@ -131,36 +193,39 @@ func passedBy(opinions []workflow.Opinion) string {
 }
 
 // wakeable finds the executions with open waits that the event can satisfy, one
-// wait of each, as the index tells; more when there are too many of them.
-func (s *System) wakeable(ctx context.Context, ev *workflow.Event) (rows []workflow.WaitRow, more bool, err error) {
-	paths, err := s.Store.KeyPaths(ctx, ev.Name)
-	if err != nil {
-		return nil, false, err
-	}
-	queries := []workflow.WaitQuery{{Name: ev.Name, Unkeyed: true, Limit: MaxForeseen + 1}}
-	keys := workflow.KeysOf(ev)
-	for _, path := range paths {
-		if key := keys.At(path); key != "" {
-			queries = append(queries, workflow.WaitQuery{Name: ev.Name, Path: path, Key: key, Limit: MaxForeseen + 1})
-		}
-	}
+// wait of each, in the way in which the router does; there are more when they are
+// too many to be looked at.
+func (v *vision) wakeable(ctx context.Context, ev *workflow.Event, listening []workflow.WaitRow, f *workflow.EventForecast) (rows []workflow.WaitRow, err error) {
 	seen := make(map[string]bool)
-	for _, q := range queries {
-		page, err := s.Store.Waits(ctx, q)
-		if err != nil {
-			return nil, false, err
-		}
-		more = more || page.Next != ""
-		for _, row := range page.Items {
-			if seen[row.ExecID] {
-				continue
+	take := func(found []workflow.WaitRow) (room bool) {
+		for _, row := range found {
+			before := v.sights[row.ExecID]
+			if seen[row.ExecID] || before.foreseen() && before.listens(ev) == nil {
+				continue // it listens no more after what was foreseen
 			}
-			if len(rows) == MaxForeseen {
-				return rows, true, nil
+			if before == nil {
+				if v.woken == MaxForeseen {
+					f.More = true
+					return false
+				}
+				v.woken++
+				v.of(row.ExecID)
 			}
 			seen[row.ExecID] = true
 			rows = append(rows, row)
 		}
+		return true
 	}
-	return rows, more, nil
+	index := lookup{event: *ev}
+	for done := false; !done; {
+		var found []workflow.WaitRow
+		if found, done, err = index.next(ctx, v.system, MaxForeseen+1); err != nil {
+			return nil, err
+		}
+		if !take(found) {
+			return rows, nil
+		}
+	}
+	take(listening)
+	return rows, nil
 }

@@ -5,11 +5,14 @@ import (
 )
 
 // sendEvents takes events in any number.
-func (x *exchange) sendEvents() error {
+func (x *exchange) sendEvents(dry bool) error {
 	if err := x.noKeyForMany("event_id"); err != nil {
 		return err
 	}
 	b := &eventBatch{batch: batch{x: x, lines: x.format == formatLines}}
+	if dry {
+		return b.foresee()
+	}
 	b.begin()
 	if err := b.items(b.take, b.flush); err != nil {
 		return err

@@ -31,10 +31,7 @@ func (x *exchange) sendSignals() error {
 		return err
 	}
 	if dry {
-		if err := noDryLines(atomic, b.lines); err != nil {
-			return err
-		}
-		return b.foresee()
+		return b.foresee(atomic)
 	}
 	if atomic {
 		return b.together()
@@ -130,6 +127,26 @@ func (b *signalBatch) together() error {
 	if b.results > 0 {
 		return refuse(workflow.CodeInvalid, "the stream broke off, so none of its signals was kept", "send all of them again, at most "+fmt.Sprint(MaxTogether))
 	}
+	if err := b.fitTogether(); err != nil {
+		return err
+	}
+	answers, refused, err := b.x.server.node.SignalsTogether(b.x.context(), b.signals)
+	if err != nil && refused >= 0 && refused < len(b.signals) {
+		return b.none(refused, b.signals[refused].ID, err)
+	}
+	if err != nil {
+		return err
+	}
+	for i := range answers {
+		b.accepted(&answers[i])
+	}
+	b.send()
+	return nil
+}
+
+// fitTogether refuses signals that cannot be kept together, whatever becomes of
+// each.
+func (b *signalBatch) fitTogether() error {
 	for i, err := range b.broken {
 		if err != nil {
 			return b.none(i, "", err)
@@ -149,17 +166,6 @@ func (b *signalBatch) together() error {
 				"signals that are kept together go to one execution; send one request for each"))
 		}
 	}
-	answers, refused, err := b.x.server.node.SignalsTogether(b.x.context(), b.signals)
-	if err != nil && refused >= 0 && refused < len(b.signals) {
-		return b.none(refused, b.signals[refused].ID, err)
-	}
-	if err != nil {
-		return err
-	}
-	for i := range answers {
-		b.accepted(&answers[i])
-	}
-	b.send()
 	return nil
 }
 

@@ -92,8 +92,8 @@ func callLines[T any](ctx context.Context, c *Client, path string, query url.Val
 			return all, r.Problem
 		case r.Ended:
 			return all, errors.New("the stream broke off, and the answer does not say why")
-		case r.Problem != nil:
-			all.Refused++
+		case r.Status >= http.StatusBadRequest:
+			all.Refused++ // also in a forecast
 		default:
 			all.Accepted++
 		}

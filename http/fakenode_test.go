@@ -414,15 +414,24 @@ func (n *fakeNode) ForeseeSignals(_ context.Context, signals []workflow.Signal) 
 	return forecasts
 }
 
-func (n *fakeNode) ForeseeEvent(_ context.Context, e workflow.Event) (workflow.EventForecast, error) {
+func (n *fakeNode) ForeseeTogether(ctx context.Context, signals []workflow.Signal) ([]workflow.Forecast, int) {
+	forecasts := n.ForeseeSignals(ctx, signals)
+	return forecasts, slices.IndexFunc(forecasts, func(f workflow.Forecast) bool { return f.Refusal != nil })
+}
+
+func (n *fakeNode) ForeseeEvents(_ context.Context, events []workflow.Event) ([]workflow.EventForecast, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	f := workflow.EventForecast{EventID: e.ID, Fate: workflow.FateDead, Reason: "nobody listens", Stored: n.events[e.ID]}
-	if f.Stored != nil {
-		f.Fate = f.Stored.Fate
+	forecasts := make([]workflow.EventForecast, len(events))
+	for i, e := range events {
+		f := &forecasts[i]
+		*f = workflow.EventForecast{EventID: e.ID, Fate: workflow.FateDead, Reason: "nobody listens", Stored: n.events[e.ID]}
+		if f.Stored != nil {
+			f.Fate = f.Stored.Fate
+		}
+		f.Passed = []workflow.DeliveryForecast{{Delivery: workflow.Delivery{Kind: "wait", ExecID: "x", WaitID: "w/1", Outcome: "passed", Reason: "no"}}}
 	}
-	f.Passed = []workflow.DeliveryForecast{{Delivery: workflow.Delivery{Kind: "wait", ExecID: "x", WaitID: "w/1", Outcome: "passed", Reason: "no"}}}
-	return f, n.fails
+	return forecasts, n.fails
 }
 
 func (n *fakeNode) ForeseeStart(_ context.Context, s workflow.Start) (workflow.Forecast, error) {

@@ -103,14 +103,15 @@ func (x *exchange) foreseeSignal(signal workflow.Signal) error {
 	return x.answer(http.StatusOK, "dry run: nothing was sent", x.forecastOf(&forecasts[0], http.StatusOK))
 }
 
-// foreseeStart answers what a start would do.
-func (x *exchange) foreseeStart(start workflow.Start) error {
+// foreseeStart answers what a start would do. One that waits for the end is
+// answered with 200 when that comes in time.
+func (x *exchange) foreseeStart(start workflow.Start, sync bool) error {
 	f, err := x.server.node.ForeseeStart(x.context(), start)
 	if err != nil {
 		return err
 	}
 	status := http.StatusAccepted
-	if f.Answer != nil && !f.Started && !f.Known {
+	if sync || f.Answer != nil && !f.Started && !f.Known {
 		status = http.StatusOK
 	}
 	return x.answer(http.StatusOK, "dry run: nothing was started", x.forecastOf(&f, status))

@@ -47,7 +47,17 @@ func TestADryRunOfABatchHasAForecastForEach(t *testing.T) {
 	if len(b.Results) != 3 || b.Results[0].Status != 200 || !b.Results[0].Data.DryRun || b.Results[1].Status != 404 || b.Results[1].Data.Refusal == nil || b.Results[2].Problem == nil || b.Refused != 2 {
 		t.Fatalf("%+v", b)
 	}
-	d.post("/api/v0/signals?dry_run=true&atomic=true", two).problem(400, workflow.CodeInvalid)
+	d.post("/api/v0/signals?dry_run=true&atomic=true", two).problem(400, workflow.CodeInvalid) // not of one execution
+	const whole = `[{"exec_id":"nobody","signal_name":"a"},{"exec_id":"nobody","signal_name":"b"}]`
+	b = data[Batch[Forecast]](d.post("/api/v0/signals?dry_run=true&atomic=true", whole).want(200))
+	if b.Refused != 2 || b.Results[1].Status != 404 || !strings.Contains(b.Results[1].Data.Refusal.Detail, "item 0 was refused, so none was kept") {
+		t.Fatalf("%+v", b)
+	}
+	const fits = `[{"exec_id":"x","signal_name":"approval-decision"},{"exec_id":"x","signal_name":"a"}]`
+	b = data[Batch[Forecast]](d.post("/api/v0/signals?dry_run=true&atomic=true", fits).want(200))
+	if b.Accepted != 2 || b.Results[1].Data.Answer == nil || len(d.node.receipts) != 0 {
+		t.Fatalf("%+v", b)
+	}
 	many := "[" + strings.Repeat(`{"exec_id":"x","signal_name":"a"},`, MaxForeseen) + `{"exec_id":"x","signal_name":"a"}]`
 	d.post("/api/v0/signals?dry_run=true", many).problem(413, CodeBodyTooLarge)
 }
@@ -66,7 +76,37 @@ func TestADryRunOfAnEventKnowsARepeat(t *testing.T) {
 	if f.Duplicate || f.WouldAnswer != 422 || f.Refusal.Code != workflow.CodeIDReused {
 		t.Fatalf("%+v", f)
 	}
-	d.post("/api/v0/events?dry_run=true", "["+placed+"]").problem(400, workflow.CodeInvalid)
+	b := data[Batch[EventForecast]](d.post("/api/v0/events?dry_run=true", "["+placed+`,{"name":"other"},{}]`).want(200))
+	if len(b.Results) != 3 || !b.Results[0].Data.Duplicate || b.Results[1].Data.Duplicate || b.Results[2].Problem == nil || b.Refused != 1 || len(d.node.events) != 1 {
+		t.Fatalf("%+v", b)
+	}
+	many := "[" + strings.Repeat(`{"name":"a"},`, MaxForeseen) + `{"name":"a"}]`
+	d.post("/api/v0/events?dry_run=true", many).problem(413, CodeBodyTooLarge)
+}
+
+func TestADryRunTakesLines(t *testing.T) {
+	d := newDoor(t)
+	d.begin("x")
+	c := NewClient("http://"+d.listening(), d.token)
+	signals, err := c.ForeseeSignalLines(t.Context(), []byte("{\"exec_id\":\"x\",\"signal_name\":\"a\"}\n{\"exec_id\":\"nobody\",\"signal_name\":\"a\"}\n"), BatchOptions{})
+	if err != nil || len(signals.Results) != 2 || signals.Refused != 1 || signals.Results[0].Data.Answer == nil || signals.Results[1].Data.Refusal == nil {
+		t.Fatalf("%+v, %v", signals, err)
+	}
+	events, err := c.ForeseeEventLines(t.Context(), []byte("{\"name\":\"a\"}\n{\"name\":\"b\"}\n"))
+	if err != nil || len(events.Results) != 2 || !events.Results[1].Data.DryRun {
+		t.Fatalf("%+v, %v", events, err)
+	}
+	if len(d.node.receipts)+len(d.node.events) != 0 {
+		t.Fatal("they were sent")
+	}
+}
+
+func TestADryRunOfAStartThatWaitsWaitsForNothing(t *testing.T) {
+	d := newDoor(t)
+	f := data[Forecast](d.post("/api/v0/workflows/order/executions/sync?dry_run=true", `{"input":{},"timeout":300}`).want(200))
+	if f.WouldAnswer != 200 || !f.Started || len(d.node.executions) != 0 {
+		t.Fatalf("%+v", f)
+	}
 }
 
 func TestDryRunIsNowhereElse(t *testing.T) {

@@ -31,24 +31,32 @@ type DeliveryForecast struct {
 
 // foreseeEvent answers what an event would do.
 func (x *exchange) foreseeEvent(event workflow.Event) error {
-	f, err := x.server.node.ForeseeEvent(x.context(), event)
+	forecasts, err := x.server.node.ForeseeEvents(x.context(), []workflow.Event{event})
 	if err != nil {
 		return err
 	}
+	out, err := x.eventForecastOf(&event, &forecasts[0])
+	if err != nil {
+		return err
+	}
+	return x.answer(http.StatusOK, "dry run: nothing was sent", out)
+}
+
+func (x *exchange) eventForecastOf(event *workflow.Event, f *workflow.EventForecast) (EventForecast, error) {
 	out := EventForecast{
 		DryRun: true, WouldAnswer: http.StatusAccepted, EventID: f.EventID, State: f.Fate, Reason: f.Reason, More: f.More,
 		Deliveries: x.deliveriesOf(f.Deliveries), Passed: x.deliveriesOf(f.Passed), Duplicate: f.Stored != nil,
 	}
 	if f.Stored != nil {
-		if err := sameBody(&event, f.Stored); err != nil && !errors.As(err, &f.Refusal) {
-			return err
+		if err := sameBody(event, f.Stored); err != nil && !errors.As(err, &f.Refusal) {
+			return out, err
 		}
 	}
 	if f.Refusal != nil {
 		out.Refusal, _ = problemOf(f.Refusal)
 		out.WouldAnswer, out.Duplicate = out.Refusal.Status, false
 	}
-	return x.answer(http.StatusOK, "dry run: nothing was sent", out)
+	return out, nil
 }
 
 func (x *exchange) deliveriesOf(all []workflow.DeliveryForecast) []DeliveryForecast {
@@ -70,4 +78,10 @@ func (x *exchange) deliveriesOf(all []workflow.DeliveryForecast) []DeliveryForec
 // ForeseeEvent asks what an event would do if it were sent now. Nothing is sent.
 func (c *Client) ForeseeEvent(ctx context.Context, q EventRequest) (EventForecast, error) {
 	return call[EventForecast](ctx, c, "POST", api+"/events", dryQuery(false), q.body())
+}
+
+// ForeseeEventLines asks what events would do if they were sent now, one after
+// the other, as lines of NDJSON. Nothing is sent.
+func (c *Client) ForeseeEventLines(ctx context.Context, lines []byte) (Batch[EventForecast], error) {
+	return callLines[EventForecast](ctx, c, api+"/events", dryQuery(false), lines)
 }

@@ -70,7 +70,7 @@ var routes = []route{
 	{method: "POST", path: api + "/workflows/:workflow_id/executions", name: "startExecution", summary: "Start an execution",
 		handle: (*exchange).startExecution, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, body: true, writes: true, query: []string{dryRun}, success: []int{200, 202}},
 	{method: "POST", path: api + "/workflows/:workflow_id/executions/sync", name: "startExecutionSync", summary: "Start an execution and wait for its end",
-		handle: (*exchange).startSync, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, lane: laneSync, body: true, writes: true, success: []int{200}},
+		handle: (*exchange).startSync, scopes: []Scope{ExecutionsWrite, SignalsWrite}, mixed: true, lane: laneSync, body: true, writes: true, query: []string{dryRun}, success: []int{200}},
 
 	{method: "GET", path: api + "/executions/workflows", name: "listExecutions", summary: "List executions, newest first",
 		handle: (*exchange).listExecutions, scopes: []Scope{ExecutionsRead}, query: append([]string{"workflow_id"}, executionParams...), success: []int{200}},

@@ -88,10 +88,8 @@ func (x *exchange) sendEvent() error {
 		return err
 	}
 	switch many := x.format == formatLines || x.format == formatCloudBatch || x.format == formatJSON && isArray(x.in.b); {
-	case many && dry:
-		return refuse(workflow.CodeInvalid, "a dry run looks at one event, and these are several; nothing was kept", "send one at a time")
 	case many:
-		return x.sendEvents()
+		return x.sendEvents(dry)
 	case len(x.in.b) > MaxBodyBytes:
 		return x.tooLarge(MaxBodyBytes)
 	}

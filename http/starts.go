@@ -91,7 +91,7 @@ func (x *exchange) startExecution() error {
 		return err
 	}
 	if dry {
-		return x.foreseeStart(start)
+		return x.foreseeStart(start, false)
 	}
 	begun, err := x.server.node.Begin(x.context(), start)
 	if err != nil {
@@ -128,6 +128,13 @@ func (x *exchange) startSync() error {
 	start, q, err := x.starting(true)
 	if err != nil {
 		return err
+	}
+	dry, err := x.dry()
+	if err != nil {
+		return err
+	}
+	if dry {
+		return x.foreseeStart(start, true)
 	}
 	begun, err := x.server.node.Begin(x.context(), start)
 	if err != nil {

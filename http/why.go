@@ -15,8 +15,12 @@ type seer interface {
 	// ForeseeSignals says what signals would do, one after the other; refusals are
 	// part of it.
 	ForeseeSignals(ctx context.Context, signals []workflow.Signal) []workflow.Forecast
-	// ForeseeEvent says whom an event would reach; refusals are part of it.
-	ForeseeEvent(ctx context.Context, e workflow.Event) (workflow.EventForecast, error)
+	// ForeseeTogether says what signals to one execution would do that are accepted
+	// all or none; refused is the first that would be refused, or -1.
+	ForeseeTogether(ctx context.Context, signals []workflow.Signal) (forecasts []workflow.Forecast, refused int)
+	// ForeseeEvents says whom events would reach, one after the other; refusals are
+	// part of it.
+	ForeseeEvents(ctx context.Context, events []workflow.Event) ([]workflow.EventForecast, error)
 	// ForeseeStart says what a start would do; refusals are part of it.
 	ForeseeStart(ctx context.Context, s workflow.Start) (workflow.Forecast, error)
 }

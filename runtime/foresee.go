@@ -68,12 +68,35 @@ func (n *Node) ForeseeStart(ctx context.Context, s workflow.Start) (workflow.For
 	return f, nil
 }
 
-// ForeseeEvent says whom an event would reach, and what they would do.
-func (n *Node) ForeseeEvent(ctx context.Context, e workflow.Event) (workflow.EventForecast, error) {
-	e.ReceivedAt = workflow.InstantOf(time.Now())
-	f, err := n.system.ForeseeEvent(ctx, e)
-	if err != nil {
-		return f, n.reading(err, "")
+// ForeseeTogether says what signals to one execution would do that are accepted
+// all or none; refused is the first that would be refused, or -1.
+func (n *Node) ForeseeTogether(ctx context.Context, signals []workflow.Signal) (forecasts []workflow.Forecast, refused int) {
+	if len(signals) == 0 {
+		return nil, -1
 	}
-	return f, nil
+	stamp := workflow.Stamp{At: workflow.InstantOf(time.Now())}
+	inputs := make([]workflow.Signalled, len(signals))
+	for i, s := range signals {
+		s.ReceivedAt = stamp.At
+		inputs[i] = workflow.Signalled{Stamp: stamp, Signal: s}
+	}
+	seen, refused := n.system.ForeseeTogether(ctx, signals[0].ExecID, inputs)
+	for i := range seen {
+		forecasts = append(forecasts, seen[i].Forecast)
+	}
+	return forecasts, refused
+}
+
+// ForeseeEvents says whom events would reach, one after the other, and what they
+// would do.
+func (n *Node) ForeseeEvents(ctx context.Context, events []workflow.Event) ([]workflow.EventForecast, error) {
+	at := workflow.InstantOf(time.Now())
+	for i := range events {
+		events[i].ReceivedAt = at
+	}
+	forecasts, err := n.system.ForeseeEvents(ctx, events)
+	if err != nil {
+		return nil, n.reading(err, "")
+	}
+	return forecasts, nil
 }

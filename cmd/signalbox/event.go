@@ -66,14 +66,14 @@ payload, and if need be id, correlation_id, ttl.`,
 		if file == "" {
 			return one(cmd, args)
 		}
-		if dry {
-			return wrongUsage("--dry-run looks at one event: leave --file out")
-		}
 		client, err := a.client()
 		if err != nil {
 			return err
 		}
-		return a.sendLines(cmd.Context(), file, linesPerRequest, false, eventLines(client))
+		if dry {
+			return a.sendLines(cmd.Context(), file, http.MaxForeseen, "looked at", foreseenEvents(client))
+		}
+		return a.sendLines(cmd.Context(), file, linesPerRequest, "", eventLines(client))
 	}
 	return a.completing(cmd, eventNames)
 }

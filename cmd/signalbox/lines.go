@@ -52,8 +52,9 @@ type lineResult struct {
 	cells   []any
 }
 
-// sendLines sends a file in requests of at most so many lines.
-func (a *app) sendLines(ctx context.Context, name string, most int, whole bool, send func(context.Context, []byte) ([]lineResult, error)) error {
+// sendLines sends a file in requests of at most so many lines, or as a whole in
+// one: together says what happens to its lines then.
+func (a *app) sendLines(ctx context.Context, name string, most int, together string, send func(context.Context, []byte) ([]lineResult, error)) error {
 	file, err := a.opened(name)
 	if err != nil {
 		return err
@@ -70,8 +71,8 @@ func (a *app) sendLines(ctx context.Context, name string, most int, whole bool, 
 		if n == 0 {
 			break
 		}
-		if whole && !ended {
-			return wrongUsage("--file %s has more than %d lines, which cannot be accepted together", name, most)
+		if together != "" && !ended {
+			return wrongUsage("--file %s has more than %d lines, which cannot be %s together", name, most, together)
 		}
 		results, err := a.ask(ctx, lines, send)
 		bad, printed := a.printLines(results, sent)
@@ -125,8 +126,10 @@ func nextLines(in *bufio.Reader, most int) (lines []byte, n int, ended bool, err
 func (a *app) printLines(results []lineResult, before int) (refused int, err error) {
 	for i := range results {
 		results[i].Line = before + i + 1
-		if results[i].Problem != nil {
+		if results[i].Status >= 400 {
 			refused++
+		}
+		if results[i].Problem != nil {
 			results[i].cells = []any{"refused", results[i].Problem.Error()}
 		}
 	}
@@ -193,5 +196,50 @@ func (a *app) holding(most *time.Duration, ask func(context.Context, *http.Clien
 		ctx, cancel := context.WithTimeout(cmd.Context(), requestTimeout+*most)
 		defer cancel()
 		return ask(ctx, client, args)
+	}
+}
+
+// foreseenSignals asks what the signals of lines would do.
+func foreseenSignals(client *http.Client, o http.BatchOptions) func(context.Context, []byte) ([]lineResult, error) {
+	return func(ctx context.Context, lines []byte) ([]lineResult, error) {
+		batch, err := client.ForeseeSignalLines(ctx, lines, o)
+		results := make([]lineResult, len(batch.Results))
+		for i, r := range batch.Results {
+			results[i] = lineResult{Status: r.Status, Problem: r.Problem}
+			d := r.Data
+			if d == nil {
+				continue
+			}
+			results[i].Data = d
+			switch {
+			case d.Refusal != nil:
+				results[i].cells = []any{"would be refused", d.Refusal.Error()}
+			case d.Answer != nil:
+				results[i].cells = []any{"would be " + string(d.Answer.Outcome), d.Answer.SignalID, again(d.Duplicate), orElse(d.Answer.Reason, nextSteps(d))}
+			}
+		}
+		return results, err
+	}
+}
+
+// foreseenEvents asks what the events of lines would do.
+func foreseenEvents(client *http.Client) func(context.Context, []byte) ([]lineResult, error) {
+	return func(ctx context.Context, lines []byte) ([]lineResult, error) {
+		batch, err := client.ForeseeEventLines(ctx, lines)
+		results := make([]lineResult, len(batch.Results))
+		for i, r := range batch.Results {
+			results[i] = lineResult{Status: r.Status, Problem: r.Problem}
+			d := r.Data
+			switch {
+			case d == nil:
+				continue
+			case d.Refusal != nil:
+				results[i].cells = []any{"would be refused", d.Refusal.Error()}
+			default:
+				results[i].cells = []any{"would be " + string(d.State), d.EventID, again(d.Duplicate), orElse(d.Reason, fmt.Sprintf("%d listeners", len(d.Deliveries)))}
+			}
+			results[i].Data = d
+		}
+		return results, err
 	}
 }

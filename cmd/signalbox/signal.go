@@ -73,18 +73,18 @@ func (a *app) signalCommand() *cobra.Command {
 		if file == "" {
 			return one(cmd, args)
 		}
-		if dry {
-			return wrongUsage("--dry-run looks at one signal: leave --file out")
-		}
 		client, err := a.client()
 		if err != nil {
 			return err
 		}
-		most := linesPerRequest
-		if atomic {
-			most = http.MaxTogether
+		options := http.BatchOptions{Atomic: atomic, Force: request.Force}
+		switch {
+		case dry:
+			return a.sendLines(cmd.Context(), file, http.MaxForeseen, "looked at", foreseenSignals(client, options))
+		case atomic:
+			return a.sendLines(cmd.Context(), file, http.MaxTogether, "accepted", signalLines(client, options))
 		}
-		return a.sendLines(cmd.Context(), file, most, atomic, signalLines(client, http.BatchOptions{Atomic: atomic, Force: request.Force}))
+		return a.sendLines(cmd.Context(), file, linesPerRequest, "", signalLines(client, options))
 	}
 	return a.completing(cmd, executionIDs, awaitedNames)
 }

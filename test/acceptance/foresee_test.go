@@ -252,10 +252,11 @@ func TestTheForecastOfAnEventIsWhomItReaches(t *testing.T) {
 		}
 		s := l.signal()
 		ev := workflow.Event{ID: "e" + s.ID, Name: []string{"a", "b", "c", "began", "nobody"}[l.r.IntN(5)], Payload: s.Payload, Source: "api"}
-		f, err := l.run.ForeseeEvent(l.ctx, ev)
+		forecasts, err := l.run.ForeseeEvents(l.ctx, []workflow.Event{ev})
 		if err != nil {
 			t.Fatal(err)
 		}
+		f := &forecasts[0]
 		_, known, err := l.run.Event(l.ctx, ev)
 		if err != nil || known != (f.Stored != nil) {
 			t.Fatalf("known %v, %v, and the forecast said %+v", known, err, f)
@@ -265,6 +266,9 @@ func TestTheForecastOfAnEventIsWhomItReaches(t *testing.T) {
 		}
 		synctest.Wait()
 		r, err := l.run.EventReceipt(l.ctx, ev.ID)
+		if err == nil {
+			r.Deliveries = l.unpassed(r, f)
+		}
 		if err != nil || r.Fate != f.Fate || len(r.Deliveries) != len(f.Deliveries) {
 			t.Fatalf("became %+v, %v, and the forecast said %+v", r, err, f)
 		}
@@ -308,4 +312,122 @@ func TestForecastsOfSeveralSignalsFollowEachOther(t *testing.T) {
 			}
 		}
 	})
+}
+
+// together is several signals to one execution.
+func (l *life) together() []workflow.Signal {
+	signals := []workflow.Signal{l.signal(), l.signal(), l.signal()}
+	for i := range signals {
+		signals[i].ExecID = signals[0].ExecID
+	}
+	return signals
+}
+
+// TestForecastsOfSignalsTogetherAreWhatBecomesOfThem: all or none, and the
+// answers that the real batch gets.
+func TestForecastsOfSignalsTogetherAreWhatBecomesOfThem(t *testing.T) {
+	refusals, accepted := 0, 0
+	lived(t, 40, func(l *life) {
+		if l.r.IntN(3) == 0 {
+			_, _ = l.run.Begin(l.ctx, l.start())
+			l.pass()
+			return
+		}
+		signals := l.together()
+		if l.r.IntN(2) == 0 {
+			for i := range signals {
+				signals[i].Name, signals[i].Force = []string{"a", "b"}[l.r.IntN(2)], true
+			}
+		}
+		forecasts, refused := l.run.ForeseeTogether(l.ctx, signals)
+		answers, really, err := l.run.SignalsTogether(l.ctx, signals)
+		if refused != really {
+			t.Fatalf("the signal %d was refused (%v), and the forecast said %d", really, err, refused)
+		}
+		if err != nil {
+			l.holds("a signal of several together", &forecasts[refused], 0, nil, err)
+			refusals++
+			return
+		}
+		for i := range answers {
+			if f := &forecasts[i]; f.Answer == nil || *f.Answer != answers[i] {
+				t.Fatalf("answered with\n%+v, and the forecast said\n%+v", answers[i], f)
+			}
+		}
+		accepted++
+	})
+	if (refusals == 0 || accepted == 0) && !testing.Short() {
+		t.Errorf("%d were refused and %d accepted", refusals, accepted)
+	}
+}
+
+// TestForecastsOfSeveralEventsFollowEachOther: the second meets what the first
+// would leave behind, as far as nothing outside has to happen for that.
+func TestForecastsOfSeveralEventsFollowEachOther(t *testing.T) {
+	followed := 0
+	lived(t, 40, func(l *life) {
+		if l.r.IntN(3) > 0 {
+			_, _ = l.run.Begin(l.ctx, l.start())
+			l.pass()
+			return
+		}
+		var events []workflow.Event
+		for range 3 {
+			s := l.signal()
+			events = append(events, workflow.Event{ID: "e" + s.ID, Name: []string{"a", "b", "began"}[l.r.IntN(3)], Payload: s.Payload, Source: "api"})
+		}
+		events[2].ID = events[l.r.IntN(3)].ID
+		forecasts, err := l.run.ForeseeEvents(l.ctx, events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range events {
+			f := &forecasts[i]
+			_, known, err := l.run.Event(l.ctx, events[i])
+			if err != nil || known != (f.Stored != nil) {
+				t.Fatalf("known %v, %v, and the forecast said %+v", known, err, f)
+			}
+			synctest.Wait()
+			if known {
+				continue
+			}
+			r, err := l.run.EventReceipt(l.ctx, events[i].ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Deliveries = l.unpassed(r, f)
+			if r.Fate != f.Fate || len(r.Deliveries) != len(f.Deliveries) {
+				t.Fatalf("event %d %s became %+v, and the forecast said %+v", i, events[i].Name, r, f)
+			}
+			followed++
+			for _, d := range f.Deliveries {
+				if d.Forecast != nil && len(d.Forecast.Runs)+len(d.Forecast.Emits) > 0 {
+					return // what these do outside comes before the next event
+				}
+			}
+		}
+	})
+	if followed < 2 && !testing.Short() {
+		t.Errorf("%d events followed each other", followed)
+	}
+}
+
+// unpassed lists the deliveries of an event to those who took or refused it, and
+// wants those that were foreseen to pass it by among the others.
+func (l *life) unpassed(r *workflow.EventReceipt, f *workflow.EventForecast) []workflow.Delivery {
+	passed := map[string]bool{}
+	var all []workflow.Delivery
+	for _, d := range r.Deliveries {
+		if d.Outcome == "passed" {
+			passed[d.ExecID] = true
+		} else {
+			all = append(all, d)
+		}
+	}
+	for _, d := range f.Passed {
+		if len(d.Forecast.Opinions) > 0 && !passed[d.ExecID] {
+			l.t.Fatalf("%s was not passed by, and the forecast said %+v", d.ExecID, d)
+		}
+	}
+	return all
 }

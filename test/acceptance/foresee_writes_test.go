@@ -133,9 +133,13 @@ func TestADryRunWritesNothing(t *testing.T) {
 			if _, err := node.ForeseeStart(l.ctx, l.start()); err != nil {
 				l.t.Fatal(err)
 			}
-			if _, err := node.ForeseeEvent(l.ctx, workflow.Event{ID: "e", Name: []string{"a", "b", "began", "nobody"}[l.r.IntN(4)], Payload: l.signal().Payload}); err != nil {
+			ev := workflow.Event{ID: "e", Name: []string{"a", "b", "began", "nobody"}[l.r.IntN(4)], Payload: l.signal().Payload}
+			again := ev
+			again.ID = "f"
+			if _, err := node.ForeseeEvents(l.ctx, []workflow.Event{ev, again}); err != nil {
 				l.t.Fatal(err)
 			}
+			node.ForeseeTogether(l.ctx, l.together())
 			_, _ = node.Why(l.ctx, l.exec())
 			l.run.ForeseeSignals(l.ctx, []workflow.Signal{l.signal()}) // the node that lives
 		}
