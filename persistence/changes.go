@@ -20,6 +20,8 @@ type Changes struct {
 	Opened []workflow.OpenWait // rows of waits to write, new ones and changed ones
 	Waits  int                 // how many more waits are open than before; negative for fewer
 
+	Rejudged []string // names of waits that stay, and whose condition may say something else now
+
 	Disarmed []workflow.Timer // timers to drop
 	Armed    []workflow.Timer // timers to write
 
@@ -43,6 +45,7 @@ func (c *Changes) Derive(was, now *workflow.State) {
 	c.Closed = without(c.Closed[:0], before.waits, after.waits, sameWait)
 	c.Opened = without(c.Opened[:0], after.waits, before.waits, equalWait)
 	c.Waits = len(after.waits) - len(before.waits)
+	c.Rejudged = rejudged(c.Rejudged[:0], was, now)
 	c.Disarmed = without(c.Disarmed[:0], before.alarms, after.alarms, sameTimer)
 	c.Armed = without(c.Armed[:0], after.alarms, before.alarms, sameTimer)
 	c.Unkeyed, c.Keyed = moved(before.key, after.key)
@@ -53,6 +56,19 @@ func (c *Changes) Derive(was, now *workflow.State) {
 	if before.finished != after.finished {
 		c.Finished, c.Unfinished = after.finished, before.finished
 	}
+}
+
+// rejudged appends the names of the waits that a change of context may concern.
+func rejudged(dst []string, was, now *workflow.State) []string {
+	if was == nil || now == nil || was.Context == now.Context {
+		return dst
+	}
+	for i := range now.Waits {
+		if now.Waits[i].Condition != "" {
+			dst = append(dst, now.Waits[i].Name)
+		}
+	}
+	return dst
 }
 
 // indexed is the part of a state that indexes are made of.

@@ -34,7 +34,7 @@ type Commit struct {
 
 	// Kept, when it is not nil, is called at most once, before Done is called with
 	// nil: events are kept for the name of a wait that this commit opens or
-	// changes. An event that is kept after this commit sees that wait in the index
+	// changes, or whose condition is to be judged in another context. An event that is kept after this commit sees that wait in the index
 	// instead. Like Done it must not block.
 	Kept func()
 

@@ -151,13 +151,19 @@ func (s *Store) take(w *write) {
 	}
 }
 
-// offers reports whether events are kept for a wait that a commit opens or changes.
+// offers reports whether events are kept for a wait that a commit opens or changes,
+// or judges otherwise now.
 func (s *Store) offers(w *write) bool {
 	if w.kept == nil || s.kept.total == 0 {
 		return false
 	}
 	for i := range w.changes.Opened {
 		if s.kept.names[w.changes.Opened[i].Name] > 0 {
+			return true
+		}
+	}
+	for _, name := range w.changes.Rejudged {
+		if s.kept.names[name] > 0 {
 			return true
 		}
 	}

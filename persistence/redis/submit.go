@@ -49,6 +49,7 @@ func (s *Store) commitment(c *persistence.Commit) (*write, error) {
 		for i := range changes.Opened {
 			w.opened = append(w.opened, changes.Opened[i].Name)
 		}
+		w.opened = append(w.opened, changes.Rejudged...)
 	}
 	w.account(persistence.Tally(nil, c.Receipts))
 	w.letters(c.Dead, c.Revived)

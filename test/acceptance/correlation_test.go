@@ -61,3 +61,22 @@ func TestAPatternTakesOneSegmentOrTheRest(t *testing.T) {
 		At("1s", Executions("audit", workflow.Success, 2), EventFate("e1", workflow.FateConsumed, 1), EventFate("e2", workflow.FateDead, 0),
 			EventFate("e3", workflow.FateDead, 0), EventFate("e4", workflow.FateConsumed, 1), EventFate("e5", workflow.FateDead, 0)))
 }
+
+const reviewedYAML = `
+workflows:
+  - id: order
+    tasks:
+      - {id: review, type: wait, depends_on: [], wait_for: reviewed}
+      - {id: payment, type: wait, depends_on: [], wait_for: paid, condition: signal.payload.amount <= tasks.review.result.payload.limit}
+`
+
+// TestAKeptEventIsTakenWhenTheContextChanges: no wait opens with that, and the one
+// that is open refused it before.
+func TestAKeptEventIsTakenWhenTheContextChanges(t *testing.T) {
+	script(t, reviewedYAML,
+		At("0s", Start("x", "order", `{}`)),
+		At("1s", Post("/events", `{"name":"paid","id":"e1","ttl":"1h","payload":{"amount":400}}`, Is(202))),
+		At("2s", Get("/events/e1", Has("data.state", "buffered")), Status("x", workflow.Waiting)),
+		At("3s", Send("x", `{"signal_name":"reviewed","payload":{"limit":500}}`, Is(200))),
+		At("4s", Get("/events/e1", Has("data.state", "consumed")), Status("x", workflow.Success)))
+}
