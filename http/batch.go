@@ -99,7 +99,11 @@ func tooMany(n int) error {
 func (b *batch) begin() {
 	b.out = b.x.output()
 	b.out.b = b.out.b[:0]
-	if !b.lines {
+	switch {
+	case b.lines:
+	case b.x.promiseless:
+		b.out.b = append(b.out.b, `{"status":200,"message":"dry run: nothing was sent","data":{"results":[`...)
+	default:
 		b.out.b = append(b.out.b, `{"status":200,"message":"batch received","data":{"results":[`...)
 	}
 }

@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox/signalbox/http"
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // Many messages from a file of NDJSON, which may be of any length: it is sent in
@@ -215,11 +217,19 @@ func foreseenSignals(client *http.Client, o http.BatchOptions) func(context.Cont
 			case d.Refusal != nil:
 				results[i].cells = []any{"would be refused", d.Refusal.Error()}
 			case d.Answer != nil:
-				results[i].cells = []any{"would be " + string(d.Answer.Outcome), d.Answer.SignalID, again(d.Duplicate), orElse(d.Answer.Reason, nextSteps(d))}
+				results[i].cells = []any{"would be " + string(d.Answer.Outcome), d.Answer.SignalID, again(d.Duplicate), whatThen(d)}
 			}
 		}
 		return results, err
 	}
+}
+
+// whatThen is what a signal would be answered with and what would follow, in a line.
+func whatThen(f *http.Forecast) string {
+	if f.Duplicate || f.Answer.Outcome == workflow.KeptForWait {
+		return f.Answer.Reason
+	}
+	return strings.TrimPrefix(f.Answer.Reason+", "+nextSteps(f), ", ")
 }
 
 // foreseenEvents asks what the events of lines would do.

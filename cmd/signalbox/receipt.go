@@ -112,6 +112,9 @@ func eventReceipt(t *rows, r *http.EventReceipt) {
 	t.field("request", r.RequestID)
 	t.row()
 	steps(t, r.Steps)
+	if len(r.Deliveries) == 0 {
+		return
+	}
 	t.row()
 	t.row("LISTENER", "WORKFLOW", "EXECUTION", "OUTCOME", "WHY")
 	for _, d := range r.Deliveries {
