@@ -43,8 +43,8 @@ func (t *transition) known(id string) bool {
 func (t *transition) takeable(sig Signal) bool {
 	for i := range t.s.Waits {
 		w := &t.s.Waits[i]
-		if w.Name != sig.Name {
-			continue
+		if w.Name != sig.Name || w.Judging != "" {
+			continue // an event is not kept until a processor is free
 		}
 		task := t.def.Task(w.Task)
 		if uncorrelated(task.Wait.hold(w.Branch), w, sig) == "" && (task.Wait.Processor != nil && w.Branch == "" || t.rule(w, sig, nil, false).takes()) {
