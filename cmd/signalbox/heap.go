@@ -8,23 +8,27 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
+	"time"
 )
 
 // roomyHeap lets the heap grow by a room between two collections where Go's own
 // rule, by as much as lives in it, would collect a small heap many times a
-// second. A heap that is larger than the room follows Go's rule. Whoever sets
-// GOGC decides instead; GOMEMLIMIT holds in both cases.
+// second. A heap that is larger than the room follows Go's rule, and so does one
+// that is collected seldom: a node at rest gives back what a load has filled.
+// Whoever sets GOGC decides instead; GOMEMLIMIT holds in both cases.
 func roomyHeap(getenv func(string) string) {
 	if getenv("GOGC") != "" {
 		return
 	}
 	room := min(heapRoom, machineMemory()/heapShare)
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	last := 100
+	last, before := 100, time.Now()
 	afterCollection(func() {
 		metrics.Read(live)
+		now := time.Now()
 		// Each setting stops the world for a moment, so small changes are left.
-		percent := growth(live[0].Value.Uint64(), room)
+		percent := growth(live[0].Value.Uint64(), room, now.Sub(before))
+		before = now
 		if d := percent - last; d > last/8 || -d > last/8 {
 			debug.SetGCPercent(percent)
 			last = percent
@@ -33,9 +37,12 @@ func roomyHeap(getenv func(string) string) {
 }
 
 // growth is by how many percent of what lives in it a heap may grow until the
-// next collection.
-func growth(live, room uint64) int {
+// next collection, when there was none for so long.
+func growth(live, room uint64, pause time.Duration) int {
 	const fewest, most = 100, 100 * 32
+	if pause > heapAtRest {
+		return fewest
+	}
 	return int(min(max(100*room/max(live, 1), fewest), most))
 }
 

@@ -4,13 +4,17 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+	"time"
 )
 
 func TestASmallHeapMayGrowByTheRoomAndALargeOneByItself(t *testing.T) {
 	const room = 256 << 20
 	for live, want := range map[uint64]int{0: 3200, 1 << 20: 3200, 64 << 20: 400, room: 100, 4 * room: 100} {
-		if got := growth(live, room); got != want {
+		if got := growth(live, room, time.Second); got != want {
 			t.Errorf("%d bytes may grow by %d %%, want %d", live, got, want)
+		}
+		if got := growth(live, room, time.Minute); got != 100 {
+			t.Errorf("at rest %d bytes may grow by %d %%, want 100", live, got)
 		}
 	}
 }

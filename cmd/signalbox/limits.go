@@ -67,6 +67,10 @@ const (
 	heapRoom  = 256 << 20
 	heapShare = 16
 
+	// heapAtRest without a collection, a node has no load, and keeps no room for
+	// one. Go collects every two minutes at the latest.
+	heapAtRest = 30 * time.Second
+
 	// keptForever is the retention of a node that was told to forget nothing:
 	// longer than anybody looks back.
 	keptForever = 100 * 365 * 24 * time.Hour
