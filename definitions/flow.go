@@ -17,7 +17,7 @@ type draft struct {
 	kind        workflow.Kind
 	listed      bool
 	processorOf *draft
-	processor   *draft // of a wait
+	processors  map[string]*draft // of a wait, by the name of the branch; "" for one without branches
 	env         expression.Env
 	task        *workflow.Task // nil when it could not be compiled
 
@@ -129,11 +129,27 @@ func (c *compiler) inline(d *draft) {
 		c.adopt(child)
 		c.inline(child)
 	}
-	if n := d.node.get("processor"); n.isMap() {
-		child := c.child(d, n, "-processor")
-		child.processorOf, d.processor = d, child
-		c.adopt(child)
+	c.inlineProcessor(d, d.node, "", "-processor")
+	for _, b := range d.branches().list() {
+		if name := branchName(b).str(); name != "" {
+			c.inlineProcessor(d, b, name, "-"+name+"-processor")
+		}
 	}
+}
+
+// inlineProcessor takes in what looks at the signals of a wait, or of a branch of one.
+func (c *compiler) inlineProcessor(d *draft, holds *node, branch, suffix string) {
+	n := holds.get("processor")
+	if !n.isMap() || d.processors[branch] != nil {
+		return
+	}
+	child := c.child(d, n, suffix)
+	child.processorOf = d
+	if d.processors == nil {
+		d.processors = make(map[string]*draft)
+	}
+	d.processors[branch] = child
+	c.adopt(child)
 }
 
 // child is an inline task, with an id of its own or one that derives from its owner's.

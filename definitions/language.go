@@ -196,7 +196,7 @@ func taskLanguage() *shape {
 	fields = append(fields, quorumFields(wait)...)
 	fields = append(fields, timeFields()...)
 	fields = append(fields, []*field{
-		{name: "processor", forms: asMap, shape: processorShape, kinds: wait, doc: "Work that looks at each signal before the condition is judged; its result is `processor.output`."},
+		{name: "processor", forms: asMap, shape: processorShape, kinds: wait, doc: "Work that looks at each signal before the condition is judged; its result is `processor.output`. A wait with branches has it in its branches."},
 		{name: "schema", forms: asText | asMap, meaning: schemaRef, kinds: wait, doc: "What the payload of the signal must look like; the sender of another one gets a 422."},
 		{name: "signal", forms: asText | asMap, shape: signalShape, kinds: signal, doc: "The event to send."},
 		{name: "condition", forms: asText, meaning: condition, mistaken: []string{"if", "when", "unless"}, doc: "CEL. A wait takes only a signal for which it is true; any other task is skipped when it is false.", example: `signal.payload.status == "ready"`},
@@ -241,7 +241,7 @@ func workFields(kinds []string) []*field {
 
 func processorLanguage() *shape {
 	fields := []*field{
-		{name: "id", forms: asText, doc: "The processor's id; `<wait>-processor` when left out."},
+		{name: "id", forms: asText, doc: "The processor's id; `<wait>-processor` when left out, of a branch `<wait>-<branch>-processor`."},
 		{name: "type", forms: asText, values: []string{"basic"}, doc: "Always `basic`."},
 		{name: "description", forms: asText, doc: "What the processor is for."},
 	}
@@ -254,7 +254,7 @@ func processorLanguage() *shape {
 		{name: "outputs", forms: asMap, meaning: template, doc: "Replaces the processor's output."},
 		{name: "env", forms: asMap, doc: "Adds to `.env` for this processor."},
 	}...)
-	return &shape{name: processorShape, title: "a processor", fields: fields, doc: "Work that runs on each signal of a wait. Its `with` always has the signal, as `signal`."}
+	return &shape{name: processorShape, title: "a processor", fields: fields, doc: "Work that runs on each signal of a wait, or of one of its branches. Its `with` always has the signal, as `signal`."}
 }
 
 func taskConfigLanguage() *shape {

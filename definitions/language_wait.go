@@ -60,6 +60,7 @@ func branchLanguage() *shape {
 		deadlineField(nil),
 	}
 	fields = append(fields, quorumFields(nil)...)
+	fields = append(fields, &field{name: "processor", forms: asMap, shape: processorShape, doc: "Work that looks at each signal of the branch before its condition is judged; its result is `processor.output`."})
 	return &shape{name: branchShape, title: "a branch", fields: fields,
 		doc: "One of the things that a wait holds for at once. What it leaves out of `wait_for`, `correlate`, `condition`, `schema`, `distinct_by`, `weights` and `veto` it takes from the wait."}
 }

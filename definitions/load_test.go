@@ -176,8 +176,16 @@ func flowOf(def *workflow.Definition) string {
 	}
 	for _, task := range def.Tasks {
 		fmt.Fprintf(&b, "  %s\n", taskLine(task))
-		if task.Wait != nil && task.Wait.Processor != nil {
+		if task.Wait == nil {
+			continue
+		}
+		if task.Wait.Processor != nil {
 			fmt.Fprintf(&b, "    processor %s\n", taskLine(task.Wait.Processor))
+		}
+		for _, branch := range task.Wait.Branches {
+			if branch.Processor != nil {
+				fmt.Fprintf(&b, "    branch %s, processor %s\n", branch.ID, taskLine(branch.Processor))
+			}
 		}
 	}
 	return b.String()

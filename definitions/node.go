@@ -148,6 +148,9 @@ func (n *node) tree() any {
 // with returns a copy of a mapping in which key has that value, at the end
 // when it is new.
 func (n *node) with(key string, value *node) *node {
+	if n == nil {
+		return nil
+	}
 	out := *n
 	out.entries = slices.Clone(n.entries)
 	for i := range out.entries {

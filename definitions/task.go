@@ -124,8 +124,11 @@ func (n *node) spelled(like *node) *node {
 }
 
 // processor compiles the work that looks at each signal of a wait. What it is
-// given always has the signal.
+// given always has the signal. It is nil where there is none.
 func (c *compiler) processor(d *draft) *workflow.Task {
+	if d == nil {
+		return nil
+	}
 	d.kind = workflow.Basic
 	w := c.worker(d)
 	switch {

@@ -41,6 +41,21 @@ func (d *draft) awaited() []*node {
 	return names
 }
 
+// branchName is what a branch is called: the name of its signal, unless it has
+// one of its own.
+func branchName(n *node) *node {
+	if own := n.get("name"); own != nil || isTemplate(n.get("wait_for").str()) {
+		return own
+	}
+	return n.get("wait_for")
+}
+
+// prepared reports whether a processor's result can be seen from there: from a
+// branch its own, from the wait also those of its branches.
+func (d *draft) prepared(n *node) bool {
+	return n.has("processor") || n == d.node && slices.ContainsFunc(d.branches().list(), d.prepared)
+}
+
 // expires reports whether the wait, or a branch of it, can time out.
 func (d *draft) expires() bool {
 	return d.node.has("timeout") || d.node.has("deadline") ||
@@ -61,8 +76,9 @@ func (c *compiler) wait(d *draft, t *workflow.Task) {
 	}
 	t.Wait.Extend, t.Wait.Remind = c.extension(d), c.reminders(d)
 	t.Wait.Hold = c.hold(d, n)
+	t.Wait.Processor = c.processor(d.processors[""])
 	end := seenByWaitEnd
-	if !n.has("processor") {
+	if !d.prepared(n) {
 		end = without(end, "processor")
 	}
 	if branches != nil {
@@ -72,9 +88,7 @@ func (c *compiler) wait(d *draft, t *workflow.Task) {
 		end = append(slices.Clone(end), "collected")
 	}
 	t.Outputs = c.template(n.get("outputs"), d.env, plainTemplate, sight{owner: d, sees: end, itself: true})
-	if d.processor != nil {
-		t.Wait.Processor = c.processor(d.processor)
-	} else if n.has("retries") || n.has("retry_policy") {
+	if !d.prepared(n) && (n.has("retries") || n.has("retry_policy")) {
 		c.findings.warnf(n.keyOf(firstOf(n, "retries", "retry_policy")), "no-effect", "remove it: a wait holds until its signal comes or its time is over", "the wait %s does no work that could be repeated", quoted(d.id))
 	}
 	if d.onVeto != nil && !vetoed(n) && !slices.ContainsFunc(branches.list(), vetoed) {
@@ -101,7 +115,7 @@ func (c *compiler) hold(d *draft, n *node) workflow.Hold {
 		name = textNode(name.place, name.str()).spelled(name)
 	}
 	judge := seenByWait
-	if !d.node.has("processor") {
+	if !d.prepared(n) {
 		judge = without(judge, "processor")
 	}
 	h := workflow.Hold{
@@ -137,7 +151,7 @@ func (c *compiler) branched(d *draft, spec *workflow.WaitSpec, branches *node) {
 	}
 	for _, key := range []string{"processor", "collect"} {
 		if n.has(key) {
-			c.findings.failf(n.keyOf(key), "contradiction", "give the branch a wait of its own, or `collect` inside of a branch", "a wait with branches has no %s", quoted(key))
+			c.findings.failf(n.keyOf(key), "contradiction", "write it inside of each branch that it is for", "a wait with branches has no %s of its own", quoted(key))
 		}
 	}
 	items := branches.list()
@@ -184,10 +198,7 @@ func (c *compiler) branchesNeeded(d *draft, branches int) workflow.Template {
 func (c *compiler) branch(d *draft, n *node, whole workflow.Hold, known map[string]bool) *workflow.Branch {
 	c.bothDeadlines(n)
 	at := sight{owner: d, sees: seenByWork}
-	name := n.get("name")
-	if name == nil && !isTemplate(n.get("wait_for").str()) {
-		name = n.get("wait_for")
-	}
+	name := branchName(n)
 	id := name.str()
 	switch {
 	case id == "":
@@ -214,8 +225,10 @@ func (c *compiler) branch(d *draft, n *node, whole workflow.Hold, known map[stri
 			c.findings.failf(n.place, "required", "add `wait_for:` to the branch, or to the wait for all of its branches", "the branch %s does not say what it waits for", quoted(id))
 		}
 	}
+	b.Processor = c.processor(d.processors[id])
 	if !n.has("condition") {
 		b.Condition = whole.Condition
+		c.unprepared(d, n, id)
 	}
 	if !n.has("schema") {
 		b.Schema = whole.Schema
@@ -226,6 +239,17 @@ func (c *compiler) branch(d *draft, n *node, whole workflow.Hold, known map[stri
 	b.Quorum = inherited(b.Quorum, whole.Quorum, n)
 	b.Index = indexOf(d, &b.Hold)
 	return b
+}
+
+// unprepared warns of a branch that has no processor and takes over a condition
+// which looks at the result of one.
+func (c *compiler) unprepared(d *draft, n *node, id string) {
+	condition := d.node.get("condition")
+	looks := slices.ContainsFunc(c.uses, func(u use) bool { return u.in == condition && u.ref.Root == "processor" })
+	if looks && d.prepared(d.node) && !n.has("processor") {
+		c.findings.warnf(n.place, "nothing-there", "give the branch a `condition` or a `processor` of its own",
+			"the branch %s has no processor, and the condition that it takes from the wait looks at what one gives", quoted(id))
+	}
 }
 
 // inherited fills a branch's quorum with what it leaves out of the wait's.

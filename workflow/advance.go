@@ -80,7 +80,7 @@ type transition struct {
 	steps   int
 	room    Scope  // see brief
 	text    []byte // see encoded
-	refused bool   // some wait has refused the signal that is being judged
+	said    bool   // some wait has said why it does not take the signal that is being judged
 }
 
 // apply gives the input to the state; false when it changes nothing.
@@ -297,7 +297,7 @@ func (t *transition) finish(status Status, failure *Failure) {
 		return
 	}
 	for i := range t.s.Tasks {
-		t.stop(&t.s.Tasks[i])
+		t.stop(&t.s.Tasks[i], "canceled with the execution")
 	}
 	for _, w := range t.s.Waits {
 		t.record(Record{Type: WaitClosed, Task: w.Task, Wait: w.ID, Reason: "the execution ended " + string(status)})
@@ -339,7 +339,7 @@ func (t *transition) output() {
 }
 
 // stop ends a task that has not ended, without following any transition.
-func (t *transition) stop(ts *TaskState) {
+func (t *transition) stop(ts *TaskState, why string) {
 	switch ts.Status {
 	case Running:
 		if !held(t.s, ts.ID) {
@@ -350,7 +350,7 @@ func (t *transition) stop(ts *TaskState) {
 		return
 	}
 	ts.Status, ts.Request, ts.TimeoutMS, ts.Gathered, ts.UpdatedAt = Canceled, nil, 0, nil, t.at
-	t.record(Record{Type: TaskEnded, Task: ts.ID, Reason: "canceled with the execution"})
+	t.record(Record{Type: TaskEnded, Task: ts.ID, Reason: why})
 }
 
 func (h HeldInput) when() Instant {

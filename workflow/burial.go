@@ -40,10 +40,11 @@ func Bury(was, now *State, arrived *Signal, receipts []Receipt) []DeadLetter {
 	return dead
 }
 
-// judgedBy is the open wait that refused a kept signal last, "" when none did.
+// judgedBy is the open wait that refused a kept signal last, or whose processor
+// works on it; "" when there is none.
 func judgedBy(s *State, b *Buffered) string {
 	for i := range s.Waits {
-		if w := &s.Waits[i]; w.LastJudged == b.ID {
+		if w := &s.Waits[i]; w.LastJudged == b.ID || w.Judging == b.ID {
 			return w.ID
 		}
 	}

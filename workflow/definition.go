@@ -64,6 +64,7 @@ type Task struct {
 	With      Template // the task's input; nil for none
 
 	Parent string // id of the wait that this task is the processor of; set by Link
+	Branch string // of that wait; set by Link
 
 	Work   *Work       // Basic
 	Wait   *WaitSpec   // Wait
@@ -149,12 +150,22 @@ func (d *Definition) Link() *Definition {
 		for _, before := range t.After {
 			d.followers[before] = append(d.followers[before], t)
 		}
-		if t.Kind == Wait && t.Wait.Processor != nil {
-			t.Wait.Processor.Parent = t.ID
-			d.byID[t.Wait.Processor.ID] = t.Wait.Processor
+		if t.Kind == Wait {
+			d.linkProcessor(t, "", &t.Wait.Hold)
+			for _, b := range t.Wait.Branches {
+				d.linkProcessor(t, b.ID, &b.Hold)
+			}
 		}
 	}
 	return d
+}
+
+// linkProcessor lets the processor of a wait, or of a branch of one, be found.
+func (d *Definition) linkProcessor(wait *Task, branch string, hold *Hold) {
+	if p := hold.Processor; p != nil {
+		p.Parent, p.Branch = wait.ID, branch
+		d.byID[p.ID] = p
+	}
 }
 
 // Task returns the task of that id, processors of waits included, or nil.

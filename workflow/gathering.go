@@ -253,7 +253,7 @@ func (t *transition) collect(w OpenWait, sig Signal, processor Value, r ruling) 
 	}
 	t.consumed(w, sig.ID, progress, r.grounds)
 	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
-	t.close(w.ID)
+	t.close(w.ID, satisfied)
 	if len(g.Satisfied) < g.Need {
 		return
 	}
@@ -295,7 +295,7 @@ func (t *transition) veto(w OpenWait, sig Signal, grounds string) {
 	envelope := t.envelope(sig)
 	t.consumed(w, sig.ID, "it vetoes the wait", grounds)
 	t.record(Record{Type: WaitVetoed, Task: w.Task, Wait: w.ID, Signal: sig.ID})
-	t.close(w.ID)
+	t.close(w.ID, "another signal vetoed it")
 	t.closeRest(task, "signal "+sig.ID+" vetoed the wait")
 	ts.Output = ts.Gathered.output("vetoed", envelope, nil, w.Branch)
 	ts.Gathered = nil
@@ -316,8 +316,8 @@ func (t *transition) closeRest(task *Task, reason string) {
 			i++
 			continue
 		}
-		t.close(w.ID)
 		t.record(Record{Type: WaitClosed, Task: w.Task, Wait: w.ID, Reason: reason})
+		t.close(w.ID, reason)
 	}
 }
 

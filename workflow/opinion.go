@@ -76,8 +76,8 @@ func (t *transition) opinion(w *OpenWait, sig Signal) Opinion {
 	if o.Reason = broken(hold, sig.Payload); o.Reason != "" {
 		return o
 	}
-	if task.Wait.Processor != nil && w.Branch == "" {
-		o.Takes, o.Processor = true, task.Wait.Processor.ID
+	if hold.Processor != nil {
+		o.Takes, o.Processor = true, hold.Processor.ID
 		return o
 	}
 	r := t.rule(w, sig, nil, false)

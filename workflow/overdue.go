@@ -21,7 +21,7 @@ func (t *transition) waitTimedOut(waitID string) {
 			i++
 		default:
 			t.record(Record{Type: WaitTimedOut, Task: other.Task, Wait: other.ID, Reason: other.Progress()})
-			t.close(other.ID)
+			t.close(other.ID, "the wait's time is over")
 		}
 	}
 	if g := ts.Gathered; g != nil {

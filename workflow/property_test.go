@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -75,6 +76,9 @@ func live(t *testing.T, seed uint64) int {
 			if err := workflow.Check(&next); err != nil {
 				t.Fatalf("seed %d: after %T: %v\n%s", seed, in, err, after)
 			}
+			if b := misinformed(&next); b != nil {
+				t.Fatalf("seed %d: after %T: signal %s is kept because %s\n%s", seed, in, b.ID, b.Reason, after)
+			}
 		}
 		for i, rec := range records {
 			if rec.Seq != s.Seq+uint64(i)+1 {
@@ -108,6 +112,23 @@ func live(t *testing.T, seed uint64) int {
 		}
 	}
 	return made
+}
+
+// misinformed finds a kept signal that blames a processor which does not work,
+// or works on something else; nil when each knows why it is kept.
+func misinformed(s *workflow.State) *workflow.Buffered {
+	for i := range s.Buffer {
+		b := &s.Buffer[i]
+		for said := range strings.SplitSeq(b.Reason, "; ") {
+			if strings.HasPrefix(said, "the processor of wait ") && !slices.ContainsFunc(s.Waits, func(w workflow.OpenWait) bool {
+				return said == "the processor of wait "+w.ID+" works on it" && w.Judging == b.ID ||
+					said == "the processor of wait "+w.ID+" works on another signal" && w.Judging != "" && w.Judging != b.ID
+			}) {
+				return b
+			}
+		}
+	}
+	return nil
 }
 
 // follow keeps the receipts as the driver does, and holds each signal to one

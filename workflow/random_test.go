@@ -105,7 +105,7 @@ func randomWait(r *rand.Rand, task, other string) *workflow.WaitSpec {
 	case 0:
 		w.Quorum = randomQuorum(r)
 	case 1:
-		randomBranches(r, w, other)
+		randomBranches(r, w, task, other)
 		return w
 	}
 	if r.IntN(4) == 0 {
@@ -116,7 +116,7 @@ func randomWait(r *rand.Rand, task, other string) *workflow.WaitSpec {
 }
 
 // randomBranches makes the wait one for several things at once.
-func randomBranches(r *rand.Rand, w *workflow.WaitSpec, other string) {
+func randomBranches(r *rand.Rand, w *workflow.WaitSpec, task, other string) {
 	whole := w.Hold
 	w.Hold = workflow.Hold{}
 	for i := range 1 + r.IntN(3) {
@@ -129,6 +129,10 @@ func randomBranches(r *rand.Rand, w *workflow.WaitSpec, other string) {
 		}
 		if r.IntN(3) == 0 {
 			b.Quorum = randomQuorum(r)
+		}
+		if r.IntN(3) == 0 {
+			b.Processor = &workflow.Task{ID: task + "-" + b.ID + "-processor"}
+			randomWork(r, b.Processor)
 		}
 		if r.IntN(3) == 0 {
 			b.Timeout = literal(fmt.Sprintf("%ds", 1+r.IntN(9)))

@@ -377,7 +377,7 @@ func (t *transition) taskState(task *Task) *TaskState {
 func (t *transition) scope(task *Task, ts *TaskState) *Scope {
 	scope := &Scope{State: t.s, Task: task, Input: ts.Input, Previous: ts.Previous, Now: t.at}
 	if task.Parent != "" {
-		scope.Signal = t.signalOf(task.Parent)
+		scope.Signal = t.signalOf(task)
 	}
 	return scope
 }

@@ -2,13 +2,12 @@ package workflow
 
 // WaitSpec is what a wait task holds for: one Hold, or several named ones.
 type WaitSpec struct {
-	Hold                 // of a wait without branches
-	Processor *Task      // nil: none; a Basic task that runs on each signal before the condition is judged
-	Branches  []*Branch  // nil for a wait that holds for one thing
-	Need      Template   // how many of the branches must be satisfied; nil: all of them
-	Deadline  Template   // duration text or RFC 3339 time, instead of the task's Timeout; nil for none
-	Extend    *Extension // nil: nothing moves the deadline but a person
-	Remind    []Reminder // in the order listed
+	Hold                // of a wait without branches
+	Branches []*Branch  // nil for a wait that holds for one thing
+	Need     Template   // how many of the branches must be satisfied; nil: all of them
+	Deadline Template   // duration text or RFC 3339 time, instead of the task's Timeout; nil for none
+	Extend   *Extension // nil: nothing moves the deadline but a person
+	Remind   []Reminder // in the order listed
 }
 
 // Hold is what one open wait takes.
@@ -19,6 +18,7 @@ type Hold struct {
 	Index     Correlation // the equality of the condition that finds it among others; nil for none
 	Schema    Schema      // nil: any payload
 	Quorum    *Quorum     // nil: the first signal that it takes satisfies it
+	Processor *Task       // nil: none; a Basic task that runs on each signal before the condition is judged
 }
 
 // Branch is one of the things that a wait holds for at once. Each opens a wait

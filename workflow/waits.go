@@ -3,6 +3,7 @@ package workflow
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // signalled judges a signal by the open waits of its name, oldest first, and
@@ -46,8 +47,8 @@ func (t *transition) takeable(sig Signal) bool {
 		if w.Name != sig.Name || w.Judging != "" {
 			continue // an event is not kept until a processor is free
 		}
-		task := t.def.Task(w.Task)
-		if uncorrelated(task.Wait.hold(w.Branch), w, sig) == "" && (task.Wait.Processor != nil && w.Branch == "" || t.rule(w, sig, nil, false).takes()) {
+		hold := t.def.HoldOf(w)
+		if uncorrelated(hold, w, sig) == "" && (hold.Processor != nil || t.rule(w, sig, nil, false).takes()) {
 			return true
 		}
 	}
@@ -117,19 +118,18 @@ func (t *transition) judging(id string) bool {
 // on, until one consumes it or has its processor work on it. Otherwise the
 // signal stays, with the reason why.
 func (t *transition) judge(id string, from int) {
-	t.refused = t.refused && from > 0
+	t.said = t.said && from > 0
 	for i := from; i < len(t.s.Waits); i++ {
 		w, b := &t.s.Waits[i], t.kept(id)
 		if w.Name != b.Name {
 			continue
 		}
-		task := t.def.Task(w.Task)
 		if w.Judging != "" {
 			b.Busy = append(slices.Clone(b.Busy), w.ID)
-			b.Reason = "the processor of wait " + w.ID + " works on another signal"
+			t.says(b, busy(w.ID))
 			continue
 		}
-		hold := task.Wait.hold(w.Branch)
+		hold := t.def.HoldOf(w)
 		if other := uncorrelated(hold, w, b.Signal); other != "" {
 			t.refuse(w, b, other)
 			continue
@@ -138,10 +138,10 @@ func (t *transition) judge(id string, from int) {
 			t.refuse(w, b, broken)
 			continue
 		}
-		if task.Wait.Processor != nil && w.Branch == "" {
+		if hold.Processor != nil {
 			w.Judging = id
 			b.Reason = "the processor of wait " + w.ID + " works on it"
-			t.process(task)
+			t.process(hold.Processor)
 			return
 		}
 		if t.take(w, b, nil) {
@@ -190,18 +190,24 @@ func (t *transition) refuse(w *OpenWait, b *Buffered, reason string) {
 		t.record(Record{Type: SignalJudged, Task: w.Task, Wait: w.ID, Signal: b.ID, Reason: reason})
 	}
 	w.LastJudged, w.LastReason = b.ID, reason
-	said := "wait " + w.ID + " is open but did not take it: " + reason
-	if t.refused && len(b.Reason)+len(said) < maxReason {
+	t.says(b, "wait "+w.ID+" is open but did not take it: "+reason)
+}
+
+// says adds to the reason for which a signal is kept what one wait has to say.
+func (t *transition) says(b *Buffered, said string) {
+	if t.said && len(b.Reason)+len(said) < maxReason {
 		said = b.Reason + "; " + said
 	}
-	b.Reason, t.refused = said, true
+	b.Reason, t.said = said, true
 }
 
 // process runs the wait's processor on the signal that it judges.
-func (t *transition) process(task *Task) {
-	processor := task.Wait.Processor
+func (t *transition) process(processor *Task) {
 	ts := t.taskState(processor)
-	*ts = TaskState{ID: ts.ID, Kind: Basic, Run: ts.Run + 1, Status: Running, Parent: task.ID, Previous: task.ID, CreatedAt: t.at, UpdatedAt: t.at}
+	*ts = TaskState{
+		ID: ts.ID, Kind: Basic, Run: ts.Run + 1, Status: Running,
+		Parent: processor.Parent, Previous: processor.Parent, CreatedAt: t.at, UpdatedAt: t.at,
+	}
 	t.describe(processor, ts)
 	t.work(processor, ts)
 }
@@ -210,8 +216,7 @@ func (t *transition) process(task *Task) {
 // of a processor is no change of context: otherwise two of them would wake each
 // other for ever.
 func (t *transition) processed(processor *Task, ts *TaskState) {
-	task := t.def.Task(processor.Parent)
-	i := slices.IndexFunc(t.s.Waits, func(w OpenWait) bool { return w.Task == task.ID && w.Judging != "" })
+	i := t.worksFor(processor)
 	if i < 0 {
 		return
 	}
@@ -222,9 +227,9 @@ func (t *transition) processed(processor *Task, ts *TaskState) {
 		result = ValueOf(processorResult{Error: ts.Error})
 	}
 	t.unbusy(w.ID)
-	w.Judging, t.refused = "", false
+	w.Judging, t.said = "", false
 	id := b.ID
-	if ts.Status != Success && task.Wait.Condition == nil {
+	if ts.Status != Success && t.def.HoldOf(w).Condition == nil {
 		t.refuse(w, b, "its processor failed: "+ts.Error.Message)
 	} else if t.take(w, b, result) {
 		return
@@ -251,6 +256,11 @@ func (t *transition) unbusy(waitID string) {
 	}
 }
 
+// busy is why a signal is not judged by a wait that judges another one.
+func busy(waitID string) string {
+	return "the processor of wait " + waitID + " works on another signal"
+}
+
 type processorResult struct {
 	Output Value    `json:"output,omitempty"`
 	Error  *Failure `json:"error,omitempty"`
@@ -273,12 +283,15 @@ type judged struct {
 	Grounds string `json:"grounds"`
 }
 
+// satisfied is why a wait ends for the signals that it has not judged yet.
+const satisfied = "another signal satisfied it"
+
 // consume ends the wait well with the signal.
 func (t *transition) consume(w OpenWait, sig Signal, processor Value, grounds string) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	envelope := t.envelope(sig)
-	t.close(w.ID)
 	t.consumed(w, sig.ID, "", grounds)
+	t.close(w.ID, satisfied)
 	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
 	if task.Outputs != nil {
 		ts.Envelope = envelope
@@ -328,18 +341,20 @@ type metadata struct {
 	CorrelationID string `json:"correlation_id,omitempty"`
 }
 
-// signalOf is the envelope of the signal that the wait's processor works on.
-func (t *transition) signalOf(waitTask string) Value {
-	for i := range t.s.Waits {
-		if w := &t.s.Waits[i]; w.Task == waitTask && w.Judging != "" {
-			for _, b := range t.s.Buffer {
-				if b.ID == w.Judging {
-					return t.envelope(b.Signal)
-				}
-			}
-		}
+// signalOf is the envelope of the signal that the processor works on.
+func (t *transition) signalOf(processor *Task) Value {
+	i := t.worksFor(processor)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return t.envelope(t.kept(t.s.Waits[i].Judging).Signal)
+}
+
+// worksFor finds the open wait whose signal the processor works on, -1 for none.
+func (t *transition) worksFor(processor *Task) int {
+	return slices.IndexFunc(t.s.Waits, func(w OpenWait) bool {
+		return w.Task == processor.Parent && w.Branch == processor.Branch && w.Judging != ""
+	})
 }
 
 // object is a payload as a JSON object: an absent one is empty.
@@ -350,14 +365,33 @@ func object(payload Value) Value {
 	return payload
 }
 
-// close removes a wait and whatever works for it.
-func (t *transition) close(waitID string) {
+// close removes a wait and whatever works for it. Why it ends concerns the
+// signals that its processor works on, or that wait for it to be free.
+func (t *transition) close(waitID, why string) {
 	i := slices.IndexFunc(t.s.Waits, func(w OpenWait) bool { return w.ID == waitID })
 	w := t.s.Waits[i]
 	t.s.Waits = slices.Delete(t.s.Waits, i, i+1)
 	t.disarm(string(TimerDeadline) + ":" + waitID)
-	if w.Judging != "" {
-		t.interrupt(&w)
+	if t.def.HoldOf(&w).Processor != nil {
+		t.abandon(&w, why)
+	}
+}
+
+// abandon tells the signal that the processor of a wait works on, and those that
+// wait for it to be free, that the wait has ended. They are judged again by the
+// waits that are still open.
+func (t *transition) abandon(w *OpenWait, why string) {
+	if b := t.kept(w.Judging); b != nil {
+		t.interrupt(w, why)
+		said := "its processor was stopped: " + why
+		t.record(Record{Type: SignalJudged, Task: w.Task, Wait: w.ID, Signal: b.ID, Reason: said})
+		b.JudgedAt, b.Reason = 0, "wait "+w.ID+" ended without taking it: "+said
+	}
+	for i := range t.s.Buffer {
+		if b := &t.s.Buffer[i]; strings.Contains(b.Reason, busy(w.ID)) {
+			b.JudgedAt, b.Busy, b.Reason = 0, nil, "wait "+w.ID+" ended before its processor was free: "+why
+			t.record(Record{Type: SignalBuffered, Signal: b.ID, Reason: b.Reason})
+		}
 	}
 }
 
@@ -382,20 +416,20 @@ func (t *transition) expire(id string) {
 	t.record(Record{Type: SignalExpired, Signal: id, Reason: "its time to live ended before a wait took it"})
 	for i := range t.s.Waits {
 		if w := &t.s.Waits[i]; w.Judging == id {
-			t.interrupt(w)
+			t.interrupt(w, "its signal expired")
 			t.unbusy(w.ID)
 		}
 	}
 }
 
 // interrupt stops the processor of a wait.
-func (t *transition) interrupt(w *OpenWait) {
+func (t *transition) interrupt(w *OpenWait, why string) {
 	w.Judging = ""
-	processor := t.def.Task(w.Task).Wait.Processor
+	processor := t.def.HoldOf(w).Processor
 	t.disarm(string(TimerRetry) + ":" + processor.ID)
 	t.disarm(string(TimerSleep) + ":" + processor.ID)
 	if ts := t.s.Task(processor.ID); !ts.Status.Finished() {
-		t.stop(ts)
+		t.stop(ts, "stopped: "+why)
 	}
 	t.s.Held = slices.DeleteFunc(t.s.Held, func(h HeldInput) bool { return h.task() == processor.ID })
 }

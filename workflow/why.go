@@ -171,7 +171,7 @@ func (e *explaining) tasks() {
 func (e *explaining) task(w *WhyTask, task *Task, ts *TaskState) {
 	name := "Task " + ts.ID
 	if ts.Parent != "" {
-		name = "Processor " + ts.ID + " of wait " + ts.Parent
+		name = "Processor " + ts.ID + " of " + place("wait", task.Parent, task.Branch)
 	}
 	again := fmt.Sprintf("attempt %d of %d", ts.Attempt, w.Attempts)
 	switch {
@@ -289,11 +289,13 @@ func (e *explaining) wait(w *WhyWait) string {
 }
 
 // place is where an open wait stands in the workflow, as a person says it.
-func (w *OpenWait) place() string {
-	if w.Branch != "" {
-		return "branch " + w.Branch + " of task " + w.Task
+func (w *OpenWait) place() string { return place("task", w.Task, w.Branch) }
+
+func place(what, task, branch string) string {
+	if branch != "" {
+		return "branch " + branch + " of " + what + " " + task
 	}
-	return "task " + w.Task
+	return what + " " + task
 }
 
 // signals lists what came and was not taken.
