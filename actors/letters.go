@@ -133,7 +133,7 @@ func (l *letters) write(first workflow.DeadLetter) {
 	}
 	for i := range batch {
 		if batch[i].Cause == workflow.CauseFinished {
-			batch[i].Near = l.closed(&batch[i])
+			batch[i].Near = l.system.closedOf(&batch[i])
 		}
 	}
 	written := make(chan error, 1)
@@ -146,70 +146,6 @@ func (l *letters) write(first workflow.DeadLetter) {
 	for i := range batch {
 		l.system.Observer.Buried(batch[i].Cause)
 	}
-}
-
-// closed looks in the history of a finished execution for the wait that would
-// have taken the message: the last one of its name.
-func (l *letters) closed(letter *workflow.DeadLetter) *workflow.NearMiss {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	snapshot, err := l.system.Store.Load(ctx, letter.ExecID)
-	if err != nil {
-		return nil // the letter is as true without
-	}
-	after := snapshot.State.Seq - min(snapshot.State.Seq, NearRecords)
-	records, err := l.system.Store.Records(ctx, letter.ExecID, after, NearRecords)
-	if err != nil {
-		return nil
-	}
-	return workflow.LastClosed(letter.ExecID, letter.Name, records, letter.ReceivedAt)
-}
-
-// recentWaits remembers, for the names of waits that closed lately, the last
-// one: what an event that came too late would have met. It is small and
-// forgets: names that share a place push each other out.
-type recentWaits [nearPlaces]struct {
-	mu     sync.Mutex
-	name   string
-	execID string
-	wait   string
-	how    string
-	at     workflow.Instant
-}
-
-// note remembers the waits that a commit closed. It lies on every signal's way:
-// it allocates nothing, and rather than hold anybody up it forgets.
-func (s *System) noteClosed(was *workflow.State, records []workflow.Record) {
-	if was == nil {
-		return
-	}
-	for i := range records {
-		r := &records[i]
-		how := workflow.Closing(r.Type)
-		if how == "" {
-			continue
-		}
-		w := was.Wait(r.Wait)
-		if w == nil {
-			continue
-		}
-		place := &s.closed[s.place(w.Name)]
-		if place.mu.TryLock() {
-			place.name, place.execID, place.wait, place.how, place.at = w.Name, was.ExecID, w.ID, how, r.At
-			place.mu.Unlock()
-		}
-	}
-}
-
-// lastClosed is the wait of a name that closed last, nil when none is remembered.
-func (s *System) lastClosed(name string, at workflow.Instant) *workflow.NearMiss {
-	place := &s.closed[s.place(name)]
-	place.mu.Lock()
-	defer place.mu.Unlock()
-	if place.name != name || name == "" {
-		return nil
-	}
-	return workflow.NearClosed(place.execID, place.wait, place.how, place.at, at)
 }
 
 // bury says of an event that nobody took why, and what it missed nearly.

@@ -142,6 +142,15 @@ const (
 	// nearPlaces names of waits that closed lately are remembered.
 	nearPlaces = 256
 
+	// For a wait that had closed when an event of its name came, NearExecutions that
+	// finished last and as many of the newest ones of each of NearWorkflows are read,
+	// and the histories of the NearHistories that changed last: a few milliseconds,
+	// at most NearLooks times a second.
+	NearExecutions = 100
+	NearWorkflows  = 8
+	NearHistories  = 16
+	NearLooks      = 10
+
 	// MaxForeseen executions are looked at to say what an event would do: each is
 	// read and folded, and a person reads the answer.
 	MaxForeseen = 100

@@ -25,6 +25,8 @@ type Catalog interface {
 	// Names returns the names that some trigger or wait listens for, as far as
 	// they are known before anything runs.
 	Names() []string
+	// Waiters returns the current workflows that may wait for that name.
+	Waiters(name string) []string
 }
 
 // Listener is one trigger of one current workflow.
@@ -78,6 +80,7 @@ type System struct {
 	left     atomic.Uint64 // executions that left memory
 	letters  *letters
 	closed   recentWaits
+	looks    looks
 
 	broadcasts *broadcasts
 }

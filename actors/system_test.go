@@ -97,6 +97,15 @@ func (w *world) Names() (names []string) {
 	return names
 }
 
+func (w *world) Waiters(name string) (ids []string) {
+	for _, d := range w.defs {
+		if d.MayAwait(name) {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
+}
+
 // Run does every task at once, in another goroutine.
 func (w *world) Run(job workflow.RunTask, done func(workflow.Input)) {
 	w.mu.Lock()

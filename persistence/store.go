@@ -125,6 +125,9 @@ type Store interface {
 	// Records returns up to limit records after the one numbered after. When older
 	// ones were folded away the first is of type history.folded.
 	Records(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error)
+	// LastFinished returns up to limit executions, those that finished last first. A
+	// damaged one is left out.
+	LastFinished(ctx context.Context, limit int) ([]*workflow.State, error)
 	// KeyPaths returns, in their order, the paths on which open waits of that name
 	// are indexed: those where a message may have the key that one of them waits for.
 	KeyPaths(ctx context.Context, name string) ([]string, error)

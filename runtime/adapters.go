@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,20 @@ func (c catalog) Names() []string {
 		names = append(names, w.Awaits...)
 	}
 	return names
+}
+
+// Waiters implements actors.Catalog: those first that name it literally.
+func (c catalog) Waiters(name string) []string {
+	var literally, perhaps []string
+	for _, w := range c.All() {
+		switch {
+		case slices.Contains(w.Awaits, name):
+			literally = append(literally, w.ID)
+		case w.AwaitsAny:
+			perhaps = append(perhaps, w.ID)
+		}
+	}
+	return append(literally, perhaps...)
 }
 
 // tools configures the executors.

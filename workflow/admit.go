@@ -1,9 +1,6 @@
 package workflow
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Admit says whether an execution accepts a signal at all; nil means yes. What
 // is refused here is never kept, and the sender is told why. It is asked before
@@ -17,7 +14,7 @@ func Admit(def *Definition, s *State, sig Signal) *Refusal {
 			Details: map[string]any{"exec_id": s.ExecID, "status": s.Status},
 		}
 	}
-	if !sig.Force && !def.AwaitsAny && !slices.Contains(def.Awaits, sig.Name) {
+	if !sig.Force && !def.MayAwait(sig.Name) {
 		return neverAwaited(def, sig.Name)
 	}
 	if r := invalidPayload(def, s, sig); r != nil {

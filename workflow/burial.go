@@ -100,10 +100,10 @@ func Closing(recordType string) string {
 	return ""
 }
 
-// LastClosed finds in the last records of an execution the wait of a name that
-// closed last, nil when there is none.
-func LastClosed(execID, name string, records []Record, at Instant) *NearMiss {
-	var near *NearMiss
+// LastClosed is the record, among the last ones of an execution, that closed the
+// last wait of a name; nil when there is none.
+func LastClosed(name string, records []Record) *Record {
+	var last *Record
 	waits := map[string]bool{}
 	for i := range records {
 		switch r := &records[i]; {
@@ -111,10 +111,10 @@ func LastClosed(execID, name string, records []Record, at Instant) *NearMiss {
 			var data opened
 			waits[r.Wait] = json.Unmarshal(r.Data, &data) == nil && data.Name == name
 		case Closing(r.Type) != "" && waits[r.Wait]:
-			near = NearClosed(execID, r.Wait, Closing(r.Type), r.At, at)
+			last = r
 		}
 	}
-	return near
+	return last
 }
 
 // Missed says why the open waits of an execution do not take a message: by its

@@ -221,17 +221,21 @@ func TestEveryWayThatAWaitClosesIsRemembered(t *testing.T) {
 		{"a cancel", counter(), workflow.CancelAsked{Stamp: workflow.Stamp{At: 2}}, "closed"},
 	} {
 		d := newDesk(t, c.def)
-		if near := workflow.LastClosed("x", "paid", d.history, 5); near != nil {
-			t.Errorf("%s: it has closed before: %+v", c.name, near)
+		if r := workflow.LastClosed("paid", d.history); r != nil {
+			t.Errorf("%s: it has closed before: %+v", c.name, r)
 		}
 		d.apply(c.ends)
 		at := c.ends.When()
-		near := workflow.LastClosed("x", "paid", d.history, at+10_000)
+		r := workflow.LastClosed("paid", d.history)
+		if r == nil || r.At != at {
+			t.Fatalf("%s: got %+v", c.name, r)
+		}
+		near := workflow.NearClosed("x", r.Wait, workflow.Closing(r.Type), r.At, at+10_000)
 		want := workflow.NearMiss{ExecID: "x", Wait: "pay/1", Closed: at, Reason: "wait pay/1 was " + c.how + " 10s earlier"}
-		if near == nil || *near != want {
+		if *near != want {
 			t.Errorf("%s: got %+v, want %+v", c.name, near, want)
 		}
-		if other := workflow.LastClosed("x", "other", d.history, at+10_000); other != nil {
+		if other := workflow.LastClosed("other", d.history); other != nil {
 			t.Errorf("%s: a wait of another name: %+v", c.name, other)
 		}
 	}
@@ -243,7 +247,7 @@ func TestTheWaitThatClosedLastIsMeant(t *testing.T) {
 	opened := func(wait, data string) workflow.Record {
 		return workflow.Record{Type: workflow.WaitOpened, Wait: wait, Data: workflow.Value(data)}
 	}
-	near := workflow.LastClosed("x", "paid", []workflow.Record{
+	r := workflow.LastClosed("paid", []workflow.Record{
 		opened("pay/1", `{"name":"paid"}`),
 		{Type: workflow.WaitSatisfied, Wait: "pay/1", At: 10},
 		opened("pay/2", `{"name":"paid"}`),
@@ -253,8 +257,11 @@ func TestTheWaitThatClosedLastIsMeant(t *testing.T) {
 		{Type: workflow.WaitClosed, Wait: "other/1", At: 30},
 		{Type: workflow.WaitClosed, Wait: "torn/1", At: 30},
 		{Type: workflow.SignalBuffered, Wait: "pay/2", At: 40},
-	}, 1520)
-	if near == nil || near.Wait != "pay/2" || near.Closed != 20 || near.Reason != "wait pay/2 was timed out 1.5s earlier" {
+	})
+	if r == nil || r.Wait != "pay/2" || r.At != 20 || r.Type != workflow.WaitTimedOut {
+		t.Fatalf("got %+v", r)
+	}
+	if near := workflow.NearClosed("x", r.Wait, workflow.Closing(r.Type), r.At, 1520); near.Reason != "wait pay/2 was timed out 1.5s earlier" {
 		t.Fatalf("got %+v", near)
 	}
 }
@@ -287,7 +294,7 @@ func TestMissedSaysWhatDecided(t *testing.T) {
 			continue
 		}
 		want := workflow.NearMiss{ExecID: "x", Wait: c.wait, Reason: "wait " + c.wait + " is open for " + string(workflow.ValueOf(c.sig.Name)) + ", and " + c.why}
-		if near == nil || *near != want {
+		if *near != want {
 			t.Errorf("%s: got %+v, want %+v", c.name, near, want)
 		}
 	}

@@ -1,6 +1,9 @@
 package workflow
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Definition is a workflow after compilation: every id resolved, every
 // expression parsed, the listed order lowered into explicit dependencies.
@@ -28,6 +31,11 @@ type Definition struct {
 
 	byID      map[string]*Task
 	followers map[string][]*Task // by the task that they come after
+}
+
+// MayAwait reports whether a wait of this workflow can open for a name.
+func (d *Definition) MayAwait(name string) bool {
+	return d.AwaitsAny || slices.Contains(d.Awaits, name)
 }
 
 // Kind is what a task does when it runs.

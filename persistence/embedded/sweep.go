@@ -3,7 +3,9 @@ package embedded
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -68,6 +70,49 @@ func old(ctx context.Context, r reader, family byte, before workflow.Instant, ea
 		}
 		return each(at, id)
 	})
+}
+
+// LastFinished returns executions, those that finished last first.
+func (s *Store) LastFinished(ctx context.Context, limit int) ([]*workflow.State, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.leave()
+	rows, err := newView(s.db)
+	if err != nil {
+		return nil, err
+	}
+	states, err := lastFinished(rows, pageOf(limit))
+	return states, rows.close(err)
+}
+
+func lastFinished(r reader, limit int) ([]*workflow.State, error) {
+	prefix := []byte{famFinished}
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: afterAll(prefix)})
+	if err != nil {
+		return nil, fmt.Errorf("%w: scan the rows: %w", persistence.ErrUnavailable, err)
+	}
+	var states []*workflow.State
+	for ok := it.Last(); ok && err == nil && len(states) < limit; ok = it.Prev() {
+		p := parts{Rest: it.Key()[len(prefix):]}
+		p.Instant()
+		id := p.ID()
+		if err = p.End(); err != nil {
+			break
+		}
+		var snapshot *persistence.Snapshot
+		var corrupt *persistence.Corrupt
+		switch snapshot, err = load(r, id, nil); {
+		case err == nil:
+			states = append(states, snapshot.State)
+		case errors.As(err, &corrupt) || errors.Is(err, persistence.ErrNotFound):
+			err = nil
+		}
+	}
+	if closing := it.Close(); closing != nil {
+		err = errors.Join(err, fmt.Errorf("%w: scan the rows: %w", persistence.ErrUnavailable, closing))
+	}
+	return states, err
 }
 
 // forgetExecution collects all rows of an execution; false when it must stay.

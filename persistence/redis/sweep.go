@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -82,6 +83,44 @@ func (s *Store) gather(ctx context.Context, before workflow.Instant, limit int) 
 		}
 	}
 	return writes, nil
+}
+
+// LastFinished returns executions, those that finished last first.
+func (s *Store) LastFinished(ctx context.Context, limit int) ([]*workflow.State, error) {
+	if err := s.begin(ctx); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	limit = pageOf(limit)
+	rows := make([]*goredis.StringSliceCmd, len(s.parts))
+	_, err := s.client.reads.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
+		for i, p := range s.parts {
+			rows[i] = pipe.ZRevRangeByLex(ctx, p.key(keyFinished), &goredis.ZRangeBy{Min: "-", Max: "+", Count: int64(limit)})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, unavailable(ctx, "read the index", keyFinished, err)
+	}
+	var members []string
+	for _, r := range rows {
+		members = append(members, r.Val()...)
+	}
+	slices.Sort(members)
+	slices.Reverse(members)
+	var places []place
+	for _, member := range members[:min(limit, len(members))] {
+		p := parts{Rest: member}
+		p.Instant()
+		places = append(places, place{exec: p.ID()})
+		if err := p.End(); err != nil {
+			return nil, err
+		}
+	}
+	states, err := s.statesOf(ctx, places)
+	return slices.DeleteFunc(states, func(state *workflow.State) bool {
+		return state == nil || state.Error != nil && state.Error.Code == persistence.CodeCorrupt
+	}), err
 }
 
 // forgetExecution is the write that forgets an execution if it is still what it

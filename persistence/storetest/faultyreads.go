@@ -23,6 +23,14 @@ func (f *Faulty) Executions(ctx context.Context, q workflow.Query) (workflow.Pag
 	return f.Store.Executions(ctx, q)
 }
 
+// LastFinished may fail.
+func (f *Faulty) LastFinished(ctx context.Context, limit int) ([]*workflow.State, error) {
+	if err := f.read(); err != nil {
+		return nil, err
+	}
+	return f.Store.LastFinished(ctx, limit)
+}
+
 // Holder may fail.
 func (f *Faulty) Holder(ctx context.Context, workflowID, key string) (string, error) {
 	if err := f.read(); err != nil {

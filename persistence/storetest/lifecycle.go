@@ -22,6 +22,9 @@ func sweepExecutions(f *fixture) {
 		}
 		last[id] = s
 	}
+	byEnd := []string{"e5", "e4", "e3", "e2", "e1", "e0"} // not the two that live
+	f.finished(3, byEnd[:3])
+	f.finished(10, byEnd)
 	sweep := func(before workflow.Instant, limit, want int) {
 		f.Helper()
 		n, err := f.Sweep(f.ctx, before, limit)
@@ -33,6 +36,7 @@ func sweepExecutions(f *fixture) {
 	sweep(begin+4, 3, 1)
 	sweep(begin+4, 3, 0)
 	for range 2 {
+		f.finished(10, byEnd[:2])
 		for i, id := range []string{"e0", "e1", "e2", "e3"} {
 			_, err := f.Load(f.ctx, id)
 			f.is(fmt.Sprintf("load of swept %d", i), err, persistence.ErrNotFound)
@@ -54,6 +58,19 @@ func sweepExecutions(f *fixture) {
 	}
 	f.is("commit to a swept one", f.commit(next(last["e0"], 1, nil)), persistence.ErrConflict)
 	same(f, "a new execution of a swept id", f.must(first(sample("e0"))), f.load("e0").State)
+}
+
+// finished checks which executions finished last.
+func (f *fixture) finished(limit int, want []string) {
+	f.Helper()
+	states, err := f.LastFinished(f.ctx, limit)
+	f.is("last finished", err, nil)
+	var got []string
+	for _, s := range states {
+		same(f, "one that finished", s, f.load(s.ExecID).State)
+		got = append(got, s.ExecID)
+	}
+	same(f, "the last that finished", got, want)
 }
 
 // sweepEvents: settled events are forgotten, open ones are not.
@@ -110,6 +127,8 @@ func closing(f *fixture) {
 	f.is("load after Close", err, persistence.ErrClosed)
 	_, err = f.Executions(f.ctx, workflow.Query{})
 	f.is("executions after Close", err, persistence.ErrClosed)
+	_, err = f.LastFinished(f.ctx, 1)
+	f.is("last finished after Close", err, persistence.ErrClosed)
 	_, err = f.Due(f.ctx, begin, nil, 1)
 	f.is("due after Close", err, persistence.ErrClosed)
 	f.is("put after Close", f.PutDocument(f.ctx, "k", "i", nil), persistence.ErrClosed)

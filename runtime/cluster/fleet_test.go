@@ -120,7 +120,13 @@ func newFleet(t *testing.T, count int, defs ...*workflow.Definition) *fleet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fleet{T: t, redis: redistest.Start(t), store: store, defs: make(map[string]*workflow.Definition), ran: make(map[string][]string)}
+	return fleetOn(t, redistest.Start(t), store, count, defs...)
+}
+
+// fleetOn is a fleet on a store, which ends with it.
+func fleetOn(t *testing.T, redis *redistest.Server, store persistence.Store, count int, defs ...*workflow.Definition) *fleet {
+	t.Helper()
+	f := &fleet{T: t, redis: redis, store: store, defs: make(map[string]*workflow.Definition), ran: make(map[string][]string)}
 	f.said.out = t.Output()
 	t.Cleanup(f.said.end)
 	t.Cleanup(func() {
@@ -235,6 +241,15 @@ func (n *node) Run(job workflow.RunTask, done func(workflow.Input)) {
 }
 
 func (n *node) Names() []string { return nil }
+
+func (n *node) Waiters(name string) (ids []string) {
+	for _, d := range n.defs {
+		if d.MayAwait(name) {
+			ids = append(ids, d.ID)
+		}
+	}
+	return ids
+}
 
 func (n *node) Cancel(workflow.CancelTask) {}
 

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox/signalbox/persistence/redis"
+	"github.com/signalbox/signalbox/persistence/redis/redistest"
 	"github.com/signalbox/signalbox/runtime/cluster"
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -193,6 +195,59 @@ func TestEventsFanOutOnce(t *testing.T) {
 	for i := range 9 {
 		f.finished(fmt.Sprint("l", i))
 	}
+}
+
+// TestALateEventNearlyMetAWaitOfAnotherNode: what has just closed is known at once
+// on the node that did not close it, and on one that starts later; everything is in a
+// Redis.
+func TestALateEventNearlyMetAWaitOfAnotherNode(t *testing.T) {
+	ends, goes := waitingFor("ends", "paid"), waitingFor("goes", "sent", "signed")
+	server := redistest.Start(t)
+	address, err := redis.ParseAddress("redis://" + server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := redis.Open(t.Context(), address, redis.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := fleetOn(t, server, store, 2, ends, goes)
+	for def, exec := range map[*workflow.Definition]string{ends: "e", goes: "g"} {
+		if err := f.nodes[0].begin(def, exec); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.nodes[1].signal(exec, "s", def.Awaits[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nearlyMet := func(on func(exec string) *node) {
+		t.Helper()
+		for name, exec := range map[string]string{"paid": "e", "sent": "g"} {
+			ev := workflow.Event{Name: name, ReceivedAt: stamp().At}
+			for i := 0; ev.ID == "" || !on(exec).cluster.Here(ev.ID); i++ {
+				ev.ID = fmt.Sprint(name, len(f.nodes), "-", i)
+			}
+			if _, _, err := f.nodes[0].system.Event(t.Context(), ev); err != nil {
+				t.Fatal(err)
+			}
+			var r *workflow.EventReceipt
+			f.eventually(ev.ID+" is settled", func() bool {
+				r, err = f.store.Event(t.Context(), ev.ID)
+				return err == nil && r.Fate.Final()
+			})
+			if r.Near == nil || r.Near.ExecID != exec || r.Near.Wait != "hold0/1" || r.Near.Closed != f.state(exec).Task("hold0").UpdatedAt {
+				t.Fatalf("%s nearly met %+v", ev.ID, r.Near)
+			}
+		}
+	}
+	nearlyMet(f.other)
+	f.add()
+	f.settled(3)
+	f.nodes[0].stop()
+	f.nodes[1].stop()
+	f.settled(1)
+	f.nodes = f.nodes[2:]
+	nearlyMet(f.owner)
 }
 
 // TestAWatcherHearsOfCommitsElsewhere, at once and not at the next look.
