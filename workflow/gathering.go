@@ -98,9 +98,10 @@ func (g *Gathering) list(branch string) Value {
 // ruling is what a wait makes of a signal.
 type ruling struct {
 	refused string  // why it does not take it, "" when it does
-	grounds string  // the values that decided a condition which holds, when they were asked for
+	grounds string  // the values that decided, of what takes it, when they were asked for
 	vetoes  bool    // it ends the wait badly
 	extends Instant // where it moves the deadline to, counted or not; 0 for not
+	moves   string  // the values that decided that it does, when they were asked for
 	by      Value
 	weight  Weight
 }
@@ -120,17 +121,36 @@ func (t *transition) rule(w *OpenWait, sig Signal, processor Value, grounds bool
 	scope.Signal, scope.Processor, scope.Gathered, scope.Branch = t.envelope(sig), processor, ts.Gathered, w.Branch
 	scope.Grounds = grounds
 	if w.Branch == ExtendBranch {
-		to, refused := t.extends(w, scope)
-		return ruling{extends: to, refused: refused}
+		to, why := t.extends(w, scope)
+		if to == 0 {
+			return ruling{refused: why}
+		}
+		return ruling{extends: to, moves: why, grounds: why}
 	}
 	r := hold.counts(scope, w)
 	if x != nil && x.Name == nil && !r.vetoes && (x.Condition != nil || r.refused == "") {
-		why := ""
-		if r.extends, why = t.extends(w, scope); r.refused != "" && r.extends == 0 {
-			r.refused += "; extend_on: " + why
-		}
+		to, why := t.extends(w, scope)
+		r.extend(to, why)
 	}
 	return r
+}
+
+// extend adds what a signal of the wait's own does to its deadline, and why.
+func (r *ruling) extend(to Instant, why string) {
+	if r.extends = to; to != 0 {
+		r.moves = why
+	}
+	if why != "" {
+		why = "extend_on: " + why
+	}
+	switch {
+	case r.refused == "":
+		r.grounds = joined(r.grounds, why)
+	case to == 0:
+		r.refused = joined(r.refused, why)
+	default:
+		r.grounds = joined(r.refused, why)
+	}
 }
 
 // counts judges a signal by what the wait holds for.

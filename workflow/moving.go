@@ -19,32 +19,35 @@ type Extension struct {
 const ExtendBranch = "extend_on"
 
 // extends finds out whether the signal moves the deadline, and where to; zero
-// for not, with a reason.
+// for not. The text is why: not, or when grounds are asked for, why it does.
 func (t *transition) extends(w *OpenWait, scope *Scope) (Instant, string) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	x := task.Wait.Extend
+	grounds := ""
 	if x.Condition != nil {
-		if verdict := x.Condition.Judge(scope); !verdict.Holds {
+		verdict := x.Condition.Judge(scope)
+		if !verdict.Holds {
 			return 0, verdict.Reason
 		}
+		grounds = verdict.Reason
 	}
 	if ts.Gathered.Extended >= x.Max {
 		return 0, fmt.Sprintf("the deadline was extended %d times, the most that it may be", ts.Gathered.Extended)
 	}
 	s, err := text(x.By, scope)
 	if err != nil {
-		return 0, "extend_on.by: " + err.Error()
+		return 0, "by: " + err.Error()
 	}
 	by, err := ParseDuration(s)
 	if err != nil {
-		return 0, "extend_on.by: " + err.Error()
+		return 0, "by: " + err.Error()
 	}
 	from := wholeDeadline(t.s, ts)
 	to := min(from.Add(by), w.OpenedAt.Add(MaxHold))
 	if to <= from {
 		return 0, "the deadline is ten years after the opening, the latest that it can be"
 	}
-	return to, ""
+	return to, grounds
 }
 
 // wholeDeadline is when the task's wait as a whole is over, zero for never.
@@ -56,7 +59,7 @@ func wholeDeadline(s *State, ts *TaskState) Instant {
 }
 
 // extend moves the deadline because of a signal.
-func (t *transition) extend(w OpenWait, signalID string, to Instant) {
+func (t *transition) extend(w OpenWait, signalID string, to Instant, grounds string) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	g := ts.gathering()
 	g.Extended++
@@ -64,13 +67,14 @@ func (t *transition) extend(w OpenWait, signalID string, to Instant) {
 	t.moveWhole(task, ts, to)
 	ts.UpdatedAt = t.at
 	t.record(Record{Type: WaitExtended, Task: w.Task, Wait: w.ID, Signal: signalID,
-		Reason: fmt.Sprintf("until %s, extension %d of %d", to, g.Extended, task.Wait.Extend.Max), Data: ValueOf(extension{From: from, To: to})})
+		Reason: fmt.Sprintf("until %s, extension %d of %d", to, g.Extended, task.Wait.Extend.Max), Data: ValueOf(extension{From: from, To: to, Grounds: grounds})})
 }
 
 // extension is what the record of one says as data.
 type extension struct {
-	From Instant `json:"from"`
-	To   Instant `json:"to"`
+	From    Instant `json:"from"`
+	To      Instant `json:"to"`
+	Grounds string  `json:"grounds,omitempty"` // what made the condition of extend_on hold
 }
 
 // moveWhole gives the wait of a task another deadline, and with it each branch

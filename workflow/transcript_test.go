@@ -179,6 +179,10 @@ func (p *play) answer(records []workflow.Record, effects []workflow.Effect) stri
 			}
 		}
 		b.WriteByte('\n')
+		var told struct{ Grounds string }
+		if json.Unmarshal(r.Data, &told) == nil && told.Grounds != "" {
+			fmt.Fprintf(&b, "   because %s\n", told.Grounds)
+		}
 	}
 	for _, effect := range effects {
 		switch e := effect.(type) {

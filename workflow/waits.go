@@ -166,7 +166,7 @@ func broken(hold *Hold, payload Value) string {
 func (t *transition) take(w *OpenWait, b *Buffered, processor Value) bool {
 	r := t.rule(w, b.Signal, processor, true)
 	if r.extends != 0 {
-		t.extend(*w, b.ID, r.extends)
+		t.extend(*w, b.ID, r.extends, r.moves)
 	}
 	switch {
 	case !r.takes():

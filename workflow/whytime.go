@@ -13,7 +13,7 @@ type WhyMove struct {
 	From   Instant // zero when there was none
 	To     Instant
 	By     string // who moved it; "" when a signal did, or nobody knows
-	Reason string // that was given
+	Reason string // that was given, or the values that decided
 	Signal string // id of the signal that extended it
 	Whole  bool   // of all branches of the task
 }
@@ -57,7 +57,7 @@ func (e *explaining) moves(w *OpenWait, run int) []WhyMove {
 			if json.Unmarshal(r.Data, &moved) != nil {
 				continue // of a version that did not say
 			}
-			m.From, m.To = moved.From, moved.To
+			m.From, m.To, m.Reason = moved.From, moved.To, moved.Grounds
 		default:
 			continue
 		}

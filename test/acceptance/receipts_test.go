@@ -58,6 +58,34 @@ func TestAReceiptTellsWhatTheSignalCaused(t *testing.T) {
 		At("4s", Get("/events/x:tell:1", Is(200), Has("data.state", "consumed"), Has("data.deliveries.*", 2))))
 }
 
+// TestAReceiptTellsWhatMovedTheDeadline, or why a signal that counted did not.
+func TestAReceiptTellsWhatMovedTheDeadline(t *testing.T) {
+	const later, count = `signal.payload.text == "later"`, `signal.payload.text != "later"`
+	script(t, `
+id: review
+tasks:
+  - id: answer
+    type: wait
+    wait_for: answer
+    condition: signal.payload.text != "later"
+    count: 2
+    timeout: 1h
+    extend_on: {by: 30m, condition: signal.payload.text == "later"}
+`,
+		At("0s", Start("x", "review", `{}`)),
+		At("10m", Send("x", `{"signal_name":"answer","payload":{"text":"later"},"signal_id":"a"}`, Is(200), Has("data.outcome", "delivered"))),
+		At("10m", Get("/signals/a", Has("data.state", "consumed"), Has("data.steps.*", 3), Has("data.steps.1.what", "judged"), Has("data.steps.1.wait", "answer/1"),
+			Has("data.steps.1.reason", count+`: "later" != "later" is false; extend_on: `+later+`: "later" == "later" is true`),
+			Has("data.steps.2.reason", "it moved the deadline to 2000-01-01T01:30:00.000Z"))),
+		At("11m", Get("/executions/workflows/x/history", Has("data.records.3.type", "wait.extended"),
+			Has("data.records.3.data.grounds", later+`: "later" == "later" is true`))),
+		At("12m", Get("/executions/workflows/x/why", Has("data.waits.0.moves.0.reason", later+`: "later" == "later" is true`))),
+		At("20m", Send("x", `{"signal_name":"answer","payload":{"text":"yes"},"signal_id":"b"}`, Is(200), Has("data.outcome", "delivered"))),
+		At("20m", Get("/signals/b", Has("data.state", "consumed"), Has("data.steps.1.what", "judged"),
+			Has("data.steps.1.reason", count+`: "yes" != "later" is true; extend_on: `+later+`: "yes" == "later" is false`), Has("data.steps.2.reason", "1 of 2"))),
+		Want(Between("1h30m", "1h30m1s"), Status("x", workflow.TimedOut)))
+}
+
 // linked wants the link at a path to lead to a record of a type.
 func linked(path, kind string) shown {
 	return shown{follow: func(w *world, r *response) error {
