@@ -494,12 +494,6 @@ func (s *System) Event(ctx context.Context, ev workflow.Event) (*workflow.EventR
 	if s.stopping.Load() {
 		return nil, false, stopping()
 	}
-	if ev.ExpiresAt != 0 && !s.Store.KeepsEvents() {
-		return nil, false, &workflow.Refusal{
-			Code: workflow.CodeInvalid, Message: "the store of this node keeps no events for a wait that opens later",
-			Hint: "send it without a ttl when somebody waits, or use the embedded store",
-		}
-	}
 	if err := s.Store.Health(); err != nil {
 		return nil, false, unavailable(err)
 	}

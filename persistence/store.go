@@ -159,20 +159,16 @@ type Store interface {
 	AcceptEvent(ev workflow.Event, done func(stored *workflow.EventReceipt, known bool, err error))
 	// SettleEvent replaces the receipt of an event; once its fate is final it is
 	// no longer listed by OpenEvents. With the fate dead it keeps the event's dead
-	// letter, see workflow.LetterOfEvent; with any other it drops it.
+	// letter, see workflow.LetterOfEvent; with any other it drops it. With the fate
+	// buffered the event is no open event any more and kept until its ExpiresAt,
+	// which it must have: for the first commit that has it in Taken, or until
+	// ReleaseEvent. Beyond workflow.MaxKept that is refused with ErrFull.
 	SettleEvent(r *workflow.EventReceipt, done func(error))
 	// Event returns the receipt of an event, or ErrNotFound.
 	Event(ctx context.Context, id string) (*workflow.EventReceipt, error)
 	// OpenEvents returns up to limit receipts, in the order of id after the given
 	// one, whose fan-out is not finished.
 	OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error)
-
-	// KeepsEvents reports whether an event can be settled with the fate buffered.
-	// It is kept then until its ExpiresAt, which it must have: for the first commit that has it in
-	// Taken, or until ReleaseEvent. It is no open event any more. Beyond
-	// workflow.MaxKept it is refused with ErrFull; a store that keeps none refuses
-	// all of them so.
-	KeepsEvents() bool
 
 	// ReleaseEvent replaces the receipt of an event while it is kept; ErrConflict
 	// when it is not kept any more.

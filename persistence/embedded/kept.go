@@ -198,9 +198,6 @@ func (s *Store) ReleaseEvent(r *workflow.EventReceipt, done func(error)) {
 	s.push(w)
 }
 
-// KeepsEvents is true.
-func (s *Store) KeepsEvents() bool { return true }
-
 // Kept lists kept events of a name, in the order in which they came; those with a
 // key first that are indexed by it.
 func (s *Store) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*workflow.EventReceipt], error) {

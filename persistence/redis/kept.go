@@ -39,9 +39,6 @@ func (o *ops) keeping(ev *workflow.Event, drop bool) {
 	}
 }
 
-// KeepsEvents is true.
-func (s *Store) KeepsEvents() bool { return true }
-
 // stillKept adds the condition that an event is kept.
 func (o *ops) stillKept(ev *workflow.Event) {
 	o.alone = true

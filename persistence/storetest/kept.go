@@ -25,19 +25,6 @@ func keptEvent(id, order string, n int) workflow.Event {
 	return ev
 }
 
-// mustKeep skips a test of a store that keeps no events, once it has said so.
-func (f *fixture) mustKeep() {
-	f.Helper()
-	if f.KeepsEvents() {
-		return
-	}
-	answer := make(chan error, 1)
-	f.SettleEvent(withFate(keptEvent("ev1", "A", 1), workflow.FateBuffered), func(err error) { answer <- err })
-	f.is("keeping", wait(f.T, answer), persistence.ErrFull)
-	f.is("releasing", f.release(withFate(keptEvent("ev1", "A", 1), workflow.FateExpired)), persistence.ErrConflict)
-	f.Skip("this store keeps no events")
-}
-
 // withFate is the receipt of an event with that fate.
 func withFate(ev workflow.Event, fate workflow.Fate) *workflow.EventReceipt {
 	r := persistence.Accepted(ev)
@@ -97,7 +84,6 @@ func (f *fixture) expiring(until workflow.Instant, after *workflow.EventReceipt,
 // keptEvents: found by name and by any part of their payload, in the order in
 // which they came, and no open events any more.
 func keptEvents(f *fixture) {
-	f.mustKeep()
 	var receipts []*workflow.EventReceipt
 	for i := range 6 {
 		receipts = append(receipts, f.keepEvent(keptEvent(fmt.Sprint("ev", 9-i), []string{"A", "B"}[i%2], i)))
@@ -144,7 +130,6 @@ func keptEvents(f *fixture) {
 // keptTaken: one commit takes an event, atomically; whoever comes later is told
 // that it is gone.
 func keptTaken(f *fixture) {
-	f.mustKeep()
 	ev := keptEvent("ev1", "A", 1)
 	f.keepEvent(ev)
 	f.keepEvent(keptEvent("ev2", "A", 2))
@@ -183,7 +168,6 @@ func keptTaken(f *fixture) {
 
 // keptInARace: of many that take the same event at once, one does.
 func keptInARace(f *fixture) {
-	f.mustKeep()
 	const takers, rounds = 8, 10
 	for round := range rounds {
 		ev := keptEvent(fmt.Sprint("ev", round), "A", round)
@@ -220,7 +204,6 @@ func keptInARace(f *fixture) {
 
 // keptReleased: the end of its time makes an event expired, with a dead letter.
 func keptReleased(f *fixture) {
-	f.mustKeep()
 	ev := keptEvent("ev1", "A", 1)
 	f.keepEvent(ev)
 	r := withFate(ev, workflow.FateExpired)
@@ -245,7 +228,6 @@ func keptReleased(f *fixture) {
 
 // keptForWaits: a commit that opens a wait is told when events of its name are kept.
 func keptForWaits(f *fixture) {
-	f.mustKeep()
 	told := func(c *persistence.Commit) (told bool) {
 		f.Helper()
 		c.Kept = func() { told = true }
@@ -332,7 +314,7 @@ func (m *model) release(rt *rapid.T) {
 
 // take lets a commit take an event that is kept; false when the commit must be refused.
 func (m *model) take(rt *rapid.T, c *persistence.Commit) bool {
-	if !m.store.KeepsEvents() || rapid.IntRange(0, 3).Draw(rt, "take") > 0 {
+	if rapid.IntRange(0, 3).Draw(rt, "take") > 0 {
 		return true
 	}
 	known := m.someEvent(rt)

@@ -283,7 +283,7 @@ func (m *model) settle(rt *rapid.T) {
 	id := rapid.SampledFrom(slices.Sorted(maps.Keys(m.events))).Draw(rt, "event")
 	r := *m.events[id]
 	fates := []workflow.Fate{workflow.FateAccepted, workflow.FateConsumed, workflow.FateDead}
-	if m.store.KeepsEvents() && r.Event.ExpiresAt != 0 {
+	if r.Event.ExpiresAt != 0 {
 		fates = append(fates, workflow.FateBuffered)
 	}
 	r.Fate = rapid.SampledFrom(fates).Draw(rt, "fate")
