@@ -17,12 +17,13 @@ import (
 type fold struct {
 	*execution
 	began   time.Time
-	was     *workflow.State          // before the turn, nil for a new execution
-	now     *workflow.State          // after the inputs taken so far, nil while nothing changed
-	room    workflow.Room            // records and effects of the inputs taken so far
-	shown   *workflow.State          // the last one that somebody may still look at
-	taken   []*workflow.EventReceipt // kept events that it takes, settled
-	told    *told                    // the receipts of signals that changed; nil while none did
+	was     *workflow.State                   // before the turn, nil for a new execution
+	now     *workflow.State                   // after the inputs taken so far, nil while nothing changed
+	room    workflow.Room                     // records and effects of the inputs taken so far
+	shown   *workflow.State                   // the last one that somebody may still look at
+	taken   []*workflow.EventReceipt          // kept events that it takes, settled
+	kept    map[string]*workflow.EventReceipt // in a dry run: kept events as they would be
+	told    *told                             // the receipts of signals that changed; nil while none did
 	dead    []workflow.DeadLetter
 	revived []string // ids of dead letters whose signals were taken up again
 	replies []pending

@@ -16,8 +16,11 @@ import (
 type vision struct {
 	system  *System
 	sights  map[string]*sight
-	claimed map[string]string // executions that would come to life, by their unique keys
-	woken   int               // executions that were looked at because events can wake them
+	claimed map[string]string                  // executions that would come to life, by their unique keys
+	woken   int                                // executions that were looked at because events can wake them
+	kept    map[string]*workflow.EventReceipt  // events that would be kept, and what was kept and would be taken
+	keeping map[string]*workflow.EventForecast // of those that would be kept
+	offered int                                // how often one was offered to a wait
 }
 
 // sight is one execution as it would be.
@@ -27,7 +30,10 @@ type sight struct {
 }
 
 func (s *System) newVision() *vision {
-	return &vision{system: s, sights: make(map[string]*sight), claimed: make(map[string]string)}
+	return &vision{
+		system: s, sights: make(map[string]*sight), claimed: make(map[string]string),
+		kept: make(map[string]*workflow.EventReceipt), keeping: make(map[string]*workflow.EventForecast),
+	}
 }
 
 // of loads an execution as it is durable, once.
@@ -42,7 +48,7 @@ func (v *vision) of(execID string) *sight {
 		seen.refusal = refusal
 		return seen
 	}
-	seen.fold = &fold{execution: e, was: e.state}
+	seen.fold = &fold{execution: e, was: e.state, kept: v.kept}
 	return seen
 }
 

@@ -40,8 +40,7 @@ func (s *System) ForeseeEvents(ctx context.Context, events []workflow.Event) ([]
 			continue
 		}
 		before[ev.ID] = i
-		var err error
-		if *f, err = v.event(ctx, ev); err != nil {
+		if err := v.event(ctx, ev, f); err != nil {
 			return nil, err
 		}
 	}
@@ -49,23 +48,22 @@ func (s *System) ForeseeEvents(ctx context.Context, events []workflow.Event) ([]
 }
 
 // event says whom one event would reach.
-func (v *vision) event(ctx context.Context, ev *workflow.Event) (workflow.EventForecast, error) {
+func (v *vision) event(ctx context.Context, ev *workflow.Event, f *workflow.EventForecast) error {
 	s := v.system
-	f := workflow.EventForecast{EventID: ev.ID, Fate: workflow.FateDead}
 	stored, err := s.Store.Event(ctx, ev.ID)
 	switch {
 	case err == nil:
 		f.Stored, f.Fate = stored, stored.Fate
-		return f, nil
+		return nil
 	case !errors.Is(err, persistence.ErrNotFound):
-		return f, err
+		return err
 	}
 	listening := v.opened(ev) // before this event starts anything
 	for _, l := range s.Catalog.Listeners(ev.Name) {
 		f.Deliveries = append(f.Deliveries, v.trigger(ctx, l, ev))
 	}
-	if err := v.waits(ctx, ev, listening, &f); err != nil {
-		return f, err
+	if err := v.waits(ctx, ev, listening, f); err != nil {
+		return err
 	}
 	for i := range f.Deliveries {
 		if o := f.Deliveries[i].Outcome; o == "started" || o == "delivered" {
@@ -84,8 +82,9 @@ func (v *vision) event(ctx context.Context, ev *workflow.Event) (workflow.EventF
 	if f.Fate == workflow.FateDead && ev.ExpiresAt != 0 {
 		f.Fate = workflow.FateBuffered
 		f.Reason += "; it would be kept until " + ev.ExpiresAt.String() + " for the first wait that opens for it"
+		v.keep(ev, f)
 	}
-	return f, nil
+	return v.offer(ctx, f)
 }
 
 // trigger says what a trigger would do, the execution that it would start

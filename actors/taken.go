@@ -22,9 +22,7 @@ func (f *fold) mayTake(in workflow.Signalled) (stored *workflow.EventReceipt, no
 	if !keptDelivery(in) {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	stored, err := f.system.Store.Event(ctx, in.Signal.ID)
+	stored, err := f.keptEvent(in.Signal.ID)
 	switch {
 	case err != nil && !errors.Is(err, persistence.ErrNotFound):
 		return nil, &Reply{Err: unavailable(err)}
@@ -32,6 +30,16 @@ func (f *fold) mayTake(in workflow.Signalled) (stored *workflow.EventReceipt, no
 		return nil, &Reply{State: s}
 	}
 	return stored, nil
+}
+
+// keptEvent reads an event that may be kept.
+func (f *fold) keptEvent(id string) (*workflow.EventReceipt, error) {
+	if r := f.kept[id]; r != nil {
+		return r, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	return f.system.Store.Event(ctx, id)
 }
 
 // takeEvent settles a kept event with the commit of this turn. Should somebody

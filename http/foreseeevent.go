@@ -15,18 +15,25 @@ type EventForecast struct {
 	WouldAnswer int                `json:"would_answer"` // status of the answer that the request would get
 	EventID     string             `json:"event_id"`
 	Duplicate   bool               `json:"duplicate"` // it was accepted before; nothing would happen
-	State       workflow.Fate      `json:"state"`     // consumed when somebody would take it, or dead; of a duplicate as it is
+	State       workflow.Fate      `json:"state"`     // consumed when somebody would take it, buffered while it would be kept, or dead; of a duplicate as it is
 	Reason      string             `json:"reason,omitempty"`
 	Refusal     *Problem           `json:"refusal,omitempty"`
 	Deliveries  []DeliveryForecast `json:"deliveries"`
-	Passed      []DeliveryForecast `json:"passed"`         // executions whose open waits would not take it
-	More        bool               `json:"more,omitempty"` // there are more waits of that name than were looked at
+	Passed      []DeliveryForecast `json:"passed"`          // executions whose open waits would not take it
+	Takes       []TakeForecast     `json:"takes,omitempty"` // kept events that would be taken by waits which it opens
+	More        bool               `json:"more,omitempty"`  // there are more waits or kept events than were looked at
 }
 
 // DeliveryForecast is what one listener would do with an event.
 type DeliveryForecast struct {
 	Delivery
 	Forecast *Forecast `json:"forecast,omitempty"` // of the execution that it would start or wake
+}
+
+// TakeForecast is a kept event that an execution would take.
+type TakeForecast struct {
+	EventID string `json:"event_id"`
+	DeliveryForecast
 }
 
 // foreseeEvent answers what an event would do.
@@ -47,6 +54,9 @@ func (x *exchange) eventForecastOf(event *workflow.Event, f *workflow.EventForec
 		DryRun: true, WouldAnswer: http.StatusAccepted, EventID: f.EventID, State: f.Fate, Reason: f.Reason, More: f.More,
 		Deliveries: x.deliveriesOf(f.Deliveries), Passed: x.deliveriesOf(f.Passed), Duplicate: f.Stored != nil,
 	}
+	for i := range f.Takes {
+		out.Takes = append(out.Takes, TakeForecast{f.Takes[i].EventID, x.deliveryOf(&f.Takes[i].DeliveryForecast)})
+	}
 	if f.Stored != nil {
 		if err := sameBody(event, f.Stored); err != nil && !errors.As(err, &f.Refusal) {
 			return out, err
@@ -62,15 +72,18 @@ func (x *exchange) eventForecastOf(event *workflow.Event, f *workflow.EventForec
 func (x *exchange) deliveriesOf(all []workflow.DeliveryForecast) []DeliveryForecast {
 	shown := make([]DeliveryForecast, 0, len(all))
 	for i := range all {
-		d := &all[i]
-		one := DeliveryForecast{Delivery: Delivery{
-			Kind: d.Kind, WorkflowID: d.WorkflowID, ExecID: d.ExecID, WaitID: d.WaitID, Outcome: d.Outcome, Reason: d.Reason, At: Time(d.At),
-		}}
-		if d.Forecast != nil {
-			f := x.forecastOf(d.Forecast, http.StatusAccepted)
-			one.Forecast = &f
-		}
-		shown = append(shown, one)
+		shown = append(shown, x.deliveryOf(&all[i]))
+	}
+	return shown
+}
+
+func (x *exchange) deliveryOf(d *workflow.DeliveryForecast) DeliveryForecast {
+	shown := DeliveryForecast{Delivery: Delivery{
+		Kind: d.Kind, WorkflowID: d.WorkflowID, ExecID: d.ExecID, WaitID: d.WaitID, Outcome: d.Outcome, Reason: d.Reason, At: Time(d.At),
+	}}
+	if d.Forecast != nil {
+		f := x.forecastOf(d.Forecast, http.StatusAccepted)
+		shown.Forecast = &f
 	}
 	return shown
 }

@@ -78,15 +78,22 @@ type EventForecast struct {
 	EventID    string
 	Refusal    *Refusal
 	Stored     *EventReceipt // of the event that was accepted before under this id: nothing would change
-	Fate       Fate          // consumed when somebody would take it, or dead
+	Fate       Fate          // consumed when somebody would take it, buffered while it would be kept, or dead
 	Reason     string
 	Deliveries []DeliveryForecast
 	Passed     []DeliveryForecast // executions whose open waits would not take it, with the reason
-	More       bool               // there are more waits than were looked at
+	Takes      []TakeForecast     // kept events that would be taken by waits which it opens
+	More       bool               // there are more waits or kept events than were looked at
 }
 
 // DeliveryForecast is what one listener would do with an event.
 type DeliveryForecast struct {
 	Delivery
 	Forecast *Forecast // of the execution that it would start or wake; nil when it would do neither
+}
+
+// TakeForecast is a kept event that an execution would take.
+type TakeForecast struct {
+	EventID string
+	DeliveryForecast
 }

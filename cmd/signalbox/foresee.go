@@ -164,8 +164,11 @@ func eventForecast(t *rows, f *http.EventForecast) {
 	for _, d := range append(f.Deliveries, f.Passed...) {
 		t.row(d.Kind, d.WorkflowID, d.ExecID, d.Outcome, orElse(d.Reason, nextSteps(d.Forecast)))
 	}
+	for _, d := range f.Takes {
+		t.row(d.Kind, d.WorkflowID, d.ExecID, "then delivered", "event "+d.EventID+", which is kept; "+nextSteps(d.Forecast))
+	}
 	if f.More {
-		t.row("", "", "", "", "there are more waits of that name than were looked at")
+		t.row("", "", "", "", "there are more waits or kept events than were looked at")
 	}
 }
 

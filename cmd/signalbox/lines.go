@@ -246,10 +246,19 @@ func foreseenEvents(client *http.Client) func(context.Context, []byte) ([]lineRe
 			case d.Refusal != nil:
 				results[i].cells = []any{"would be refused", d.Refusal.Error()}
 			default:
-				results[i].cells = []any{"would be " + string(d.State), d.EventID, again(d.Duplicate), orElse(d.Reason, fmt.Sprintf("%d listeners", len(d.Deliveries)))}
+				results[i].cells = []any{"would be " + string(d.State), d.EventID, again(d.Duplicate), orElse(d.Reason, listeners(d))}
 			}
 			results[i].Data = d
 		}
 		return results, err
 	}
+}
+
+// listeners counts whom an event would reach, and what is kept and would follow it.
+func listeners(f *http.EventForecast) string {
+	text := fmt.Sprintf("%d listeners", len(f.Deliveries))
+	for _, d := range f.Takes {
+		text += ", then " + d.WaitID + " takes event " + d.EventID
+	}
+	return text
 }

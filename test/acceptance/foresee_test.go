@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,12 @@ workflows:
 - id: keyed
   key: {unique: true, when_taken: refuse}
   tasks: [{id: only, type: wait, wait_for: a, processor: {tool: echo, with: {n: "{{ .signal.payload.n }}"}}, condition: 'processor.output.n > 4'}]
+- id: chain
+  triggers: [{name: began, filter: "payload.n < 6"}]
+  tasks:
+  - {id: one, type: wait, wait_for: c, correlate: '{{ .trigger.payload.by | default "nobody" }}'}
+  - {id: two, type: wait, any: {few: {wait_for: d, condition: signal.payload.n < 3}, many: {wait_for: d, count: 2}}}
+  - {id: three, type: wait, wait_for: c}
 - id: shared
   key: {unique: true}
   tasks: [{id: only, type: wait, wait_for: b, schema: {type: object, required: [by]}}]
@@ -362,53 +369,120 @@ func TestForecastsOfSignalsTogetherAreWhatBecomesOfThem(t *testing.T) {
 }
 
 // TestForecastsOfSeveralEventsFollowEachOther: the second meets what the first
-// would leave behind, as far as nothing outside has to happen for that.
+// would leave behind, as far as nothing outside has to happen for that, and what
+// is kept of the first ones is taken by the waits that later ones open.
 func TestForecastsOfSeveralEventsFollowEachOther(t *testing.T) {
-	followed := 0
-	lived(t, 40, func(l *life) {
+	followed, taken, older := 0, 0, 0
+	lived(t, 60, func(l *life) {
 		if l.r.IntN(3) > 0 {
 			_, _ = l.run.Begin(l.ctx, l.start())
 			l.pass()
 			return
 		}
-		var events []workflow.Event
-		for range 3 {
-			s := l.signal()
-			events = append(events, workflow.Event{ID: "e" + s.ID, Name: []string{"a", "b", "began"}[l.r.IntN(3)], Payload: s.Payload, Source: "api"})
-		}
-		events[2].ID = events[l.r.IntN(3)].ID
-		forecasts, err := l.run.ForeseeEvents(l.ctx, events)
-		if err != nil {
-			t.Fatal(err)
-		}
+		events := make([]workflow.Event, 2+l.r.IntN(4))
 		for i := range events {
-			f := &forecasts[i]
+			events[i] = l.event()
+		}
+		events[len(events)-1].ID = events[l.r.IntN(len(events))].ID
+		forecasts, open := l.foreseen(events)
+		for i := range forecasts {
 			_, known, err := l.run.Event(l.ctx, events[i])
-			if err != nil || known != (f.Stored != nil) {
-				t.Fatalf("known %v, %v, and the forecast said %+v", known, err, f)
+			if err != nil || known != (forecasts[i].Stored != nil) {
+				t.Fatalf("known %v, %v, and the forecast said %+v", known, err, forecasts[i])
 			}
 			synctest.Wait()
-			if known {
-				continue
-			}
-			r, err := l.run.EventReceipt(l.ctx, events[i].ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Deliveries = l.unpassed(r, f)
-			if r.Fate != f.Fate || len(r.Deliveries) != len(f.Deliveries) {
-				t.Fatalf("event %d %s became %+v, and the forecast said %+v", i, events[i].Name, r, f)
+		}
+		for i := range forecasts {
+			f := &forecasts[i]
+			if f.Stored != nil || open && events[i].ExpiresAt != 0 {
+				continue // another wait may take it
 			}
 			followed++
-			for _, d := range f.Deliveries {
-				if d.Forecast != nil && len(d.Forecast.Runs)+len(d.Forecast.Emits) > 0 {
-					return // what these do outside comes before the next event
+			l.became(&events[i], f)
+			if open {
+				continue
+			}
+			for _, d := range f.Takes {
+				taken++
+				r, err := l.run.EventReceipt(l.ctx, d.EventID)
+				if err != nil || r.Fate != workflow.FateConsumed || len(r.Deliveries) == 0 {
+					t.Fatalf("%s became %+v, %v, and the forecast of %s said %+v", d.EventID, r, err, events[i].ID, d)
+				}
+				real, foretold := r.Deliveries[len(r.Deliveries)-1], d.Delivery
+				if real.At, foretold.At = 0, 0; real != foretold {
+					t.Fatalf("%s was taken with %+v, and the forecast of %s said %+v", d.EventID, real, events[i].ID, foretold)
+				}
+				if !slices.ContainsFunc(events, func(ev workflow.Event) bool { return ev.ID == d.EventID }) {
+					older++
 				}
 			}
 		}
 	})
-	if followed < 2 && !testing.Short() {
-		t.Errorf("%d events followed each other", followed)
+	if (followed < 2 || taken-older < 2 || older < 2) && !testing.Short() {
+		t.Errorf("%d events followed each other, %d of them and %d older ones were taken later", followed, taken-older, older)
+	}
+}
+
+// event is one of those that wait for each other, half of them with a time to live.
+func (l *life) event() workflow.Event {
+	s := l.signal()
+	ev := workflow.Event{ID: "e" + s.ID, Name: []string{"a", "b", "c", "c", "d", "d", "began"}[l.r.IntN(7)], Payload: s.Payload, Source: "api"}
+	if l.r.IntN(2) == 0 {
+		ev.ExpiresAt = workflow.InstantOf(time.Now().Add(time.Hour))
+	}
+	if l.r.IntN(2) == 0 {
+		ev.CorrelationID = []string{"ada", "bob", "nobody"}[l.r.IntN(3)]
+	}
+	return ev
+}
+
+// foreseen asks what would become of events, up to the first after which it is
+// open: it has something done outside, which comes before the next event, or opens
+// waits of several executions, of which any may take what is kept.
+func (l *life) foreseen(events []workflow.Event) (forecasts []workflow.EventForecast, open bool) {
+	l.t.Helper()
+	forecasts, err := l.run.ForeseeEvents(l.ctx, events)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for i := range forecasts {
+		all := forecasts[i].Deliveries
+		for _, d := range forecasts[i].Takes {
+			all = append(all, d.DeliveryForecast)
+		}
+		takers := map[string]bool{}
+		for _, d := range all {
+			if d.Forecast != nil {
+				takers[d.ExecID] = true
+				open = open || len(d.Forecast.Runs)+len(d.Forecast.Emits) > 0
+			}
+		}
+		if open = open || len(takers) > 1 && len(forecasts[i].Takes) > 0; !open {
+			continue
+		}
+		if forecasts, err = l.run.ForeseeEvents(l.ctx, events[:i+1]); err != nil {
+			l.t.Fatal(err)
+		}
+		return forecasts, true
+	}
+	return forecasts, false
+}
+
+// became compares what an event became with its forecast.
+func (l *life) became(ev *workflow.Event, f *workflow.EventForecast) {
+	l.t.Helper()
+	r, err := l.run.EventReceipt(l.ctx, ev.ID)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	r.Deliveries = l.unpassed(r, f)
+	if r.Fate != f.Fate || len(r.Deliveries) != len(f.Deliveries) {
+		l.t.Fatalf("%s %s became %+v, and the forecast said %+v", ev.Name, ev.ID, r, f)
+	}
+	for i, d := range f.Deliveries {
+		if d.Kind == "wait" && r.Deliveries[i].ExecID != d.ExecID && len(f.Deliveries) == 1 {
+			l.t.Fatalf("%s %s was taken by %s, and the forecast said %s", ev.Name, ev.ID, r.Deliveries[i].ExecID, d.ExecID)
+		}
 	}
 }
 
