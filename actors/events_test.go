@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -179,8 +180,23 @@ func (refusing) Check(workflow.Value) []workflow.Violation {
 // and the receipt do not. The next node finishes it, nobody has it twice, and the
 // receipt tells of all.
 func TestAFanOutThatACrashInterruptsReachesEverybodyOnce(t *testing.T) {
+	for waits, def := range map[int]*workflow.Definition{1: waiting("w", nil), 2: waiting("w", together("second"))} {
+		t.Run(fmt.Sprint(waits, " waits each"), func(t *testing.T) { interrupted(t, waits, def) })
+	}
+}
+
+// together has more waits for "go" open beside the first one.
+func together(ids ...string) func(*workflow.Definition) {
+	return func(d *workflow.Definition) {
+		for _, id := range ids {
+			d.Roots = append(d.Roots, id)
+			d.Tasks = append(d.Tasks, &workflow.Task{ID: id, Kind: workflow.Wait, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("go")}}})
+		}
+	}
+}
+
+func interrupted(t *testing.T, waits int, def *workflow.Definition) {
 	const n = 200
-	def := waiting("w", nil)
 	listener := waiting("listener", func(d *workflow.Definition) { d.Triggers = []workflow.Trigger{{Name: "go"}} })
 	w := newWorld(t, def, listener)
 	faulty := storetest.NewFaulty(w.store, 3, storetest.Odds{})
@@ -210,17 +226,64 @@ func TestAFanOutThatACrashInterruptsReachesEverybodyOnce(t *testing.T) {
 	r := w.fate("e", workflow.FateConsumed)
 	stop()
 	t.Logf("%d of %d had it before the crash", before, n)
-	if r.Counts.Delivered != n || r.Counts.Started != 1 || len(r.Deliveries) != n+1 {
+	if r.Counts.Delivered != n*waits || r.Counts.Started != 1 || len(r.Deliveries) != n*waits+1 {
 		t.Errorf("the receipt tells of %+v in %d deliveries", r.Counts, len(r.Deliveries))
 	}
+	told := map[string]bool{}
+	for _, d := range r.Deliveries {
+		told[d.ExecID+" "+d.WaitID] = true
+	}
+	if len(told) != len(r.Deliveries) {
+		t.Errorf("%d deliveries tell of %d", len(r.Deliveries), len(told))
+	}
 	for i := range n {
-		if got := w.consumed(fmt.Sprint("x", i)); got["e"] != 1 {
+		if got := w.consumed(fmt.Sprint("x", i)); got["e"] != waits {
 			t.Errorf("execution %d consumed %v", i, got)
 		}
 	}
 	page, err := w.store.Executions(t.Context(), workflow.Query{WorkflowID: "listener", Limit: 10})
 	if err != nil || len(page.Items) != 1 {
 		t.Errorf("the trigger started %d executions, %v", len(page.Items), err)
+	}
+}
+
+// TestAnEventReachesEveryWaitOfAnExecution has as many waits open as a page of them
+// does not hold, so that the waits of one execution lie on two.
+func TestAnEventReachesEveryWaitOfAnExecution(t *testing.T) {
+	const n = 200
+	def := waiting("w", func(d *workflow.Definition) {
+		together("second", "picky")(d)
+		d.Tasks[2].Wait.Condition = condition(func(*workflow.Scope) bool { return false })
+	})
+	w := newWorld(t, def)
+	s, stop := w.start(w.store)
+	for i := range n {
+		if err := w.begin(s, def, fmt.Sprint("x", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.post(s, "e", "", 0)
+	r := w.fate("e", workflow.FateConsumed)
+	stop()
+	if r.Counts != (workflow.Counts{Delivered: 2 * n}) || len(r.Deliveries) != 2*n+actors.MaxPasses {
+		t.Errorf("the receipt tells of %+v in %d deliveries", r.Counts, len(r.Deliveries))
+	}
+	said := map[string]int{}
+	for _, d := range r.Deliveries {
+		said[d.WaitID+" "+d.Outcome+" "+d.Reason]++
+	}
+	want := map[string]int{"hold/1 delivered ": n, "second/1 delivered ": n, "picky/1 passed it is false": actors.MaxPasses}
+	if !maps.Equal(said, want) {
+		t.Errorf("it says %v, want %v", said, want)
+	}
+	for i := range n {
+		if got := w.consumed(fmt.Sprint("x", i)); got["e"] != 2 {
+			t.Errorf("execution %d consumed %v", i, got)
+		}
+	}
+	rows, err := w.store.Books(t.Context())
+	if err != nil || len(rows) != 1 || rows[0].Tally != (workflow.Tally{Accepted: 1, Consumed: 1}) {
+		t.Errorf("the books say %+v, %v", rows, err)
 	}
 }
 

@@ -201,7 +201,11 @@ func (f *fold) admit(input workflow.Input) (Reply, error) {
 			f.revived = append(f.revived, letterID)
 			answer = r.Redelivered(&in.Signal, f.now)
 		}
-		return Reply{Answer: answer, Matched: true, State: f.now}, nil
+		reply := Reply{Answer: answer, Matched: true, State: f.now}
+		if in.OnlyIfMatched && kept == nil {
+			reply.reached(r.Reached(f.now))
+		}
+		return reply, nil
 	case in.OnlyIfMatched:
 		return Reply{State: f.current()}, nil
 	}
@@ -226,7 +230,11 @@ func repeated(first *workflow.Receipt, sig workflow.Signal, s *workflow.State) R
 	}
 	answer := first.Answer
 	answer.Duplicate = true
-	return Reply{Answer: answer, Known: true, Matched: first.Fate == workflow.FateConsumed, State: s}
+	reply := Reply{Answer: answer, Known: true, Matched: first.Fate == workflow.FateConsumed, State: s}
+	if first.Source == workflow.FromEvent {
+		reply.reached(first.Reached(s))
+	}
+	return reply
 }
 
 // receipt finds what a signal of that id was told before, nil when it is new.

@@ -180,13 +180,10 @@ func (f *fold) foresee(ctx context.Context, d *Deliver, seen *Foreseen, follows 
 // opinions asks the open waits what they make of the signal of a delivery.
 func (f *fold) opinions(d *Deliver) ([]workflow.Opinion, error) {
 	s, def := f.current(), f.def
-	var sig *workflow.Signal
-	switch in := d.Input.(type) {
-	case workflow.Signalled:
-		sig = &in.Signal
-	case workflow.Started:
-		sig = d.Signal
-		if s == nil && sig != nil {
+	signalled, asked := d.Input.(workflow.Signalled)
+	if in, start := d.Input.(workflow.Started); start && d.Signal != nil {
+		signalled, asked = workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal}, true
+		if s == nil {
 			begun, _, _, err := workflow.Advance(d.Definition, workflow.State{}, in)
 			if err != nil {
 				return nil, err
@@ -194,10 +191,10 @@ func (f *fold) opinions(d *Deliver) ([]workflow.Opinion, error) {
 			s, def = &begun, d.Definition
 		}
 	}
-	if s == nil || sig == nil || len(d.Together) > 1 {
+	if s == nil || !asked || len(d.Together) > 1 {
 		return nil, nil
 	}
-	return workflow.Opinions(def, s, *sig, d.Input.When())
+	return workflow.Opinions(def, s, signalled)
 }
 
 // claim looks whether another execution has the unique key that this one would

@@ -75,7 +75,7 @@ func (v *vision) event(ctx context.Context, ev *workflow.Event, f *workflow.Even
 	case len(f.Deliveries) > 0:
 		f.Reason = "every listener would refuse it"
 	case len(f.Passed) > 0:
-		f.Reason = fmt.Sprintf("%d executions with an open wait of that name would not take it", len(f.Passed))
+		f.Reason = fmt.Sprintf("%d executions with an open wait of that name would not take it", executionsOf(f.Passed))
 	default:
 		f.Reason = fmt.Sprintf("no trigger and no open wait listens for %q", ev.Name)
 	}
@@ -164,31 +164,53 @@ func (v *vision) waits(ctx context.Context, ev *workflow.Event, listening []work
 				CorrelationID: ev.CorrelationID, Source: workflow.FromEvent, By: ev.By, ReceivedAt: ev.ReceivedAt},
 		}
 		seen := v.foresee(ctx, row.ExecID, []*Deliver{{ExecID: row.ExecID, Input: in}})[0]
-		d := workflow.DeliveryForecast{Forecast: &seen.Forecast, Delivery: workflow.Delivery{
-			Kind: "wait", WorkflowID: row.WorkflowID, ExecID: row.ExecID, WaitID: row.ID, Outcome: "delivered", At: in.At,
-		}}
-		switch {
-		case seen.Err != nil:
-			d.Outcome, d.Reason = outcomeOf(seen.Err), seen.Err.Error()
-		case !seen.Matched:
-			d.Outcome, d.Reason = "passed", passedBy(seen.Forecast.Opinions)
-			f.Passed = append(f.Passed, d)
-			continue
-		case seen.Answer.WaitID != "":
-			d.WaitID = seen.Answer.WaitID
+		for _, d := range deliveriesForeseen(row, &seen, in.At) {
+			if d.Outcome == "passed" {
+				f.Passed = append(f.Passed, d)
+			} else {
+				f.Deliveries = append(f.Deliveries, d)
+			}
 		}
-		f.Deliveries = append(f.Deliveries, d)
 	}
 	return nil
 }
 
-// passedBy is why none of the waits took the event: what the last one says.
-func passedBy(opinions []workflow.Opinion) string {
-	if len(opinions) == 0 {
-		return "no wait of that name is open any more"
+// deliveriesForeseen is what the waits of an execution would do with an event. What
+// would follow is told with the first of them that takes it, or else the first.
+func deliveriesForeseen(row workflow.WaitRow, seen *Foreseen, at workflow.Instant) []workflow.DeliveryForecast {
+	said := deliveriesTo(row, &seen.Reply, at)
+	if len(said) == 0 {
+		said = eachOf(deliveryTo(row, at), passedBy(row, seen.Forecast.Opinions))
 	}
-	o := opinions[len(opinions)-1]
-	return "wait " + o.Wait + ": " + o.Reason
+	all := make([]workflow.DeliveryForecast, len(said))
+	for i := range said {
+		all[i].Delivery = said[i]
+	}
+	first := slices.IndexFunc(said, func(d workflow.Delivery) bool { return d.Outcome != "passed" })
+	all[max(first, 0)].Forecast = &seen.Forecast
+	return all
+}
+
+// passedBy is why each wait of an execution would not take the event.
+func passedBy(row workflow.WaitRow, opinions []workflow.Opinion) []workflow.Reached {
+	if len(opinions) == 0 {
+		return []workflow.Reached{{Wait: row.ID, Reason: "no wait of that name is open any more"}}
+	}
+	all := make([]workflow.Reached, len(opinions))
+	for i, o := range opinions {
+		all[i] = workflow.Reached{Wait: o.Wait, Reason: o.Reason}
+	}
+	return all
+}
+
+// executionsOf counts executions: the forecast of each is told once.
+func executionsOf(all []workflow.DeliveryForecast) (n int) {
+	for i := range all {
+		if all[i].Forecast != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // wakeable finds the executions with open waits that the event can satisfy, one

@@ -15,6 +15,7 @@ type lookup struct {
 	queries []workflow.WaitQuery // that are left
 	ready   bool
 	seen    map[string]bool // executions found by a key, which may be found again
+	last    string          // execution that was found last
 }
 
 // next reads a page of waits, at most one of each execution; done on the last one.
@@ -30,10 +31,11 @@ func (l *lookup) next(ctx context.Context, s *System, limit int) (rows []workflo
 	if err != nil {
 		return nil, false, err
 	}
-	for i, row := range page.Items {
-		if i > 0 && page.Items[i-1].ExecID == row.ExecID || l.seen[row.ExecID] {
+	for _, row := range page.Items {
+		if row.ExecID == l.last || l.seen[row.ExecID] {
 			continue // an execution that is given an event looks at all of its waits
 		}
+		l.last = row.ExecID
 		if q.Key != "" && len(l.seen) < MaxSeen {
 			l.seen[row.ExecID] = true
 		}

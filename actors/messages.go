@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/signalbox/signalbox/persistence"
@@ -43,13 +44,20 @@ type Deliver struct {
 
 // Reply is what became of a delivered input.
 type Reply struct {
-	Answer  workflow.Answer   // of a Signalled
-	Answers []workflow.Answer // of those delivered together
-	Refused int               // with an error, which of those
-	Matched bool              // a Signalled{OnlyIfMatched} was taken by a wait
-	State   *workflow.State   // the execution afterwards; nil with an error, and see Whole
-	Known   bool              // the input had been applied before
-	Err     error             // *workflow.Refusal where the sender can do something
+	Answer  workflow.Answer    // of a Signalled
+	Answers []workflow.Answer  // of those delivered together
+	Refused int                // with an error, which of those
+	Matched bool               // a Signalled{OnlyIfMatched} was taken by a wait
+	Reached []workflow.Reached // and what each wait made of it
+	State   *workflow.State    // the execution afterwards; nil with an error, and see Whole
+	Known   bool               // the input had been applied before
+	Err     error              // *workflow.Refusal where the sender can do something
+}
+
+// reached notes what each wait made of an event.
+func (r *Reply) reached(waits []workflow.Reached) {
+	r.Reached = waits
+	r.Matched = slices.ContainsFunc(waits, func(w workflow.Reached) bool { return w.Took })
 }
 
 // presumes reports whether the execution is taken to be new without a look into

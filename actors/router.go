@@ -24,13 +24,14 @@ type (
 	retry   struct{}                 // the same, after a time when that could not be done
 	fanned  struct{ eventID string } // fan-out to router: finished
 	reached struct {                 // listener to fan-out
-		delivery workflow.Delivery
-		invalid  bool // it refused the payload by a schema
+		deliveries []workflow.Delivery // one, or of an execution one for each wait that was asked
+		invalid    bool                // it refused the payload by a schema
 	}
-	passed struct {
+	passed struct { // wait to fan-out: not taken by this execution
 		execID string
-		state  *workflow.State // nil where another node has it
-	} // wait to fan-out: not taken by this execution
+		said   []workflow.Delivery // of each wait that was asked, where the execution remembers it
+		state  *workflow.State     // nil where another node has it
+	}
 	settled  struct{ err error } // store to fan-out
 	nextPage struct{}            // fan-out to itself
 )
@@ -208,7 +209,9 @@ func (f *fanout) Receive(ctx actor.Context) {
 		if m.invalid {
 			f.invalid++
 		}
-		f.note(m.delivery)
+		for _, d := range m.deliveries {
+			f.note(d)
+		}
 	case passed:
 		f.open--
 		f.receipt.Counts.Add("passed")
@@ -250,19 +253,46 @@ func (f *fanout) deliver(ctx actor.Context, row workflow.WaitRow) {
 			Signal: delivered(&ev, row.ExecID),
 		},
 		Reply: func(r Reply) {
+			all := deliveriesTo(row, &r, now())
 			if r.Err == nil && !r.Matched {
-				root.Send(self, passed{execID: row.ExecID, state: r.State})
+				root.Send(self, passed{execID: row.ExecID, said: all, state: r.State})
 				return
 			}
-			d := workflow.Delivery{Kind: "wait", WorkflowID: row.WorkflowID, ExecID: row.ExecID, WaitID: row.ID, Outcome: "delivered", At: now()}
-			if r.Err != nil {
-				d.Outcome, d.Reason = outcomeOf(r.Err), r.Err.Error()
-			} else if r.Answer.WaitID != "" {
-				d.WaitID = r.Answer.WaitID
-			}
-			root.Send(self, reached{delivery: d, invalid: codeOf(r.Err) == workflow.CodePayloadInvalid})
+			root.Send(self, reached{deliveries: all, invalid: codeOf(r.Err) == workflow.CodePayloadInvalid})
 		},
 	})
+}
+
+// deliveriesTo lists what an execution did with an event, for each wait that was
+// asked; nothing when the event changed nothing there.
+func deliveriesTo(row workflow.WaitRow, r *Reply, at workflow.Instant) []workflow.Delivery {
+	d := deliveryTo(row, at)
+	switch {
+	case r.Err != nil:
+		d.Outcome, d.Reason = outcomeOf(r.Err), r.Err.Error()
+	case len(r.Reached) > 0 || !r.Matched:
+		return eachOf(d, r.Reached)
+	case r.Answer.WaitID != "": // a node of the release before says no more
+		d.WaitID = r.Answer.WaitID
+	}
+	return []workflow.Delivery{d}
+}
+
+func deliveryTo(row workflow.WaitRow, at workflow.Instant) workflow.Delivery {
+	return workflow.Delivery{Kind: "wait", WorkflowID: row.WorkflowID, ExecID: row.ExecID, WaitID: row.ID, Outcome: "delivered", At: at}
+}
+
+// eachOf is the delivery to an execution, once for each wait.
+func eachOf(d workflow.Delivery, waits []workflow.Reached) []workflow.Delivery {
+	all := make([]workflow.Delivery, len(waits))
+	for i, w := range waits {
+		d.WaitID, d.Outcome, d.Reason = w.Wait, "passed", w.Reason
+		if w.Took {
+			d.Outcome = "delivered"
+		}
+		all[i] = d
+	}
+	return all
 }
 
 // outcomeOf tells a listener that refuses for good from one to try again.
@@ -287,12 +317,25 @@ func codeOf(err error) string {
 const again = "again"
 
 func (f *fanout) note(d workflow.Delivery) {
-	if d.Outcome == again {
+	switch d.Outcome {
+	case again:
 		f.failed = true
 		return
+	case "passed": // by a wait of an execution in which another one took it
+	default:
+		f.receipt.Counts.Add(d.Outcome)
 	}
-	f.receipt.Counts.Add(d.Outcome)
-	if len(f.receipt.Deliveries) < MaxDeliveries {
+	f.list(d)
+}
+
+// list shows a delivery in the receipt while there is room.
+func (f *fanout) list(d workflow.Delivery) {
+	switch {
+	case d.Outcome == "passed":
+		if len(f.passes) < MaxPasses {
+			f.passes = append(f.passes, d)
+		}
+	case len(f.receipt.Deliveries) < MaxDeliveries:
 		f.receipt.Deliveries = append(f.receipt.Deliveries, d)
 	}
 }
@@ -371,12 +414,12 @@ func (t *trigger) Receive(ctx actor.Context) {
 		if cause := recover(); cause != nil {
 			t.system.Logger.Error("a trigger broke on an event", "workflow", d.WorkflowID, "event_id", m.event.ID, "cause", cause, "stack", string(debug.Stack()))
 			d.Outcome, d.Reason = "failed", fmt.Sprint("the trigger broke: ", cause)
-			ctx.Send(m.fanout, reached{delivery: d})
+			ctx.Send(m.fanout, reached{deliveries: []workflow.Delivery{d}})
 		}
 	}()
 	spec := m.listener.Definition.Triggers[m.listener.Index]
 	if d.Outcome, d.Reason = accepts(spec, m.event); d.Outcome != "" {
-		ctx.Send(m.fanout, reached{delivery: d, invalid: d.Outcome == "refused"})
+		ctx.Send(m.fanout, reached{deliveries: []workflow.Delivery{d}, invalid: d.Outcome == "refused"})
 		return
 	}
 	t.start(ctx, m, d)
@@ -411,7 +454,7 @@ func (t *trigger) start(ctx actor.Context, m triggered, d workflow.Delivery) {
 	d.ExecID = started.ExecID
 	if refusal != nil {
 		d.Outcome, d.Reason = "refused", refusal.Error()
-		ctx.Send(m.fanout, reached{delivery: d, invalid: refusal.Code == workflow.CodeInputInvalid && refusal.Violations != nil})
+		ctx.Send(m.fanout, reached{deliveries: []workflow.Delivery{d}, invalid: refusal.Code == workflow.CodeInputInvalid && refusal.Violations != nil})
 		return
 	}
 	root := ctx.ActorSystem().Root
@@ -420,7 +463,7 @@ func (t *trigger) start(ctx actor.Context, m triggered, d workflow.Delivery) {
 		Reply: func(r Reply) {
 			d.At = now()
 			m.listener.became(&d, r.Err)
-			root.Send(m.fanout, reached{delivery: d})
+			root.Send(m.fanout, reached{deliveries: []workflow.Delivery{d}})
 		},
 	})
 }

@@ -47,7 +47,10 @@ func (f *fanout) passedBy(m passed) {
 	if s != nil {
 		f.missed = s
 	}
-	if len(f.passes) >= MaxPasses {
+	for _, d := range m.said {
+		f.list(d)
+	}
+	if len(m.said) > 0 || len(f.passes) >= MaxPasses {
 		return
 	}
 	if s == nil {
@@ -64,7 +67,8 @@ func (f *fanout) passedBy(m passed) {
 		return // it is counted all the same
 	}
 	at := now()
-	opinions, err := workflow.Opinions(def, s, delivered(&f.receipt.Event, s.ExecID), at)
+	in := workflow.Signalled{Stamp: workflow.Stamp{At: at}, OnlyIfMatched: true, Signal: delivered(&f.receipt.Event, s.ExecID)}
+	opinions, err := workflow.Opinions(def, s, in)
 	if err != nil {
 		return // and quarantined by whoever acts on it
 	}
@@ -126,11 +130,18 @@ func (f *fanout) recall() error {
 			if r.Source != workflow.FromEvent || r.Fate != workflow.FateConsumed {
 				continue
 			}
-			taken++
-			if !known[r.ExecID] && len(f.receipt.Deliveries) < MaxDeliveries {
-				f.receipt.Deliveries = append(f.receipt.Deliveries, workflow.Delivery{
-					Kind: "wait", WorkflowID: f.workflowOf(ctx, r.ExecID), ExecID: r.ExecID, WaitID: r.Answer.WaitID, Outcome: "delivered", At: r.At,
-				})
+			reached := r.Reached(nil)
+			for _, w := range reached {
+				if w.Took {
+					taken++
+				}
+			}
+			if known[r.ExecID] || len(f.receipt.Deliveries) >= MaxDeliveries {
+				continue
+			}
+			d := workflow.Delivery{Kind: "wait", WorkflowID: f.workflowOf(ctx, r.ExecID), ExecID: r.ExecID, At: r.At}
+			for _, d := range eachOf(d, reached) {
+				f.list(d)
 			}
 		}
 		if len(page) == 0 {

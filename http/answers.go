@@ -311,14 +311,14 @@ type Counts struct {
 	Ignored   int `json:"ignored"`
 	Refused   int `json:"refused"`
 	Failed    int `json:"failed"`
-	Passed    int `json:"passed"` // executions whose waits did not take it
+	Passed    int `json:"passed"` // executions none of whose waits took it
 }
 
 // CloudEvent is what an event that came as one says beside its type, the name,
 // and its source.
 type CloudEvent workflow.CloudEvent
 
-// Delivery is what one listener did with an event.
+// Delivery is what one listener did with an event: a trigger, or a wait.
 type Delivery struct {
 	Kind       string `json:"kind"`
 	WorkflowID string `json:"workflow_id,omitempty"`

@@ -11,26 +11,39 @@ import (
 // behind the one that consumed it, up to the next input, are of the same
 // transition; and what a task that it started led to is of it too.
 
-// causes reads a history from the consumption of a signal on.
+// causes reads a history from one consumption of a signal on.
 type causes struct {
 	execID string
+	signal string
 	mine   bool            // the records read now belong to what the signal caused
 	open   map[string]bool // tasks that it started and that have not ended
 	found  []Caused
 }
 
-// causedBy derives what a signal caused; nothing unless it was consumed.
-func (x *exchange) causedBy(r *workflow.Receipt) ([]Caused, error) {
-	var from uint64
+// causedBy derives what a signal caused where that wait consumed it, "" for all of
+// them: an event may have been consumed by several.
+func (x *exchange) causedBy(r *workflow.Receipt, wait string) ([]Caused, error) {
+	var all []Caused
+	traced := 0
 	for _, step := range r.Steps {
-		if step.What == "consumed" {
-			from = step.Record
+		if step.What != "consumed" || wait != "" && wait != step.Wait {
+			continue
 		}
+		if traced++; traced > maxTraced || len(all) >= maxCaused {
+			break
+		}
+		found, err := x.causedFrom(r, step.Record)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
 	}
-	if from == 0 {
-		return nil, nil
-	}
-	c := &causes{execID: r.ExecID, mine: true, open: make(map[string]bool)}
+	return x.withStarted(all[:min(len(all), maxCaused)])
+}
+
+// causedFrom derives what the consumption caused that is told by that record.
+func (x *exchange) causedFrom(r *workflow.Receipt, from uint64) ([]Caused, error) {
+	c := &causes{execID: r.ExecID, signal: r.SignalID, mine: true, open: make(map[string]bool)}
 	for read := 0; read < maxCauseRecords; {
 		records, err := x.server.node.History(x.soon(), r.ExecID, from, causePage)
 		if unknown(err, workflow.CodeNoExecution) {
@@ -41,7 +54,7 @@ func (x *exchange) causedBy(r *workflow.Receipt) ([]Caused, error) {
 		}
 		for i := range records {
 			if !c.follow(&records[i]) {
-				return x.withStarted(c.found)
+				return c.found, nil
 			}
 			from = records[i].Seq
 		}
@@ -50,7 +63,7 @@ func (x *exchange) causedBy(r *workflow.Receipt) ([]Caused, error) {
 		}
 		read += len(records)
 	}
-	return x.withStarted(c.found)
+	return c.found, nil
 }
 
 // follow takes the next record; false when nothing more can belong to it.
@@ -61,6 +74,10 @@ func (c *causes) follow(r *workflow.Record) bool {
 		}
 		c.mine = c.led(r)
 		return c.mine || len(c.open) > 0
+	}
+	if r.Type == workflow.SignalConsumed && r.Signal == c.signal {
+		c.mine = false // what follows is of the next wait that took the same event
+		return len(c.open) > 0
 	}
 	if !c.mine {
 		return true

@@ -19,7 +19,7 @@ type EventForecast struct {
 	Reason      string             `json:"reason,omitempty"`
 	Refusal     *Problem           `json:"refusal,omitempty"`
 	Deliveries  []DeliveryForecast `json:"deliveries"`
-	Passed      []DeliveryForecast `json:"passed"`          // executions whose open waits would not take it
+	Passed      []DeliveryForecast `json:"passed"`          // open waits that would not take it
 	Takes       []TakeForecast     `json:"takes,omitempty"` // kept events that would be taken by waits which it opens
 	More        bool               `json:"more,omitempty"`  // there are more waits or kept events than were looked at
 }
@@ -27,7 +27,7 @@ type EventForecast struct {
 // DeliveryForecast is what one listener would do with an event.
 type DeliveryForecast struct {
 	Delivery
-	Forecast *Forecast `json:"forecast,omitempty"` // of the execution that it would start or wake
+	Forecast *Forecast `json:"forecast,omitempty"` // of the execution that it would start or wake; beside the first wait of it
 }
 
 // TakeForecast is a kept event that an execution would take.

@@ -109,9 +109,10 @@ const (
 	// below what usual proxies allow; whoever wants to know later asks again.
 	MaxReceiptWait = 60 * time.Second
 
-	// maxTraced receipts of one answer are followed to what they caused, and
-	// maxCaused things are listed of each, looked for in maxCauseRecords of the
-	// history, causePage at a time: the history and the links have the rest.
+	// maxTraced receipts of one answer are followed to what they caused, of one of an
+	// event as many waits that took it; and maxCaused things are listed of each, looked
+	// for in maxCauseRecords of the history, causePage at a time: the history and the
+	// links have the rest.
 	maxTraced       = 20
 	maxCaused       = 100
 	maxCauseRecords = 1000

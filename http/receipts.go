@@ -3,6 +3,7 @@ package http
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -60,7 +61,7 @@ func (x *exchange) biography(r *workflow.Receipt, traced bool) (SignalReceipt, e
 		return shown, nil
 	}
 	var err error
-	shown.Caused, err = x.causedBy(r)
+	shown.Caused, err = x.causedBy(r, "")
 	return shown, err
 }
 
@@ -121,21 +122,38 @@ func (x *exchange) traceDeliveries(r *workflow.EventReceipt, deliveries []Delive
 	if err != nil {
 		return err
 	}
+	traced := 0
 	for i := range receipts {
+		reached := receipts[i].Reached(nil)
 		for j := range deliveries {
 			d := &deliveries[j]
 			if d.Kind != "wait" || d.ExecID != receipts[i].ExecID {
 				continue
 			}
-			d.Steps = stepsOf(receipts[i].ExecID, receipts[i].Steps, false)
-			if i < maxTraced {
-				if d.Caused, err = x.causedBy(&receipts[i]); err != nil {
-					return err
-				}
+			if at := slices.IndexFunc(reached, func(w workflow.Reached) bool { return w.Wait == d.WaitID }); at >= 0 {
+				d.Reason = reached[at].Reason // it had yet to decide when the event was fanned out
+			}
+			d.Steps = stepsOf(receipts[i].ExecID, stepsAt(receipts[i].Steps, d.WaitID), false)
+			if traced++; traced > maxTraced {
+				continue
+			}
+			if d.Caused, err = x.causedBy(&receipts[i], d.WaitID); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// stepsAt are the steps of an event in an execution that concern one wait of it.
+func stepsAt(steps []workflow.Step, wait string) []workflow.Step {
+	var own []workflow.Step
+	for _, s := range steps {
+		if s.Wait == "" || s.Wait == wait {
+			own = append(own, s)
+		}
+	}
+	return own
 }
 
 // await reads, and with ?wait= reads again after every change until nothing is

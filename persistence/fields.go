@@ -130,7 +130,8 @@ func waitFields(c *coder, w *workflow.OpenWait) {
 }
 
 func bufferedFields(c *coder, b *workflow.Buffered) {
-	outer := c.open(15)
+	begin := len(c.buf)
+	outer := c.open(16)
 	text(c, &b.ID)
 	text(c, &b.ExecID)
 	text(c, &b.Name)
@@ -146,6 +147,11 @@ func bufferedFields(c *coder, b *workflow.Buffered) {
 	list(c, &b.Busy, text)
 	c.flag(&b.Transient)
 	c.flag(&b.Redelivered)
+	if c.writing && !b.Taken {
+		c.buf[begin]-- // as all are that are kept for a later wait
+		return
+	}
+	added(c, func(c *coder) { c.flag(&b.Taken) })
 	c.close(outer)
 }
 

@@ -81,6 +81,9 @@ type transition struct {
 	room    Scope  // see brief
 	text    []byte // see encoded
 	said    bool   // some wait has said why it does not take the signal that is being judged
+
+	reaching string   // id of the event that is being given to every wait, see reach
+	unasked  []string // ids of the waits that are still to be asked about it
 }
 
 // apply gives the input to the state; false when it changes nothing.
@@ -299,11 +302,18 @@ func (t *transition) finish(status Status, failure *Failure) {
 	for i := range t.s.Tasks {
 		t.stop(&t.s.Tasks[i], "canceled with the execution")
 	}
+	why := "the execution ended " + string(status)
 	for _, w := range t.s.Waits {
-		t.record(Record{Type: WaitClosed, Task: w.Task, Wait: w.ID, Reason: "the execution ended " + string(status)})
+		t.record(Record{Type: WaitClosed, Task: w.Task, Wait: w.ID, Reason: why})
+		t.miss(&w, why)
+		if b := t.kept(w.Judging); b != nil && b.Transient {
+			t.stopped(&w, b, why) // others may have taken it
+		}
 	}
 	for _, b := range t.s.Buffer {
-		t.record(Record{Type: SignalDead, Signal: b.ID, Reason: "the execution ended " + string(status) + " before a wait took it"})
+		if !b.Taken {
+			t.record(Record{Type: SignalDead, Signal: b.ID, Reason: why + " before a wait took it"})
+		}
 	}
 	t.s.Waits, t.s.Buffer, t.s.Timers, t.s.Held = nil, nil, nil, nil
 	t.s.Paused = false

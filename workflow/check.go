@@ -127,10 +127,10 @@ func checkGathering(s *State, ts *TaskState, open int) error {
 	}
 	have := make(map[string]Weight)
 	for i, c := range g.Collected {
-		if slices.ContainsFunc(g.Collected[:i], func(o Collected) bool { return o.Signal == c.Signal }) {
+		if slices.ContainsFunc(g.Collected[:i], func(o Collected) bool { return o.Signal == c.Signal && o.Branch == c.Branch }) {
 			return fmt.Errorf("task %q counts signal %s twice", ts.ID, c.Signal)
 		}
-		if slices.ContainsFunc(s.Buffer, func(b Buffered) bool { return b.ID == c.Signal }) {
+		if slices.ContainsFunc(s.Buffer, func(b Buffered) bool { return b.ID == c.Signal && !b.Taken }) {
 			return fmt.Errorf("task %q counts signal %s, which is still kept", ts.ID, c.Signal)
 		}
 		have[c.Branch] += c.Weight
@@ -216,6 +216,12 @@ func checkBuffer(s *State) error {
 		kept[b.ID] = true
 		if slices.Contains(s.Recent, b.ID) {
 			return fmt.Errorf("signal %s was applied and is still kept", b.ID)
+		}
+		if b.Taken && !b.Transient {
+			return fmt.Errorf("signal %s was taken and is still kept", b.ID)
+		}
+		if b.Transient && !s.Paused && !slices.ContainsFunc(s.Waits, func(w OpenWait) bool { return w.Judging == b.ID }) {
+			return fmt.Errorf("event %s is kept and no processor works on it", b.ID)
 		}
 	}
 	if !s.Paused && len(s.Held) > 0 {

@@ -61,6 +61,8 @@ func TestCheckSeesEveryBrokenInvariant(t *testing.T) {
 		"is PENDING with 0 timers":      func(s *workflow.State) { s.Timers = append(s.Timers[:1], s.Timers[2]) },
 		"is kept twice":                 func(s *workflow.State) { s.Buffer = append(s.Buffer, s.Buffer[0]) },
 		"was applied and is still kept": func(s *workflow.State) { s.Recent = []string{"s"} },
+		"was taken and is still kept":   func(s *workflow.State) { s.Buffer[0].Taken = true },
+		"and no processor works on it":  func(s *workflow.State) { s.Buffer[0].Transient = true },
 		"without being paused":          func(s *workflow.State) { s.Held = []workflow.HeldInput{{Done: &workflow.TaskDone{Task: "call"}}} },
 		"more than": func(s *workflow.State) {
 			s.Buffer, s.Timers = make([]workflow.Buffered, workflow.MaxBuffered+1), s.Timers[:2]
@@ -146,6 +148,16 @@ func TestCheckSeesWhatWasGatheredWrongly(t *testing.T) {
 	s := gathering()
 	if err := workflow.Check(&s); err != nil {
 		t.Fatalf("a sound state: %v", err)
+	}
+	event := gathering() // that two branches count, and that the processor of another wait works on
+	event.Tasks = append(event.Tasks, workflow.TaskState{ID: "look", Kind: workflow.Wait, Run: 1, Status: workflow.Waiting})
+	event.Waits = append(event.Waits, workflow.OpenWait{ID: "look/1", Task: "look", Name: "go", OpenedAt: 1, Judging: "v"})
+	event.Waits[0].Have, event.Waits[0].Need = workflow.One, 2*workflow.One
+	g := event.Tasks[0].Gathered
+	g.Collected = append(g.Collected, workflow.Collected{Signal: "v", Branch: "a", Weight: workflow.One, Envelope: workflow.Value(`{}`)})
+	event.Buffer = append(event.Buffer, workflow.Buffered{Signal: workflow.Signal{ID: "v", Name: "go"}, Transient: true, Taken: true})
+	if err := workflow.Check(&event); err != nil {
+		t.Fatalf("an event that several take: %v", err)
 	}
 	for want, breakIt := range map[string]func(*workflow.State, *workflow.Gathering){
 		"open twice":           func(s *workflow.State, _ *workflow.Gathering) { s.Waits[0] = s.Waits[1] },

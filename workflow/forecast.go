@@ -81,7 +81,7 @@ type EventForecast struct {
 	Fate       Fate          // consumed when somebody would take it, buffered while it would be kept, or dead
 	Reason     string
 	Deliveries []DeliveryForecast
-	Passed     []DeliveryForecast // executions whose open waits would not take it, with the reason
+	Passed     []DeliveryForecast // open waits that would not take it, with the reason
 	Takes      []TakeForecast     // kept events that would be taken by waits which it opens
 	More       bool               // there are more waits or kept events than were looked at
 }
@@ -89,7 +89,7 @@ type EventForecast struct {
 // DeliveryForecast is what one listener would do with an event.
 type DeliveryForecast struct {
 	Delivery
-	Forecast *Forecast // of the execution that it would start or wake; nil when it would do neither
+	Forecast *Forecast // of the execution that it would start or wake; nil when it would do neither, and beside all but one wait of it
 }
 
 // TakeForecast is a kept event that an execution would take.

@@ -29,7 +29,8 @@ const (
 	MaxRecent = 16
 
 	// MaxReceiptSteps are kept in a signal's receipt; between the first and the
-	// latest ones the middle is dropped, the history has them all.
+	// latest ones the middle is dropped, the history has them all. They are enough
+	// to name some sixty waits of one execution that took an event.
 	MaxReceiptSteps = 64
 
 	// MaxValue bytes an output or a rendered request may have.

@@ -174,11 +174,11 @@ type EventReceipt struct {
 // Counts says how many listeners did what with an event.
 type Counts struct {
 	Started   int `json:"started,omitempty"`   // triggers that started an execution
-	Delivered int `json:"delivered,omitempty"` // executions whose wait took it
+	Delivered int `json:"delivered,omitempty"` // waits that took it, or whose processor works on it
 	Ignored   int `json:"ignored,omitempty"`   // triggers whose filter is false
 	Refused   int `json:"refused,omitempty"`   // listeners that refuse it
 	Failed    int `json:"failed,omitempty"`    // triggers that broke on it
-	Passed    int `json:"passed,omitempty"`    // executions whose waits did not take it
+	Passed    int `json:"passed,omitempty"`    // executions none of whose waits took it
 }
 
 // Add counts what one listener did.

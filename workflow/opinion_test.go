@@ -50,7 +50,7 @@ func TestWhatIsForetoldHappens(t *testing.T) {
 				continue
 			}
 			before := encode(t, s)
-			opinions, err := workflow.Opinions(def, &s, sig.Signal, at)
+			opinions, err := workflow.Opinions(def, &s, sig)
 			if err != nil || !bytes.Equal(before, encode(t, s)) {
 				t.Fatalf("seed %d: asking for opinions changed the state, or gave %v", seed, err)
 			}
@@ -62,12 +62,12 @@ func TestWhatIsForetoldHappens(t *testing.T) {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 			if len(records) > 0 {
-				opined(t, seed, said, opinions, &next, sig.Signal.ID, records)
+				opined(t, seed, said, opinions, &next, sig, records)
 			}
 			s = foretold(t, seed, def, s, in)
 		}
 	}
-	for _, what := range []string{"taken", "refused", "vetoed", "processed", "behind", "busy"} {
+	for _, what := range []string{"taken", "refused", "vetoed", "processed", "behind", "busy", "taken by several", "closed before"} {
 		if said[what] == 0 {
 			t.Errorf("in no life a signal was %s: %v", what, said)
 		}
@@ -75,8 +75,9 @@ func TestWhatIsForetoldHappens(t *testing.T) {
 }
 
 // opined holds the opinions on a signal to the records that its coming made.
-func opined(t *testing.T, seed uint64, said map[string]int, opinions []workflow.Opinion, now *workflow.State, id string, records []workflow.Record) {
+func opined(t *testing.T, seed uint64, said map[string]int, opinions []workflow.Opinion, now *workflow.State, in workflow.Signalled, records []workflow.Record) {
 	t.Helper()
+	id, event, takers := in.Signal.ID, in.OnlyIfMatched && in.Signal.ExpiresAt == 0, 0
 	find := func(match func(workflow.Record) bool) bool { return slices.ContainsFunc(records, match) }
 	for _, o := range opinions {
 		consumed := find(func(r workflow.Record) bool {
@@ -93,11 +94,14 @@ func opined(t *testing.T, seed uint64, said map[string]int, opinions []workflow.
 			if !tried || consumed && !stillborn {
 				t.Fatalf("seed %d: %+v, and then %+v", seed, o, records)
 			}
-			if w == nil || w.Judging != id {
+			if !event && (w == nil || w.Judging != id) {
 				return // the processor could not even begin, and others were asked
 			}
 		case o.Takes:
 			said["taken"]++
+			if takers++; takers > 1 {
+				said["taken by several"]++
+			}
 			vetoed := find(func(r workflow.Record) bool { return r.Type == workflow.WaitVetoed && r.Wait == o.Wait })
 			if !consumed || vetoed != o.Vetoes {
 				t.Fatalf("seed %d: %+v, and then %+v", seed, o, records)
@@ -107,12 +111,15 @@ func opined(t *testing.T, seed uint64, said map[string]int, opinions []workflow.
 			}
 		case consumed:
 			t.Fatalf("seed %d: %+v, and it took it: %+v", seed, o, records)
-		case o.Busy:
+		case o.Busy && !event:
 			said["busy"]++
 		case o.Behind != "":
 			said["behind"]++
 		default:
 			said["refused"]++
+			if event && strings.HasPrefix(o.Reason, "it closed before it was asked") {
+				said["closed before"]++
+			}
 			if !find(func(r workflow.Record) bool {
 				return r.Type == workflow.SignalJudged && r.Wait == o.Wait && r.Signal == id && r.Reason == o.Reason
 			}) {
@@ -135,7 +142,16 @@ func TestOpinions(t *testing.T) {
 	sent := func(name, key, payload string) workflow.Signal {
 		return workflow.Signal{ID: "s", Name: name, CorrelationID: key, Payload: workflow.Value(payload), Source: "api", ReceivedAt: 9}
 	}
+	event := func(name, key, payload string) workflow.Signal {
+		sig := sent(name, key, payload)
+		sig.Source = workflow.FromEvent
+		return sig
+	}
+	offer := event("a", "k", `{"amount":1}`)
+	offer.ExpiresAt = 99
 	keyed, strict, picky := holdFor("keyed", "a"), holdFor("strict", "a"), holdFor("picky", "a")
+	last, after := holdFor("last", "a"), holdFor("after", "a")
+	last.Final, after.Wait.Condition = true, payloadAbove(5, "keyed")
 	keyed.Wait.Correlate, strict.Wait.Schema = literal("k"), wants("amount")
 	picky.Wait.Condition = payloadAbove(5, "nobody")
 	processed := bounded()
@@ -169,8 +185,27 @@ func TestOpinions(t *testing.T) {
 		"an extension though the condition refuses": {[]*workflow.Task{moves}, sent("vote", "", ""), nil, []workflow.Opinion{{Wait: "moves/1", Task: "moves", Takes: true, Condition: "never"}}},
 		"no room":                       {[]*workflow.Task{bounded()}, sent("vote", "", ""), full, []workflow.Opinion{{Wait: "all/1", Task: "all", Reason: "it has collected 1000 signals, the most that it may"}}},
 		"an extension where no room is": {[]*workflow.Task{bounded()}, sent("more", "", ""), full, []workflow.Opinion{{Wait: "all/1.extend_on", Task: "all", Branch: "extend_on", Takes: true}}},
-		"paused":                        {[]*workflow.Task{keyed}, sent("a", "k", ""), func(s *workflow.State) { s.Paused = true }, nil},
-		"finished":                      {[]*workflow.Task{keyed}, sent("a", "k", ""), func(s *workflow.State) { s.Status = workflow.Canceled }, nil},
+		"an event, which both take": {[]*workflow.Task{picky, keyed, strict}, event("a", "k", `{"n":9,"amount":1}`), nil, []workflow.Opinion{
+			{Wait: "picky/1", Task: "picky", Condition: "n > 5 or nobody ended", Takes: true},
+			{Wait: "keyed/1", Task: "keyed", Takes: true},
+			{Wait: "strict/1", Task: "strict", Takes: true},
+		}},
+		"an event, behind a wait that ends it all": {[]*workflow.Task{last, picky}, event("a", "", `{"n":9}`), nil, []workflow.Opinion{
+			{Wait: "last/1", Task: "last", Takes: true},
+			{Wait: "picky/1", Task: "picky", Reason: "it closed before it was asked: the execution ended SUCCESS"},
+		}},
+		"an event, and what it changes": {[]*workflow.Task{keyed, after}, event("a", "k", `{"n":1}`), nil, []workflow.Opinion{
+			{Wait: "keyed/1", Task: "keyed", Takes: true},
+			{Wait: "after/1", Task: "after", Condition: "n > 5 or keyed ended", Takes: true},
+		}},
+		"an event that a busy one passes by": {[]*workflow.Task{processed}, event("vote", "", ""), func(s *workflow.State) { s.Waits[0].Judging = "t" },
+			[]workflow.Opinion{{Wait: "all/1", Task: "all", Busy: true, Reason: "its processor works on signal t"}}},
+		"an event that was kept": {[]*workflow.Task{keyed, strict}, offer, nil, []workflow.Opinion{
+			{Wait: "keyed/1", Task: "keyed", Takes: true},
+			{Wait: "strict/1", Task: "strict", Behind: "keyed/1", Reason: "wait keyed/1 is asked first and takes it"},
+		}},
+		"paused":   {[]*workflow.Task{keyed}, sent("a", "k", ""), func(s *workflow.State) { s.Paused = true }, nil},
+		"finished": {[]*workflow.Task{keyed}, sent("a", "k", ""), func(s *workflow.State) { s.Status = workflow.Canceled }, nil},
 	} {
 		def := flowOf(c.tasks...)
 		s := begin(t, def)
@@ -180,7 +215,7 @@ func TestOpinions(t *testing.T) {
 		for i := range c.want {
 			c.want[i].Signal = "s"
 		}
-		got, err := workflow.Opinions(def, &s, c.sig, 9)
+		got, err := workflow.Opinions(def, &s, workflow.Signalled{Stamp: workflow.Stamp{At: 9}, Signal: c.sig, OnlyIfMatched: c.sig.Source == workflow.FromEvent})
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s:\n got %+v, %v\nwant %+v", what, got, err, c.want)
 		}
@@ -192,14 +227,16 @@ func TestAnOpinionComesAfterTheTimersThatAreDue(t *testing.T) {
 	late.Timeout = literal("1s")
 	def := flowOf(late)
 	s := begin(t, def)
-	sig := workflow.Signal{ID: "s", Name: "a"}
-	if got, err := workflow.Opinions(def, &s, sig, 1000); err != nil || len(got) != 1 || !got[0].Takes {
+	in := func(at workflow.Instant) workflow.Signalled {
+		return workflow.Signalled{Stamp: workflow.Stamp{At: at}, Signal: workflow.Signal{ID: "s", Name: "a"}}
+	}
+	if got, err := workflow.Opinions(def, &s, in(1000)); err != nil || len(got) != 1 || !got[0].Takes {
 		t.Errorf("in time: %+v, %v", got, err)
 	}
-	if got, err := workflow.Opinions(def, &s, sig, 1001); err != nil || got != nil {
+	if got, err := workflow.Opinions(def, &s, in(1001)); err != nil || got != nil {
 		t.Errorf("too late, the execution ends first: %+v, %v", got, err)
 	}
-	if _, err := workflow.Opinions(flowOf(), &s, sig, 1001); err == nil || !strings.Contains(err.Error(), `has a task "late"`) {
+	if _, err := workflow.Opinions(flowOf(), &s, in(1001)); err == nil || !strings.Contains(err.Error(), `has a task "late"`) {
 		t.Errorf("a definition that disagrees: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -154,6 +155,151 @@ func TestEveryOrderOfSignals(t *testing.T) {
 		}
 		if s.Status != want || fmt.Sprint(got) != fmt.Sprint(took) {
 			t.Fatalf("order %v: it is %s and took %v, want %s and %v", order, s.Status, got, want, took)
+		}
+	})
+}
+
+// took lists who took what, "?" behind a wait that has yet to decide, and in
+// brackets what became of each event.
+func (d *desk) took() string {
+	said := map[string][]string{}
+	for id, r := range d.receipts {
+		for _, reached := range r.Reached(&d.state) {
+			switch {
+			case reached.Took && reached.Reason != "":
+				said[id] = append(said[id], reached.Wait+"?")
+			case reached.Took:
+				said[id] = append(said[id], reached.Wait)
+			}
+		}
+		if r.Source == workflow.FromEvent {
+			said[id] = append(said[id], fmt.Sprintf("(%s)", r.Fate))
+		}
+		slices.Sort(said[id])
+	}
+	return fmt.Sprint(said)
+}
+
+// eventOf makes an event of a signal.
+func eventOf(in workflow.Input) workflow.Input {
+	sig := in.(workflow.Signalled)
+	sig.OnlyIfMatched, sig.Signal.Source = true, workflow.FromEvent
+	return sig
+}
+
+// TestEveryOrderOfEvents lets events, signals and a deadline come in every order
+// to a wait for one message and a wait for two of the same name, and compares with
+// a model of a few lines: an event goes to both, a signal to the first that is open.
+func TestEveryOrderOfEvents(t *testing.T) {
+	messages := []vote{{id: "e1", n: 1}, {id: "e2", n: 2}, {id: "e3", n: 3}, {id: "s1", n: 1}, {id: "s2", n: 2}, {id: "s3", n: 3}}
+	above := judge{"n > 1", func(s *workflow.Scope) bool { return said(s).Payload.N > 1 }}
+	one, two := holdFor("one", "a"), holdFor("two", "a")
+	one.Timeout, one.Wait.Condition, two.Wait.Condition = literal("1h"), above, above
+	two.Wait.Quorum = &workflow.Quorum{Count: literal(2)}
+	def := flowOf(one, two)
+	everyOrder(len(messages)+1, func(order []int) {
+		d := newDesk(t, def)
+		status, room, said := workflow.Waiting, map[string]int{"one/1": 1, "two/1": 2}, map[string][]string{}
+		for at, i := range order {
+			if i == len(messages) {
+				d.apply(workflow.TimerFired{Stamp: workflow.Stamp{At: workflow.Instant(4_000_000 + at)}, Timer: "deadline:one/1"})
+				if status == workflow.Waiting && room["one/1"] > 0 {
+					status = workflow.TimedOut
+				}
+				continue
+			}
+			v, event := messages[i], messages[i].id[0] == 'e'
+			v.name = "a"
+			in := v.at(workflow.Instant(at + 2))
+			if event {
+				in = eventOf(in)
+			}
+			d.apply(in)
+			d.apply(in) // a repeat says nothing new
+			if status != workflow.Waiting {
+				continue
+			}
+			if !event {
+				said[v.id] = nil
+			}
+			for _, w := range []string{"one/1", "two/1"} {
+				if v.n > 1 && room[w] > 0 && (event || said[v.id] == nil) {
+					room[w]--
+					said[v.id] = append(said[v.id], w)
+				}
+			}
+			if event && said[v.id] != nil {
+				said[v.id] = append([]string{"(consumed)"}, said[v.id]...)
+			}
+			if room["one/1"]+room["two/1"] == 0 {
+				status = workflow.Success
+			}
+		}
+		for id, took := range said {
+			if took == nil {
+				delete(said, id)
+			}
+		}
+		if got, want := d.took(), fmt.Sprint(said); d.state.Status != status || got != want {
+			t.Fatalf("order %v: it is %s and took\n%s, want %s and\n%s", order, d.state.Status, got, status, want)
+		}
+	})
+}
+
+// TestEveryOrderOfProcessedEvents lets events and the ends of two processors come
+// in every order: each works for its own wait, and one that works passes an event by.
+func TestEveryOrderOfProcessedEvents(t *testing.T) {
+	messages := []string{"e1", "e2", "e3", "p good", "p bad", "q good", "q bad"}
+	good := judge{"good", func(s *workflow.Scope) bool { return string(s.Processor) == `{"output":"good"}` }}
+	p, q := holdFor("p", "a"), holdFor("q", "a")
+	p.Wait.Condition, p.Wait.Processor = good, toolTask("p-look")
+	q.Wait.Condition, q.Wait.Processor = good, toolTask("q-look")
+	def := flowOf(p, q)
+	everyOrder(len(messages), func(order []int) {
+		d := newDesk(t, def)
+		works, took, came := map[string]string{}, map[string]string{}, []string{}
+		for at, i := range order {
+			who, how, ended := strings.Cut(messages[i], " ")
+			stamp := workflow.Stamp{At: workflow.Instant(at + 2)}
+			if ended {
+				done := workflow.TaskDone{Stamp: stamp, Task: who + "-look", Run: 1, Attempt: 1, Output: workflow.ValueOf(how)}
+				if ts := d.state.Task(done.Task); ts != nil {
+					done.Run = ts.Run
+				}
+				d.apply(done)
+				if how == "good" && works[who] != "" {
+					took[who] = works[who]
+				}
+				works[who] = ""
+				continue
+			}
+			d.apply(eventOf(vote{id: who, name: "a"}.at(stamp.At)))
+			for _, w := range []string{"p", "q"} {
+				if took[w] == "" && works[w] == "" {
+					works[w] = who
+					came = append(came, who)
+				}
+			}
+		}
+		want := map[string][]string{}
+		for _, id := range came {
+			var said []string
+			fate := workflow.FateDead
+			for _, w := range []string{"p", "q"} {
+				if took[w] == id {
+					said, fate = append(said, w+"/1"), workflow.FateConsumed
+				}
+				if works[w] == id {
+					said = append(said, w+"/1?")
+				}
+			}
+			if fate == workflow.FateDead && said != nil {
+				fate = workflow.FateBuffered
+			}
+			want[id] = append([]string{fmt.Sprintf("(%s)", fate)}, said...)
+		}
+		if got := d.took(); got != fmt.Sprint(want) {
+			t.Fatalf("order %v: it took\n%s, want\n%s", order, got, want)
 		}
 	})
 }

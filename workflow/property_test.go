@@ -50,7 +50,7 @@ func live(t *testing.T, seed uint64) int {
 	at := workflow.Instant(1_000_000)
 	var s workflow.State
 	var history []workflow.Record
-	receipts := make(map[string]workflow.Receipt)
+	receipts, events := make(map[string]workflow.Receipt), make(map[string]bool)
 	step := func(in workflow.Input) {
 		before := encode(t, s)
 		next, records, effects, err := workflow.Advance(def, s, in)
@@ -85,7 +85,10 @@ func live(t *testing.T, seed uint64) int {
 				t.Fatalf("seed %d: record %d has number %d", seed, i, rec.Seq)
 			}
 		}
-		follow(t, seed, receipts, in, &next, records)
+		if in, ok := in.(workflow.Signalled); ok && len(records) > 0 {
+			events[in.Signal.ID] = in.OnlyIfMatched
+		}
+		follow(t, seed, receipts, events, in, &next, records)
 		s, history = next, append(history, records...)
 	}
 	step(workflow.Started{Stamp: workflow.Stamp{At: at}, ExecID: "x", WorkflowID: "w", Definition: "h"})
@@ -106,9 +109,10 @@ func live(t *testing.T, seed uint64) int {
 	}
 	replay(t, seed, def, history, s)
 	for id, r := range receipts {
-		kept := slices.ContainsFunc(s.Buffer, func(b workflow.Buffered) bool { return b.ID == id })
-		if r.Fate.Final() == kept {
-			t.Fatalf("seed %d: signal %s is %s and kept=%t", seed, id, r.Fate, kept)
+		kept := slices.ContainsFunc(s.Buffer, func(b workflow.Buffered) bool { return b.ID == id && !b.Taken })
+		taken := slices.ContainsFunc(s.Buffer, func(b workflow.Buffered) bool { return b.ID == id && b.Taken })
+		if r.Fate.Final() == kept || taken && r.Fate != workflow.FateConsumed {
+			t.Fatalf("seed %d: signal %s is %s and kept=%t taken=%t", seed, id, r.Fate, kept, taken)
 		}
 	}
 	return made
@@ -132,8 +136,9 @@ func misinformed(s *workflow.State) *workflow.Buffered {
 }
 
 // follow keeps the receipts as the driver does, and holds each signal to one
-// acceptance, at most one final fate, and a first answer that stays.
-func follow(t *testing.T, seed uint64, receipts map[string]workflow.Receipt, in workflow.Input, s *workflow.State, records []workflow.Record) {
+// acceptance, at most one final fate, and a first answer that stays. Only an event
+// is consumed more than once, and by no wait twice.
+func follow(t *testing.T, seed uint64, receipts map[string]workflow.Receipt, events map[string]bool, in workflow.Input, s *workflow.State, records []workflow.Record) {
 	var arrived *workflow.Signal
 	if in, ok := in.(workflow.Signalled); ok && len(records) > 0 {
 		arrived = &in.Signal
@@ -150,12 +155,22 @@ func follow(t *testing.T, seed uint64, receipts map[string]workflow.Receipt, in 
 	}) {
 		before, known := receipts[r.SignalID]
 		switch {
-		case known && before.Fate.Final():
+		case known && before.Fate.Final() && !(events[r.SignalID] && before.Fate == workflow.FateConsumed && r.Fate == workflow.FateConsumed):
 			t.Fatalf("seed %d: signal %s was %s and became %s", seed, r.SignalID, before.Fate, r.Fate)
 		case known && before.Answer != r.Answer:
 			t.Fatalf("seed %d: the first answer of signal %s changed: %+v, %+v", seed, r.SignalID, before.Answer, r.Answer)
 		case r.Steps[0].What != "accepted" || len(r.Steps) > workflow.MaxReceiptSteps || r.Answer.Outcome == "":
 			t.Fatalf("seed %d: signal %s: %+v", seed, r.SignalID, r)
+		}
+		var took []string
+		for _, step := range r.Steps {
+			if step.What != "consumed" {
+				continue
+			}
+			if slices.Contains(took, step.Wait) || len(took) > 0 && !events[r.SignalID] {
+				t.Fatalf("seed %d: signal %s was consumed by %v and then by %s", seed, r.SignalID, took, step.Wait)
+			}
+			took = append(took, step.Wait)
 		}
 		receipts[r.SignalID] = r
 	}

@@ -103,10 +103,23 @@ func (r *Receipt) follow(rec *Record) {
 
 func (r *Receipt) step(step Step) {
 	if len(r.Steps) >= MaxReceiptSteps {
-		// The first steps and the latest are worth more than those between.
-		r.Steps = slices.Delete(r.Steps, MaxReceiptSteps/2, MaxReceiptSteps/2+1)
+		drop := r.spare()
+		r.Steps = slices.Delete(r.Steps, drop, drop+1)
 	}
 	r.Steps = append(r.Steps, step)
+}
+
+// spare is the step of a long biography that is missed least: the first steps and
+// the latest are worth more than those between, and who took an event more than
+// what others made of it.
+func (r *Receipt) spare() int {
+	const middle = MaxReceiptSteps / 2
+	for _, from := range [...]int{middle, 1} {
+		if i := slices.IndexFunc(r.Steps[from:], func(s Step) bool { return s.What != "consumed" }); i >= 0 {
+			return from + i
+		}
+	}
+	return middle
 }
 
 // answer is what the sender is told, made from what has happened so far.
@@ -132,6 +145,9 @@ func answerOf(a Answer, steps []Step, s *State) Answer {
 	for _, step := range steps {
 		switch step.What {
 		case "consumed":
+			if a.WaitID != "" {
+				continue // an event that another wait took before
+			}
 			a.Outcome, a.WaitID = Delivered, step.Wait
 			a.Reason, a.ExpiresAt = step.Reason, 0
 		case "buffered", "dead", "expired":

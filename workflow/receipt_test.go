@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -262,6 +263,53 @@ func TestCountsOfDeliveries(t *testing.T) {
 		var got workflow.Counts
 		if got.Add(outcome); got != want {
 			t.Errorf("%s: got %+v", outcome, got)
+		}
+	}
+}
+
+// TestReached reads in a receipt what each wait made of an event.
+func TestReached(t *testing.T) {
+	r := workflow.Receipt{SignalID: "e", Name: "go", Source: workflow.FromEvent, Steps: []workflow.Step{
+		{What: "accepted"}, {What: "judged", Wait: "a/1", Reason: "1 > 2 is false"},
+		{What: "judged", Wait: "b/1", Reason: "2 > 1 is true"}, {What: "consumed", Wait: "b/1", Reason: "1 of 2"},
+	}}
+	settled := []workflow.Reached{{Wait: "a/1", Reason: "1 > 2 is false"}, {Wait: "b/1", Took: true}}
+	works := workflow.Reached{Wait: "c/1", Took: true, Reason: "the processor of wait c/1 works on it"}
+	kept := []workflow.Buffered{{Signal: workflow.Signal{ID: "e", Name: "go"}, Transient: true, Reason: "it is paused"}}
+	waits := []workflow.OpenWait{{ID: "c/1", Name: "go", Judging: "e"}, {ID: "d/1", Name: "go"}, {ID: "e/1", Name: "other"}}
+	fresh := r
+	fresh.Steps = r.Steps[:1]
+	for what, c := range map[string]struct {
+		r    workflow.Receipt
+		s    *workflow.State
+		want []workflow.Reached
+	}{
+		"the state is not known": {r, nil, settled},
+		"all have decided":       {r, &workflow.State{Waits: waits[1:]}, settled},
+		"a processor works":      {r, &workflow.State{Waits: waits, Buffer: kept}, append(slices.Clone(settled), works)},
+		"only a processor works": {fresh, &workflow.State{Waits: waits, Buffer: kept}, []workflow.Reached{works}},
+		"it came during a pause": {fresh, &workflow.State{Waits: waits[1:], Buffer: kept, Paused: true}, []workflow.Reached{{Wait: "d/1", Took: true, Reason: "it is paused"}}},
+		"it has just come":       {fresh, &workflow.State{}, []workflow.Reached{}},
+	} {
+		if got := c.r.Reached(c.s); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %+v, want %+v", what, got, c.want)
+		}
+	}
+}
+
+// TestALongBiographyNamesWhoTookIt has an event judged and taken by many waits.
+func TestALongBiographyNamesWhoTookIt(t *testing.T) {
+	for waits, want := range map[int]int{60: 60, 100: workflow.MaxReceiptSteps - 1} {
+		sig := paid("1", 1, 2)
+		records := []workflow.Record{{Seq: 1, Type: (workflow.Signalled{}).Kind(), Signal: "1"}}
+		for i := range waits {
+			wait := fmt.Sprintf("w%d/1", i)
+			records = append(records, workflow.Record{Type: workflow.SignalJudged, Signal: "1", Wait: wait + ".a"}, workflow.Record{Type: workflow.SignalConsumed, Signal: "1", Wait: wait})
+		}
+		r := workflow.Follow(&workflow.State{ExecID: "x"}, records, &sig, func(string) *workflow.Receipt { return nil })[0]
+		took := slices.DeleteFunc(r.Reached(nil), func(r workflow.Reached) bool { return !r.Took })
+		if len(took) != want || len(r.Steps) != workflow.MaxReceiptSteps || r.Answer.WaitID != "w0/1" || took[want-1].Wait != fmt.Sprintf("w%d/1", waits-1) {
+			t.Errorf("%d of %d waits in %d steps, the first %q, the last %+v", len(took), waits, len(r.Steps), r.Answer.WaitID, took[len(took)-1])
 		}
 	}
 }

@@ -20,13 +20,17 @@ func (t *transition) signalled(in Signalled) bool {
 		return false
 	}
 	t.input(Record{Signal: sig.ID})
-	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched && sig.ExpiresAt == 0, JudgedAt: t.s.Context}
+	b := Buffered{Signal: sig, Transient: in.transient(), JudgedAt: t.s.Context}
 	b.Reason = "no wait for " + strconv.Quote(sig.Name) + " is open now"
 	if t.s.Paused {
 		b.Reason = "the execution is paused; the signal is judged when it resumes"
 	}
 	t.s.Buffer = append(t.s.Buffer, b)
-	if !t.s.Paused {
+	switch {
+	case t.s.Paused:
+	case b.Transient:
+		t.reach(sig.ID, nil)
+	default:
 		t.judge(sig.ID, 0)
 	}
 	t.keep(sig.ID)
@@ -58,18 +62,13 @@ func (t *transition) takeable(sig Signal) bool {
 // keep tells the history that a signal which has just come stays in the buffer.
 func (t *transition) keep(id string) {
 	b := t.kept(id)
-	switch {
-	case b == nil: // consumed, or gone with the execution
-	case b.Transient:
-		if !t.s.Paused && !t.judging(id) {
-			t.passBy(id)
-		}
-	default:
-		if b.ExpiresAt != 0 {
-			t.arm(TimerExpiry, id, b.ExpiresAt)
-		}
-		t.record(Record{Type: SignalBuffered, Signal: id, Reason: b.Reason})
+	if b == nil || b.Transient { // consumed, gone with the execution, or an event that is not kept
+		return
 	}
+	if b.ExpiresAt != 0 {
+		t.arm(TimerExpiry, id, b.ExpiresAt)
+	}
+	t.record(Record{Type: SignalBuffered, Signal: id, Reason: b.Reason})
 }
 
 // kept finds a signal in the buffer, nil when it is not there.
@@ -98,12 +97,12 @@ func (t *transition) judgeBuffer(until Instant) {
 		if t.judging(id) {
 			continue
 		}
+		if t.s.Buffer[i].Transient { // it came during a pause
+			t.reach(id, nil)
+			continue
+		}
 		t.judge(id, 0)
-		switch b := t.kept(id); {
-		case b == nil || t.judging(id):
-		case b.Transient:
-			t.passBy(id)
-		case b.Reason != before:
+		if b := t.kept(id); b != nil && !t.judging(id) && b.Reason != before {
 			t.record(Record{Type: SignalBuffered, Signal: id, Reason: b.Reason})
 		}
 	}
@@ -121,33 +120,40 @@ func (t *transition) judge(id string, from int) {
 	t.said = t.said && from > 0
 	for i := from; i < len(t.s.Waits); i++ {
 		w, b := &t.s.Waits[i], t.kept(id)
-		if w.Name != b.Name {
-			continue
-		}
-		if w.Judging != "" {
-			b.Busy = append(slices.Clone(b.Busy), w.ID)
-			t.says(b, busy(w.ID))
-			continue
-		}
-		hold := t.def.HoldOf(w)
-		if other := uncorrelated(hold, w, b.Signal); other != "" {
-			t.refuse(w, b, other)
-			continue
-		}
-		if broken := broken(hold, b.Payload); broken != "" {
-			t.refuse(w, b, broken)
-			continue
-		}
-		if hold.Processor != nil {
-			w.Judging = id
-			b.Reason = "the processor of wait " + w.ID + " works on it"
-			t.process(hold.Processor)
-			return
-		}
-		if t.take(w, b, nil) {
+		if w.Name == b.Name && t.offer(w, b) {
 			return
 		}
 	}
+}
+
+// offer asks a wait whether it takes a signal; true when it does, or when its
+// processor works on the signal first.
+func (t *transition) offer(w *OpenWait, b *Buffered) bool {
+	if w.Judging != "" {
+		if b.Transient {
+			t.refuse(w, b, occupied(w))
+			return false
+		}
+		b.Busy = append(slices.Clone(b.Busy), w.ID)
+		t.says(b, busy(w.ID))
+		return false
+	}
+	hold := t.def.HoldOf(w)
+	reason := uncorrelated(hold, w, b.Signal)
+	if reason == "" {
+		reason = broken(hold, b.Payload)
+	}
+	if reason != "" {
+		t.refuse(w, b, reason)
+		return false
+	}
+	if hold.Processor != nil {
+		w.Judging = b.ID
+		b.Reason = processing(w)
+		t.process(hold.Processor)
+		return true
+	}
+	return t.take(w, b, nil)
 }
 
 // broken says where a payload violates the wait's schema, "" when it does not.
@@ -228,23 +234,18 @@ func (t *transition) processed(processor *Task, ts *TaskState) {
 	}
 	t.unbusy(w.ID)
 	w.Judging, t.said = "", false
-	id := b.ID
+	id, event, taken := b.ID, b.Transient, false
 	if ts.Status != Success && t.def.HoldOf(w).Condition == nil {
 		t.refuse(w, b, "its processor failed: "+ts.Error.Message)
-	} else if t.take(w, b, result) {
-		return
+	} else {
+		taken = t.take(w, b, result)
 	}
-	t.judge(id, i+1)
-	if b := t.kept(id); b != nil && b.Transient && !t.judging(id) {
-		t.passBy(id)
+	switch {
+	case event:
+		t.rest(id) // the others were asked when it came
+	case !taken:
+		t.judge(id, i+1)
 	}
-}
-
-// passBy forgets an event's delivery that no wait took.
-func (t *transition) passBy(id string) {
-	t.forget(id)
-	t.remember(id)
-	t.record(Record{Type: SignalDead, Signal: id, Reason: "an event that no wait took is not kept"})
 }
 
 // unbusy lets the signals be judged again that found that wait busy.
@@ -261,16 +262,26 @@ func busy(waitID string) string {
 	return "the processor of wait " + waitID + " works on another signal"
 }
 
+// occupied is the same of an event, which is not kept until the processor is free.
+func occupied(w *OpenWait) string { return "its processor works on signal " + w.Judging }
+
+// processing is why a signal is kept that the wait's own processor works on.
+func processing(w *OpenWait) string { return "the processor of wait " + w.ID + " works on it" }
+
 type processorResult struct {
 	Output Value    `json:"output,omitempty"`
 	Error  *Failure `json:"error,omitempty"`
 }
 
 // consumed drops a signal that the wait has taken, and says how far that brought
-// it and what made its condition hold.
+// it and what made its condition hold. An event stays until the last one was asked.
 func (t *transition) consumed(w OpenWait, signalID, progress, grounds string) {
-	t.forget(signalID)
-	t.remember(signalID)
+	if b := t.kept(signalID); b.Transient {
+		b.Taken = true
+	} else {
+		t.forget(signalID)
+		t.remember(signalID)
+	}
 	r := Record{Type: SignalConsumed, Task: w.Task, Wait: w.ID, Signal: signalID, Reason: progress}
 	if grounds != "" {
 		r.Data = encoded(t, judged{grounds})
@@ -372,6 +383,7 @@ func (t *transition) close(waitID, why string) {
 	w := t.s.Waits[i]
 	t.s.Waits = slices.Delete(t.s.Waits, i, i+1)
 	t.disarm(string(TimerDeadline) + ":" + waitID)
+	t.miss(&w, why)
 	if t.def.HoldOf(&w).Processor != nil {
 		t.abandon(&w, why)
 	}
@@ -379,13 +391,12 @@ func (t *transition) close(waitID, why string) {
 
 // abandon tells the signal that the processor of a wait works on, and those that
 // wait for it to be free, that the wait has ended. They are judged again by the
-// waits that are still open.
+// waits that are still open, but for an event, which those have judged.
 func (t *transition) abandon(w *OpenWait, why string) {
 	if b := t.kept(w.Judging); b != nil {
 		t.interrupt(w, why)
-		said := "its processor was stopped: " + why
-		t.record(Record{Type: SignalJudged, Task: w.Task, Wait: w.ID, Signal: b.ID, Reason: said})
-		b.JudgedAt, b.Reason = 0, "wait "+w.ID+" ended without taking it: "+said
+		b.JudgedAt, b.Reason = 0, "wait "+w.ID+" ended without taking it: "+t.stopped(w, b, why)
+		t.rest(b.ID)
 	}
 	for i := range t.s.Buffer {
 		if b := &t.s.Buffer[i]; strings.Contains(b.Reason, busy(w.ID)) {
@@ -393,6 +404,13 @@ func (t *transition) abandon(w *OpenWait, why string) {
 			t.record(Record{Type: SignalBuffered, Signal: b.ID, Reason: b.Reason})
 		}
 	}
+}
+
+// stopped notes that the processor of a wait did not come to an end with a signal.
+func (t *transition) stopped(w *OpenWait, b *Buffered, why string) (said string) {
+	said = "its processor was stopped: " + why
+	t.record(Record{Type: SignalJudged, Task: w.Task, Wait: w.ID, Signal: b.ID, Reason: said})
+	return said
 }
 
 // forget drops a signal from the buffer.

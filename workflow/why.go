@@ -236,8 +236,8 @@ func (e *explaining) refused(w *OpenWait) []Opinion {
 	var all []Opinion
 	for i := range e.t.s.Buffer {
 		b := &e.t.s.Buffer[i]
-		if b.Name != w.Name || b.ID == w.Judging || e.t.s.Paused {
-			continue
+		if b.Name != w.Name || b.ID == w.Judging || e.t.s.Paused || b.Transient && b.ID != w.LastJudged {
+			continue // an event is judged once
 		}
 		if len(all) == whySignals {
 			break

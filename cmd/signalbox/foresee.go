@@ -160,15 +160,15 @@ func eventForecast(t *rows, f *http.EventForecast) {
 		return
 	}
 	t.row()
-	t.row("LISTENER", "WORKFLOW", "EXECUTION", "WOULD BE", "WHY, OR WHAT THEN")
+	t.row("LISTENER", "WORKFLOW", "EXECUTION", "WAIT", "WOULD BE", "WHY, OR WHAT THEN")
 	for _, d := range append(f.Deliveries, f.Passed...) {
-		t.row(d.Kind, d.WorkflowID, d.ExecID, d.Outcome, orElse(d.Reason, nextSteps(d.Forecast)))
+		t.row(d.Kind, d.WorkflowID, d.ExecID, d.WaitID, d.Outcome, orElse(d.Reason, nextSteps(d.Forecast)))
 	}
 	for _, d := range f.Takes {
-		t.row(d.Kind, d.WorkflowID, d.ExecID, "then delivered", "event "+d.EventID+", which is kept; "+nextSteps(d.Forecast))
+		t.row(d.Kind, d.WorkflowID, d.ExecID, d.WaitID, "then delivered", "event "+d.EventID+", which is kept; "+nextSteps(d.Forecast))
 	}
 	if f.More {
-		t.row("", "", "", "", "there are more waits or kept events than were looked at")
+		t.row("", "", "", "", "", "there are more waits or kept events than were looked at")
 	}
 }
 

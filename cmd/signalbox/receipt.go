@@ -116,9 +116,9 @@ func eventReceipt(t *rows, r *http.EventReceipt) {
 		return
 	}
 	t.row()
-	t.row("LISTENER", "WORKFLOW", "EXECUTION", "OUTCOME", "WHY")
+	t.row("LISTENER", "WORKFLOW", "EXECUTION", "WAIT", "OUTCOME", "WHY")
 	for _, d := range r.Deliveries {
-		t.row(d.Kind, d.WorkflowID, d.ExecID, d.Outcome, d.Reason)
+		t.row(d.Kind, d.WorkflowID, d.ExecID, d.WaitID, d.Outcome, d.Reason)
 	}
 }
 

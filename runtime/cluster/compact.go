@@ -33,6 +33,9 @@ const (
 	flagKnown
 )
 
+// flagTook is of what a wait made of an event, behind the answer.
+const flagTook = 1
+
 // plainSignal is the signal of a delivery that has nothing else.
 func plainSignal(d *actors.Deliver) (workflow.Signalled, bool) {
 	in, ok := d.Input.(workflow.Signalled)
@@ -162,7 +165,16 @@ func appendReply(r *actors.Reply) (b []byte, ok bool) {
 	b = appendText(b, a.WaitID)
 	b = appendText(b, a.WaitTask)
 	b = binary.AppendVarint(b, int64(a.ExpiresAt))
-	return appendText(b, a.Status), true
+	b = appendText(b, a.Status)
+	if len(r.Reached) == 0 {
+		return b, true
+	}
+	b = binary.AppendUvarint(b, uint64(len(r.Reached)))
+	for _, w := range r.Reached {
+		b = binary.AppendUvarint(b, flag(w.Took, flagTook))
+		b = appendText(appendText(b, w.Wait), w.Reason)
+	}
+	return b, true
 }
 
 // readReply reads what appendReply wrote, behind its first byte.
@@ -175,6 +187,11 @@ func readReply(b []byte) (r actors.Reply, err error) {
 	a.SignalID, a.Outcome, a.Reason = f.text(), workflow.Outcome(f.text()), f.text()
 	a.WaitID, a.WaitTask, a.ExpiresAt = f.text(), f.text(), f.instant()
 	a.Status = workflow.Status(f.text())
+	left := f.number()
+	f.damaged = f.damaged || left > uint64(len(f.rest))
+	for ; left > 0 && !f.damaged; left-- {
+		r.Reached = append(r.Reached, workflow.Reached{Took: f.number()&flagTook != 0, Wait: f.text(), Reason: f.text()})
+	}
 	if f.damaged {
 		return actors.Reply{}, errReply
 	}

@@ -76,7 +76,11 @@ func TestSignalsArriveFieldForField(t *testing.T) {
 func TestRepliesArriveFieldForField(t *testing.T) {
 	full, n := actors.Reply{Matched: true, Known: true}, 0
 	distinct(t, reflect.ValueOf(&full.Answer).Elem(), &n)
-	for _, want := range []actors.Reply{full, {}, {Matched: true}, {Known: true}, {Answers: []workflow.Answer{full.Answer}, Matched: true}} {
+	full.Reached = make([]workflow.Reached, 2)
+	distinct(t, reflect.ValueOf(&full.Reached[0]).Elem(), &n)
+	distinct(t, reflect.ValueOf(&full.Reached[1]).Elem(), &n)
+	full.Reached[1].Took = false
+	for _, want := range []actors.Reply{full, {}, {Matched: true}, {Known: true}, {Answers: []workflow.Answer{full.Answer}, Matched: true, Reached: full.Reached}} {
 		b, err := encodeReply(want, true)
 		if err != nil {
 			t.Fatal(err)

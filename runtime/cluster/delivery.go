@@ -286,13 +286,14 @@ func holds(t reflect.Type) bool {
 // reply is an actors.Reply without the state, which is read from the store by
 // the few who want it.
 type reply struct {
-	Answer  workflow.Answer   `json:"answer,omitzero"`
-	Answers []workflow.Answer `json:"answers,omitempty"`
-	Refused int               `json:"refused,omitempty"`
-	Matched bool              `json:"matched,omitempty"`
-	Known   bool              `json:"known,omitempty"`
-	Refusal *refusal          `json:"refusal,omitempty"`
-	Error   string            `json:"error,omitempty"` // of another kind
+	Answer  workflow.Answer    `json:"answer,omitzero"`
+	Answers []workflow.Answer  `json:"answers,omitempty"`
+	Refused int                `json:"refused,omitempty"`
+	Matched bool               `json:"matched,omitempty"`
+	Known   bool               `json:"known,omitempty"`
+	Reached []workflow.Reached `json:"reached,omitempty"`
+	Refusal *refusal           `json:"refusal,omitempty"`
+	Error   string             `json:"error,omitempty"` // of another kind
 }
 
 type refusal struct {
@@ -313,7 +314,7 @@ func encodeReply(r actors.Reply, compact bool) ([]byte, error) {
 			return b, nil
 		}
 	}
-	w := reply{Answer: r.Answer, Answers: r.Answers, Refused: r.Refused, Matched: r.Matched, Known: r.Known}
+	w := reply{Answer: r.Answer, Answers: r.Answers, Refused: r.Refused, Matched: r.Matched, Known: r.Known, Reached: r.Reached}
 	var why *workflow.Refusal
 	switch {
 	case errors.As(r.Err, &why):
@@ -335,7 +336,7 @@ func decodeReply(b []byte) (actors.Reply, error) {
 	if err := decoder.Decode(&w); err != nil {
 		return actors.Reply{}, fmt.Errorf("%w: %w", errReply, err)
 	}
-	r := actors.Reply{Answer: w.Answer, Answers: w.Answers, Refused: w.Refused, Matched: w.Matched, Known: w.Known}
+	r := actors.Reply{Answer: w.Answer, Answers: w.Answers, Refused: w.Refused, Matched: w.Matched, Known: w.Known, Reached: w.Reached}
 	switch {
 	case w.Refusal != nil:
 		r.Err = &workflow.Refusal{Code: w.Refusal.Code, Message: w.Refusal.Message, Hint: w.Refusal.Hint,

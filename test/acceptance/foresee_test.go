@@ -282,12 +282,12 @@ func TestTheForecastOfAnEventIsWhomItReaches(t *testing.T) {
 		real := map[string]workflow.Delivery{}
 		for _, d := range r.Deliveries {
 			d.At = 0
-			real[d.Kind+d.ExecID+d.Outcome+d.Reason] = d
+			real[d.Kind+d.ExecID+d.WaitID+d.Outcome+d.Reason] = d
 			outcomes[d.Outcome]++
 		}
 		for _, d := range f.Deliveries {
 			d.At = 0
-			if got := real[d.Kind+d.ExecID+d.Outcome+d.Reason]; !reflect.DeepEqual(got, d.Delivery) {
+			if got := real[d.Kind+d.ExecID+d.WaitID+d.Outcome+d.Reason]; !reflect.DeepEqual(got, d.Delivery) {
 				t.Fatalf("%s %s: became %+v, and the forecast said %+v", ev.Name, ev.Payload, r.Deliveries, d.Delivery)
 			}
 		}
@@ -493,13 +493,13 @@ func (l *life) unpassed(r *workflow.EventReceipt, f *workflow.EventForecast) []w
 	var all []workflow.Delivery
 	for _, d := range r.Deliveries {
 		if d.Outcome == "passed" {
-			passed[d.ExecID] = true
+			passed[d.ExecID+d.WaitID+d.Reason] = true
 		} else {
 			all = append(all, d)
 		}
 	}
 	for _, d := range f.Passed {
-		if len(d.Forecast.Opinions) > 0 && !passed[d.ExecID] {
+		if gone := d.Forecast != nil && len(d.Forecast.Opinions) == 0; !gone && !passed[d.ExecID+d.WaitID+d.Reason] {
 			l.t.Fatalf("%s was not passed by, and the forecast said %+v", d.ExecID, d)
 		}
 	}
