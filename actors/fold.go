@@ -26,6 +26,7 @@ type fold struct {
 	told    *told                             // the receipts of signals that changed; nil while none did
 	dead    []workflow.DeadLetter
 	revived []string // ids of dead letters whose signals were taken up again
+	decided []string // ids of events that came before this turn's input and of which it says more
 	replies []pending
 	scratch []workflow.Receipt // room for those that one input changes
 	life    int                // of the execution's memory that it was made from
@@ -297,6 +298,9 @@ func (f *fold) advance(in workflow.Input) (bool, error) {
 		f.told = &told{}
 	}
 	for i := range receipts {
+		if r := &receipts[i]; r.Source == workflow.FromEvent && (arrived == nil || arrived.ID != r.SignalID) {
+			f.decided = append(f.decided, r.SignalID)
+		}
 		f.told.put(&receipts[i])
 	}
 	if before != f.was && before != f.shown && !f.quiet {
@@ -420,6 +424,9 @@ func (f *fold) landed(err error) {
 		for _, r := range f.taken {
 			f.system.Observer.Event(string(r.Fate))
 			f.system.notify(workflow.EventKey(r.Event.ID))
+		}
+		for _, eventID := range f.decided {
+			f.system.lookAfter(eventID)
 		}
 		f.system.notify(f.id)
 		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.room.Records, time.Since(f.began))

@@ -65,12 +65,18 @@ func (v *vision) event(ctx context.Context, ev *workflow.Event, f *workflow.Even
 	if err := v.waits(ctx, ev, listening, f); err != nil {
 		return err
 	}
+	waiting := 0
 	for i := range f.Deliveries {
-		if o := f.Deliveries[i].Outcome; o == "started" || o == "delivered" {
+		switch f.Deliveries[i].Outcome {
+		case "started", "delivered":
 			f.Fate = workflow.FateConsumed
+		case "buffered":
+			waiting++
 		}
 	}
 	switch {
+	case waiting > 0:
+		f.Fate, f.Reason = workflow.FateAccepted, fmt.Sprintf("waits that would have yet to decide: %d", waiting)
 	case f.Fate == workflow.FateConsumed:
 	case len(f.Deliveries) > 0:
 		f.Reason = "every listener would refuse it"

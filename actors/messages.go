@@ -57,7 +57,7 @@ type Reply struct {
 // reached notes what each wait made of an event.
 func (r *Reply) reached(waits []workflow.Reached) {
 	r.Reached = waits
-	r.Matched = slices.ContainsFunc(waits, func(w workflow.Reached) bool { return w.Took })
+	r.Matched = slices.ContainsFunc(waits, func(w workflow.Reached) bool { return w.Took || w.Open })
 }
 
 // presumes reports whether the execution is taken to be new without a look into

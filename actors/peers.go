@@ -21,8 +21,8 @@ type Peers interface {
 	// Deliver brings a delivery to the owner of its execution, again after every
 	// move, and calls its Reply before Until, or a bound of its own, has passed.
 	Deliver(d *Deliver)
-	// Fan asks the owner of an event to fan it out. It may get lost: the owner
-	// looks for events that are left over.
+	// Fan asks the owner of an event to fan it out, or to look at what became of it
+	// since. It may get lost: the owner looks for events that are left over.
 	Fan(eventID string)
 	// Changed tells the nodes on which somebody watches an execution.
 	Changed(execID string)
@@ -36,7 +36,7 @@ type Peers interface {
 type (
 	handOver struct{}               // to a supervisor: let go of what is owned elsewhere
 	evict    struct{}               // supervisor to execution: send on what has gathered, and stop
-	wanted   struct{ event string } // to the router: an event is ours to fan out
+	wanted   struct{ event string } // to the router: an event is ours to fan out, or to look at
 )
 
 // here reports whether this node owns what has that key.
@@ -111,7 +111,8 @@ func (s *System) LetGo() {
 // CatchUp looks for events that are ours and were left over.
 func (s *System) CatchUp() { s.actors.Root.Send(s.router, catchUp{}) }
 
-// FanOut fans an event out that another node accepted.
+// FanOut fans an event out that another node accepted, or looks at what became of
+// it since it was.
 func (s *System) FanOut(eventID string) { s.actors.Root.Send(s.router, wanted{event: eventID}) }
 
 // fan hands an event that is durable to the router of its owner.

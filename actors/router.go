@@ -41,9 +41,12 @@ type (
 type router struct {
 	system   *System
 	running  map[string]*actor.PID // fan-outs by event
+	late     map[string]bool       // events of these that are to be looked at once more
 	triggers map[triggerKey]*actor.PID
-	behind   bool // the store holds accepted events that no fan-out has taken
-	again    bool // they could not be read; that is tried again
+	behind   bool   // the store holds accepted events that no fan-out has taken
+	read     string // id of the one up to which they have been read, "" when that begins anew
+	since    bool   // some were left that may come before it
+	again    bool   // they could not be read; that is tried again
 }
 
 type triggerKey struct {
@@ -52,18 +55,20 @@ type triggerKey struct {
 }
 
 func newRouter(s *System) *router {
-	return &router{system: s, running: make(map[string]*actor.PID), triggers: make(map[triggerKey]*actor.PID)}
+	return &router{system: s, running: make(map[string]*actor.PID), late: make(map[string]bool), triggers: make(map[triggerKey]*actor.PID)}
 }
 
 // Receive implements actor.Actor.
 func (r *router) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case fan:
-		r.fan(ctx, m.receipt, m.redone)
+		if !r.fan(ctx, m.receipt, m.redone) {
+			r.left()
+		}
 	case wanted:
 		r.wanted(ctx, m.event)
 	case catchUp:
-		r.behind = true
+		r.left()
 		if !r.again {
 			r.catchUp(ctx)
 		}
@@ -72,6 +77,10 @@ func (r *router) Receive(ctx actor.Context) {
 		r.catchUp(ctx)
 	case fanned:
 		delete(r.running, m.eventID)
+		if r.late[m.eventID] {
+			delete(r.late, m.eventID)
+			r.wanted(ctx, m.eventID)
+		}
 		if r.behind && len(r.running) < MaxFanouts/2 {
 			r.catchUp(ctx)
 		}
@@ -84,21 +93,26 @@ func (r *router) Receive(ctx actor.Context) {
 		for id, pid := range r.running {
 			if pid.Equal(m.Who) {
 				delete(r.running, id)
+				delete(r.late, id)
 			}
 		}
 	}
 }
 
-func (r *router) fan(ctx actor.Context, receipt *workflow.EventReceipt, redone bool) {
+// fan has an event fanned out, or looked at when that was done; false when there
+// are too many already.
+func (r *router) fan(ctx actor.Context, receipt *workflow.EventReceipt, redone bool) bool {
 	id := receipt.Event.ID
 	if r.running[id] != nil {
-		return
+		return true
 	}
 	if len(r.running) >= MaxFanouts {
-		r.behind = true
-		return
+		return false
 	}
 	listeners := r.system.Catalog.Listeners(receipt.Event.Name)
+	if receipt.Counts.Buffered > 0 {
+		listeners = nil // they have been asked
+	}
 	triggers := make([]*actor.PID, len(listeners))
 	for i, l := range listeners {
 		triggers[i] = r.trigger(ctx, l)
@@ -107,6 +121,12 @@ func (r *router) fan(ctx actor.Context, receipt *workflow.EventReceipt, redone b
 		return &fanout{system: r.system, receipt: receipt, redone: redone, lookup: lookup{event: receipt.Event}, listeners: listeners, triggers: triggers}
 	})
 	r.running[id] = ctx.Spawn(props)
+	return true
+}
+
+// left notes that accepted events are left in the store for later.
+func (r *router) left() {
+	r.behind, r.since = true, r.since || r.read != ""
 }
 
 // trigger finds the actor of a trigger, or makes it.
@@ -120,7 +140,8 @@ func (r *router) trigger(ctx actor.Context, l Listener) *actor.PID {
 	return pid
 }
 
-// catchUp takes accepted events from the store, as many as fit.
+// catchUp takes accepted events from the store, as many as fit, and goes on next
+// time behind them: some stay accepted until all waits have decided.
 func (r *router) catchUp(ctx actor.Context) {
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
@@ -130,8 +151,8 @@ func (r *router) catchUp(ctx actor.Context) {
 		return
 	}
 	r.behind = false
-	for after := ""; ; {
-		open, err := r.system.Store.OpenEvents(background, after, MaxFanouts)
+	for {
+		open, err := r.system.Store.OpenEvents(background, r.read, MaxFanouts)
 		if err != nil {
 			r.system.Logger.Error("the events that are not fanned out cannot be read; trying again", "err", err)
 			r.behind = true
@@ -139,14 +160,20 @@ func (r *router) catchUp(ctx actor.Context) {
 			return
 		}
 		for _, receipt := range open {
-			after = receipt.Event.ID
-			if r.system.here(receipt.Event.ID) {
-				r.fan(ctx, receipt, true)
+			if r.system.here(receipt.Event.ID) && !r.fan(ctx, receipt, true) {
+				r.behind = true
+				return
 			}
+			r.read = receipt.Event.ID
 		}
-		if len(open) == 0 || r.behind {
+		if len(open) > 0 {
+			continue
+		}
+		r.read = ""
+		if !r.since {
 			return
 		}
+		r.since = false
 	}
 }
 
@@ -161,6 +188,10 @@ func (r *router) tryAgain(ctx actor.Context) {
 
 // wanted takes an event that another node accepted from the store.
 func (r *router) wanted(ctx actor.Context, eventID string) {
+	if r.running[eventID] != nil {
+		r.late[eventID] = true
+		return
+	}
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	receipt, err := r.system.Store.Event(background, eventID)
@@ -168,8 +199,8 @@ func (r *router) wanted(ctx actor.Context, eventID string) {
 		r.system.Logger.Warn("an event of another node cannot be read; looking for it again later", "event_id", eventID, "err", err)
 		return
 	}
-	if receipt.Fate == workflow.FateAccepted {
-		r.fan(ctx, receipt, true)
+	if receipt.Fate == workflow.FateAccepted && !r.fan(ctx, receipt, true) {
+		r.left()
 	}
 }
 
@@ -197,6 +228,10 @@ type fanout struct {
 func (f *fanout) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
+		if f.receipt.Counts.Buffered > 0 {
+			f.look(ctx)
+			return
+		}
 		for i, pid := range f.triggers {
 			f.open++
 			ctx.Send(pid, triggered{listener: f.listeners[i], event: f.receipt.Event, fanout: ctx.Self()})
@@ -219,6 +254,8 @@ func (f *fanout) Receive(ctx actor.Context) {
 	case settled:
 		f.settled(ctx, m.err)
 		return
+	default:
+		return // it stops
 	}
 	f.settle(ctx)
 }
@@ -287,8 +324,11 @@ func eachOf(d workflow.Delivery, waits []workflow.Reached) []workflow.Delivery {
 	all := make([]workflow.Delivery, len(waits))
 	for i, w := range waits {
 		d.WaitID, d.Outcome, d.Reason = w.Wait, "passed", w.Reason
-		if w.Took {
+		switch {
+		case w.Took:
 			d.Outcome = "delivered"
+		case w.Open:
+			d.Outcome = "buffered"
 		}
 		all[i] = d
 	}

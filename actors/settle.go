@@ -16,6 +16,9 @@ import (
 func (f *fanout) conclude() {
 	r, at := f.receipt, now()
 	switch {
+	case r.Counts.Buffered > 0:
+		r.Fate, r.Reason = workflow.FateAccepted, fmt.Sprintf("waits that have yet to decide: %d", r.Counts.Buffered)
+		return
 	case r.Counts.Started+r.Counts.Delivered > 0:
 		r.Fate, r.Reason = workflow.FateConsumed, ""
 	case r.Event.ExpiresAt != 0:
@@ -101,7 +104,9 @@ func (f *fanout) settled(ctx actor.Context, err error) {
 		f.again(ctx)
 		return
 	}
-	f.system.Observer.Event(string(r.Fate))
+	if r.Fate != workflow.FateAccepted {
+		f.system.Observer.Event(string(r.Fate))
+	}
 	if r.Fate == workflow.FateBuffered {
 		f.system.keeper.kept(&r.Event)
 	}

@@ -311,7 +311,8 @@ type Counts struct {
 	Ignored   int `json:"ignored"`
 	Refused   int `json:"refused"`
 	Failed    int `json:"failed"`
-	Passed    int `json:"passed"` // executions none of whose waits took it
+	Passed    int `json:"passed"`   // executions none of whose waits took it
+	Buffered  int `json:"buffered"` // waits that have yet to decide
 }
 
 // CloudEvent is what an event that came as one says beside its type, the name,

@@ -3,7 +3,6 @@ package http
 import (
 	"fmt"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -124,14 +123,10 @@ func (x *exchange) traceDeliveries(r *workflow.EventReceipt, deliveries []Delive
 	}
 	traced := 0
 	for i := range receipts {
-		reached := receipts[i].Reached(nil)
 		for j := range deliveries {
 			d := &deliveries[j]
 			if d.Kind != "wait" || d.ExecID != receipts[i].ExecID {
 				continue
-			}
-			if at := slices.IndexFunc(reached, func(w workflow.Reached) bool { return w.Wait == d.WaitID }); at >= 0 {
-				d.Reason = reached[at].Reason // it had yet to decide when the event was fanned out
 			}
 			d.Steps = stepsOf(receipts[i].ExecID, stepsAt(receipts[i].Steps, d.WaitID), false)
 			if traced++; traced > maxTraced {

@@ -268,13 +268,14 @@ func eventReceiptFields(c *coder, r *workflow.EventReceipt) {
 }
 
 func countsFields(c *coder, n *workflow.Counts) {
-	outer := c.open(6)
+	outer := c.open(7)
 	signed(c, &n.Started)
 	signed(c, &n.Delivered)
 	signed(c, &n.Ignored)
 	signed(c, &n.Refused)
 	signed(c, &n.Failed)
 	signed(c, &n.Passed)
+	added(c, func(c *coder) { signed(c, &n.Buffered) })
 	c.close(outer)
 }
 

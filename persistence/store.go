@@ -167,7 +167,7 @@ type Store interface {
 	// Event returns the receipt of an event, or ErrNotFound.
 	Event(ctx context.Context, id string) (*workflow.EventReceipt, error)
 	// OpenEvents returns up to limit receipts, in the order of id after the given
-	// one, whose fan-out is not finished.
+	// one, about which not everybody has decided.
 	OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error)
 
 	// ReleaseEvent replaces the receipt of an event while it is kept; ErrConflict

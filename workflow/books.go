@@ -6,7 +6,7 @@ package workflow
 type Tally struct {
 	Accepted int64 `json:"accepted"`
 	Consumed int64 `json:"consumed"`
-	Buffered int64 `json:"buffered"` // kept for a later wait, or an event that is still fanned out
+	Buffered int64 `json:"buffered"` // kept for a later wait, or an event about which not all have decided
 	Expired  int64 `json:"expired"`
 	Dead     int64 `json:"dead"`
 }

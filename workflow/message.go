@@ -119,7 +119,7 @@ type Fate string
 
 // The fates. Consumed, expired and dead are final.
 const (
-	FateAccepted Fate = "accepted" // an event that is still being fanned out
+	FateAccepted Fate = "accepted" // an event that is still being fanned out, or about which some wait has yet to decide
 	FateBuffered Fate = "buffered"
 	FateConsumed Fate = "consumed"
 	FateExpired  Fate = "expired"
@@ -162,7 +162,7 @@ type Step struct {
 // EventReceipt is what can be looked up for ever about an event.
 type EventReceipt struct {
 	Event      Event      `json:"event"`
-	Fate       Fate       `json:"fate"` // accepted while it is fanned out, then consumed, buffered while it is kept, or dead when nobody listened
+	Fate       Fate       `json:"fate"` // accepted until everybody has decided, then consumed, buffered while it is kept, or dead when nobody took it
 	Steps      []Step     `json:"steps,omitempty"`
 	Deliveries []Delivery `json:"deliveries,omitempty"`
 	Reason     string     `json:"reason,omitempty"`
@@ -174,11 +174,12 @@ type EventReceipt struct {
 // Counts says how many listeners did what with an event.
 type Counts struct {
 	Started   int `json:"started,omitempty"`   // triggers that started an execution
-	Delivered int `json:"delivered,omitempty"` // waits that took it, or whose processor works on it
+	Delivered int `json:"delivered,omitempty"` // waits that took it
 	Ignored   int `json:"ignored,omitempty"`   // triggers whose filter is false
 	Refused   int `json:"refused,omitempty"`   // listeners that refuse it
 	Failed    int `json:"failed,omitempty"`    // triggers that broke on it
 	Passed    int `json:"passed,omitempty"`    // executions none of whose waits took it
+	Buffered  int `json:"buffered,omitempty"`  // waits that have yet to decide; while there are any, the event's fate is not final
 }
 
 // Add counts what one listener did.
@@ -194,6 +195,8 @@ func (c *Counts) Add(outcome string) {
 		c.Failed++
 	case "passed":
 		c.Passed++
+	case "buffered":
+		c.Buffered++
 	default:
 		c.Refused++
 	}
@@ -205,7 +208,7 @@ type Delivery struct {
 	WorkflowID string  `json:"workflow_id,omitempty"`
 	ExecID     string  `json:"exec_id,omitempty"` // that it started or reached
 	WaitID     string  `json:"wait_id,omitempty"`
-	Outcome    string  `json:"outcome"` // started, delivered, ignored, refused, failed, passed
+	Outcome    string  `json:"outcome"` // started, delivered, ignored, refused, failed, passed, buffered
 	Reason     string  `json:"reason,omitempty"`
 	At         Instant `json:"at"`
 }

@@ -287,7 +287,11 @@ func randomSignal(r *rand.Rand, stamp workflow.Stamp) workflow.Input {
 	if r.IntN(4) == 0 {
 		sig.ExpiresAt = stamp.At + workflow.Instant(r.IntN(5000))
 	}
-	return workflow.Signalled{Stamp: stamp, Signal: sig, OnlyIfMatched: r.IntN(4) == 0}
+	in := workflow.Signalled{Stamp: stamp, Signal: sig, OnlyIfMatched: r.IntN(4) == 0}
+	if in.OnlyIfMatched {
+		in.Signal.Source = workflow.FromEvent
+	}
+	return in
 }
 
 func randomResult(r *rand.Rand, s *workflow.State, stamp workflow.Stamp) workflow.Input {

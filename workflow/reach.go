@@ -71,7 +71,8 @@ func (t *transition) rest(id string) {
 // Reached is what one wait made of an event.
 type Reached struct {
 	Wait   string `json:"wait"`
-	Took   bool   `json:"took,omitempty"`   // it consumed it, or it has yet to decide
+	Took   bool   `json:"took,omitempty"`   // it consumed it
+	Open   bool   `json:"open,omitempty"`   // it has yet to decide
 	Reason string `json:"reason,omitempty"` // why it did not take it, or has yet to decide
 }
 
@@ -99,9 +100,9 @@ func (r *Receipt) Reached(s *State) []Reached {
 	for j := range s.Waits {
 		switch w := &s.Waits[j]; {
 		case w.Judging == r.SignalID:
-			all = putReached(all, Reached{Wait: w.ID, Took: true, Reason: processing(w)})
+			all = putReached(all, Reached{Wait: w.ID, Open: true, Reason: processing(w)})
 		case !working && w.Name == r.Name: // it came during a pause
-			all = putReached(all, Reached{Wait: w.ID, Took: true, Reason: s.Buffer[i].Reason})
+			all = putReached(all, Reached{Wait: w.ID, Open: true, Reason: s.Buffer[i].Reason})
 		}
 	}
 	return all

@@ -47,11 +47,26 @@ func FollowInto(room []Receipt, s *State, records []Record, arrived *Signal, kno
 		}
 	}
 	for i := range changed {
-		if r := &changed[i]; r.Answer.Outcome == "" {
+		r := &changed[i]
+		if r.Source == FromEvent {
+			r.decide(s)
+		}
+		if r.Answer.Outcome == "" {
 			r.answer(s)
 		}
 	}
 	return changed
+}
+
+// decide makes the fate of an event at an execution final when every wait that was
+// asked about it has decided, and not with the first one that takes it.
+func (r *Receipt) decide(s *State) {
+	switch {
+	case slices.ContainsFunc(s.Buffer, func(b Buffered) bool { return b.ID == r.SignalID }):
+		r.Fate = FateBuffered
+	case !r.Fate.Final() && slices.ContainsFunc(r.Steps, func(s Step) bool { return s.What == "consumed" }):
+		r.Fate = FateConsumed
+	}
 }
 
 // accepted opens the receipt of a signal that has just come.

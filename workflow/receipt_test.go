@@ -274,7 +274,7 @@ func TestReached(t *testing.T) {
 		{What: "judged", Wait: "b/1", Reason: "2 > 1 is true"}, {What: "consumed", Wait: "b/1", Reason: "1 of 2"},
 	}}
 	settled := []workflow.Reached{{Wait: "a/1", Reason: "1 > 2 is false"}, {Wait: "b/1", Took: true}}
-	works := workflow.Reached{Wait: "c/1", Took: true, Reason: "the processor of wait c/1 works on it"}
+	works := workflow.Reached{Wait: "c/1", Open: true, Reason: "the processor of wait c/1 works on it"}
 	kept := []workflow.Buffered{{Signal: workflow.Signal{ID: "e", Name: "go"}, Transient: true, Reason: "it is paused"}}
 	waits := []workflow.OpenWait{{ID: "c/1", Name: "go", Judging: "e"}, {ID: "d/1", Name: "go"}, {ID: "e/1", Name: "other"}}
 	fresh := r
@@ -288,7 +288,7 @@ func TestReached(t *testing.T) {
 		"all have decided":       {r, &workflow.State{Waits: waits[1:]}, settled},
 		"a processor works":      {r, &workflow.State{Waits: waits, Buffer: kept}, append(slices.Clone(settled), works)},
 		"only a processor works": {fresh, &workflow.State{Waits: waits, Buffer: kept}, []workflow.Reached{works}},
-		"it came during a pause": {fresh, &workflow.State{Waits: waits[1:], Buffer: kept, Paused: true}, []workflow.Reached{{Wait: "d/1", Took: true, Reason: "it is paused"}}},
+		"it came during a pause": {fresh, &workflow.State{Waits: waits[1:], Buffer: kept, Paused: true}, []workflow.Reached{{Wait: "d/1", Open: true, Reason: "it is paused"}}},
 		"it has just come":       {fresh, &workflow.State{}, []workflow.Reached{}},
 	} {
 		if got := c.r.Reached(c.s); !slices.Equal(got, c.want) {

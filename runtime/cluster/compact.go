@@ -33,8 +33,11 @@ const (
 	flagKnown
 )
 
-// flagTook is of what a wait made of an event, behind the answer.
-const flagTook = 1
+// flags of what a wait made of an event, behind the answer.
+const (
+	flagTook = 1 << iota
+	flagOpen
+)
 
 // plainSignal is the signal of a delivery that has nothing else.
 func plainSignal(d *actors.Deliver) (workflow.Signalled, bool) {
@@ -171,7 +174,7 @@ func appendReply(r *actors.Reply) (b []byte, ok bool) {
 	}
 	b = binary.AppendUvarint(b, uint64(len(r.Reached)))
 	for _, w := range r.Reached {
-		b = binary.AppendUvarint(b, flag(w.Took, flagTook))
+		b = binary.AppendUvarint(b, flag(w.Took, flagTook)|flag(w.Open, flagOpen))
 		b = appendText(appendText(b, w.Wait), w.Reason)
 	}
 	return b, true
@@ -190,7 +193,8 @@ func readReply(b []byte) (r actors.Reply, err error) {
 	left := f.number()
 	f.damaged = f.damaged || left > uint64(len(f.rest))
 	for ; left > 0 && !f.damaged; left-- {
-		r.Reached = append(r.Reached, workflow.Reached{Took: f.number()&flagTook != 0, Wait: f.text(), Reason: f.text()})
+		flags := f.number()
+		r.Reached = append(r.Reached, workflow.Reached{Took: flags&flagTook != 0, Open: flags&flagOpen != 0, Wait: f.text(), Reason: f.text()})
 	}
 	if f.damaged {
 		return actors.Reply{}, errReply

@@ -293,7 +293,7 @@ func TestTheForecastOfAnEventIsWhomItReaches(t *testing.T) {
 		}
 		outcomes["passed"] += len(f.Passed)
 	})
-	for _, want := range []string{"started", "delivered", "ignored", "refused", "passed"} {
+	for _, want := range []string{"started", "delivered", "ignored", "refused", "passed", "buffered"} {
 		if outcomes[want] == 0 && !testing.Short() {
 			t.Errorf("no event was %s: %v", want, outcomes)
 		}
@@ -486,11 +486,27 @@ func (l *life) became(ev *workflow.Event, f *workflow.EventForecast) {
 	}
 }
 
+// undecided takes back what the waits have decided that had yet to do so when the
+// event came, as foreseen.
+func (l *life) undecided(r *workflow.EventReceipt, f *workflow.EventForecast) {
+	for _, want := range f.Deliveries {
+		if want.Outcome != "buffered" {
+			continue
+		}
+		i := slices.IndexFunc(r.Deliveries, func(d workflow.Delivery) bool { return d.ExecID == want.ExecID && d.WaitID == want.WaitID })
+		if i < 0 {
+			l.t.Fatalf("%s became %+v, and the forecast said %+v", r.Event.ID, r.Deliveries, want)
+		}
+		r.Deliveries[i].Outcome, r.Deliveries[i].Reason, r.Fate = want.Outcome, want.Reason, workflow.FateAccepted
+	}
+}
+
 // unpassed lists the deliveries of an event to those who took or refused it, and
 // wants those that were foreseen to pass it by among the others.
 func (l *life) unpassed(r *workflow.EventReceipt, f *workflow.EventForecast) []workflow.Delivery {
 	passed := map[string]bool{}
 	var all []workflow.Delivery
+	l.undecided(r, f)
 	for _, d := range r.Deliveries {
 		if d.Outcome == "passed" {
 			passed[d.ExecID+d.WaitID+d.Reason] = true
