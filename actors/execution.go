@@ -139,7 +139,7 @@ func (e *execution) leave() {
 // fold is steps 2 and 3, with every panic and disagreement contained: the
 // execution is quarantined and everybody who asked is told.
 func (e *execution) fold(batch []*Deliver) {
-	f := &fold{execution: e, began: time.Now(), life: e.life}
+	f := newFold(e)
 	f.expect(len(batch))
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -173,6 +173,7 @@ func (e *execution) fold(batch []*Deliver) {
 		return
 	}
 	f.commit()
+	f = nil // another turn may be made in its room already
 	if !e.leaving && (e.state == nil || e.state.Status.Finished()) {
 		// Nothing more will happen to it: the room is for those that live.
 		e.ctx.Send(e.ctx.Parent(), retiring{e.id})

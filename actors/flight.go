@@ -3,16 +3,14 @@ package actors
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/signalbox/signalbox/workflow"
 )
 
 // flight is one commit on its way to the disk, with those who wait for it.
 type flight struct {
-	told atomic.Pointer[told] // what it changes; nil once it has landed, when the store knows
-
 	mu     sync.Mutex
+	told   *told // what it changes; nil once it has landed, when the store knows
 	landed bool
 	err    error
 	then   []func(error)
@@ -21,10 +19,9 @@ type flight struct {
 // takeOff begins the flight of a commit that changes those receipts.
 func (e *execution) takeOff(t *told) *flight {
 	e.flights.Add(1)
-	f := &flight{}
-	f.told.Store(t)
+	f := &flight{told: t}
 	// All but the youngest matter only until they land.
-	e.aloft = slices.DeleteFunc(e.aloft, func(f *flight) bool { return f.told.Load() == nil })
+	e.aloft = slices.DeleteFunc(e.aloft, (*flight).down)
 	e.aloft = append(e.aloft, f)
 	return f
 }
@@ -32,11 +29,31 @@ func (e *execution) takeOff(t *told) *flight {
 // under finds the receipt of a signal in commits that may not be durable yet.
 func (e *execution) under(signalID string) *workflow.Receipt {
 	for _, f := range slices.Backward(e.aloft) {
-		if r := f.told.Load().find(signalID); r != nil {
+		if r := f.find(signalID); r != nil {
 			return r
 		}
 	}
 	return nil
+}
+
+// down reports whether the flight has landed.
+func (f *flight) down() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.landed
+}
+
+// find returns a copy of the receipt of a signal that the commit changes: the
+// room of the receipts is used again once it has landed.
+func (f *flight) find(signalID string) *workflow.Receipt {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found := f.told.find(signalID)
+	if found == nil {
+		return nil
+	}
+	r := *found
+	return &r
 }
 
 // afterLast runs fn when every commit so far has landed, or has failed.
@@ -61,9 +78,8 @@ func (f *flight) after(fn func(error)) {
 }
 
 func (f *flight) land(err error) {
-	f.told.Store(nil)
 	f.mu.Lock()
-	f.landed, f.err = true, err
+	f.told, f.landed, f.err = nil, true, err
 	then := f.then
 	f.then = nil
 	f.mu.Unlock()
@@ -77,13 +93,26 @@ func (f *flight) land(err error) {
 type told struct {
 	receipts []workflow.Receipt
 	places   map[string]int // by id, once there are many
+	index    map[string]int // room for places
 }
 
 // manyTold receipts and more are found by a map.
 const manyTold = 8
 
-func newTold(room int) *told {
-	return &told{receipts: make([]workflow.Receipt, 0, room), places: make(map[string]int, room)}
+// expect makes room for so many receipts.
+func (t *told) expect(room int) {
+	t.receipts = slices.Grow(t.receipts, room)
+	if t.index == nil {
+		t.index = make(map[string]int, room)
+	}
+	t.places = t.index
+}
+
+// clear forgets everything and keeps the room.
+func (t *told) clear() {
+	clear(t.receipts)
+	clear(t.index)
+	t.receipts, t.places = t.receipts[:0], nil
 }
 
 func (t *told) place(id string) int {
@@ -120,7 +149,7 @@ func (t *told) put(r *workflow.Receipt) {
 	case t.places != nil:
 		t.places[r.SignalID] = n - 1
 	case n > manyTold:
-		t.places = make(map[string]int, 2*n)
+		t.expect(n)
 		for i := range t.receipts {
 			t.places[t.receipts[i].SignalID] = i
 		}
@@ -140,7 +169,8 @@ func (t *told) clone() *told {
 	if t == nil {
 		return nil
 	}
-	c := newTold(len(t.receipts) + 1)
+	c := &told{}
+	c.expect(len(t.receipts) + 1)
 	for i := range t.receipts {
 		c.put(&t.receipts[i])
 	}

@@ -7,13 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
 
-// fold is one turn under way: the inputs taken so far folded into now.
+// fold is one turn under way: the inputs taken so far folded into now. Once its
+// commit has landed and everybody was told, another turn is made in its room.
 type fold struct {
 	*execution
 	began   time.Time
@@ -24,6 +26,8 @@ type fold struct {
 	taken   []*workflow.EventReceipt          // kept events that it takes, settled
 	kept    map[string]*workflow.EventReceipt // in a dry run: kept events as they would be
 	told    *told                             // the receipts of signals that changed; nil while none did
+	page    told                              // room for them
+	write   persistence.Commit                // room for the commit
 	dead    []workflow.DeadLetter
 	revived []string // ids of dead letters whose signals were taken up again
 	decided []string // ids of events that came before this turn's input and of which it says more
@@ -32,6 +36,29 @@ type fold struct {
 	life    int                // of the execution's memory that it was made from
 	sent    bool               // the commit is on its way: replies come from there
 	unread  error              // a receipt that must change could not be read
+}
+
+// folds lends the room of turns that are over.
+var folds = sync.Pool{New: func() any { return new(fold) }}
+
+func newFold(e *execution) *fold {
+	f := folds.Get().(*fold)
+	f.execution, f.began, f.life = e, time.Now(), e.life
+	return f
+}
+
+// over gives the room back. Nobody may look at the fold, its records or its
+// receipts any more.
+func (f *fold) over() {
+	if cap(f.room.Records) > keepRecords {
+		return
+	}
+	f.room.Clear()
+	f.page.clear()
+	clear(f.replies)
+	clear(f.scratch[:cap(f.scratch)])
+	*f = fold{room: f.room, page: f.page, replies: f.replies[:0], scratch: f.scratch[:0]}
+	folds.Put(f)
 }
 
 func (f *fold) changed() bool { return f.now != nil }
@@ -99,7 +126,9 @@ func (f *fold) start(d *Deliver, in workflow.Started) error {
 	}
 	if refusal := workflow.Admit(f.def, f.now, *d.Signal); refusal != nil {
 		// A signal that is refused starts nothing: as if nobody had come.
-		f.def, f.now, f.room, f.told, f.dead = nil, nil, workflow.Room{}, nil, nil
+		f.def, f.now, f.told, f.dead = nil, nil, nil, nil
+		f.room.Clear()
+		f.page.clear()
 		f.reply(d, Reply{Err: refusal})
 		return nil
 	}
@@ -295,7 +324,7 @@ func (f *fold) advance(in workflow.Input) (bool, error) {
 	f.scratch = receipts
 	f.dead = append(f.dead, workflow.Bury(before, f.now, arrived, receipts)...)
 	if f.told == nil && len(receipts) > 0 {
-		f.told = &told{}
+		f.told = &f.page
 	}
 	for i := range receipts {
 		if r := &receipts[i]; r.Source == workflow.FromEvent && (arrived == nil || arrived.ID != r.SignalID) {
@@ -354,7 +383,7 @@ func overtaken(err error) bool {
 
 // abandon answers everybody of a turn that broke before its commit.
 func (f *fold) abandon(batch []*Deliver, why *workflow.Refusal) {
-	if f.sent {
+	if f == nil || f.sent {
 		return
 	}
 	for _, d := range batch {
@@ -364,11 +393,15 @@ func (f *fold) abandon(batch []*Deliver, why *workflow.Refusal) {
 }
 
 // commit is step 4, and arranges 5 and 6. A turn that changed nothing answers
-// when the commits it rests on have landed.
+// when the commits it rests on have landed. The fold is over by the time this
+// returns, or at any moment after.
 func (f *fold) commit() {
 	f.sent = true
 	if !f.changed() {
-		f.afterLast(f.speak)
+		f.afterLast(func(err error) {
+			f.speak(err)
+			f.over()
+		})
 		return
 	}
 	var events []workflow.Event
@@ -382,7 +415,7 @@ func (f *fold) commit() {
 	f.tip = rand.Uint64()
 
 	landing := f.takeOff(f.told)
-	f.system.Store.Submit(&persistence.Commit{
+	f.write = persistence.Commit{
 		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.epoch,
 		Was: f.was, Now: f.now, Records: f.room.Records, Receipts: f.told.all(), Events: events,
 		Dead: f.dead, Revived: f.revived, Taken: f.taken,
@@ -391,8 +424,10 @@ func (f *fold) commit() {
 		Done: func(err error) {
 			f.landed(err)
 			landing.land(err)
+			f.over()
 		},
-	})
+	}
+	f.system.Store.Submit(&f.write)
 }
 
 // speak is steps 5 and 6: it runs when what the turn rests on is durable, or

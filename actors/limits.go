@@ -13,6 +13,10 @@ const (
 	// batch to one execution needs few commits.
 	TurnSize = 256
 
+	// keepRecords is the largest room for the records of a turn that is kept for
+	// another: that of a turn of TurnSize signals.
+	keepRecords = 8 * TurnSize
+
 	// MaxFlights is how many commits of one execution may be on their way to the
 	// disk; beyond that its inputs gather into the next turn.
 	MaxFlights = 2

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/signalbox/signalbox/persistence"
@@ -42,37 +44,70 @@ func (s *System) TellAll(all []*Deliver) {
 	}
 }
 
-// AskAll delivers inputs from outside and waits until all have their reply. When
-// the context ends first, the outcome of each is unknown to the caller.
-func (s *System) AskAll(ctx context.Context, all []*Deliver) ([]Reply, error) {
+// crowd is many deliveries that somebody waits for together.
+type crowd struct {
+	replies []Reply
+	say     []func(Reply) // what each delivery is answered by, made once
+	left    atomic.Int64
+	done    chan struct{} // has a token when nobody is left
+}
+
+// crowds lend the room of those that were answered.
+var crowds = sync.Pool{New: func() any { return &crowd{done: make(chan struct{}, 1)} }}
+
+// expect makes room for the replies to so many deliveries.
+func (c *crowd) expect(n int) {
+	c.replies = slices.Grow(c.replies, n)[:n]
+	for i := len(c.say); i < n; i++ {
+		c.say = append(c.say, func(r Reply) {
+			c.replies[i] = r
+			if c.left.Add(-1) == 0 {
+				c.done <- struct{}{}
+			}
+		})
+	}
+	c.left.Store(int64(n))
+}
+
+// over gives the room back once everybody was answered.
+func (c *crowd) over() {
+	clear(c.replies)
+	c.replies = c.replies[:0]
+	crowds.Put(c)
+}
+
+// AskAll delivers inputs from outside, waits until all have their reply, and shows
+// each reply, which is valid during the call. When the context ends first, none is
+// shown, and the outcome of each is unknown to the caller.
+func (s *System) AskAll(ctx context.Context, all []*Deliver, show func(i int, r *Reply)) error {
 	if err := s.admit(len(all)); err != nil {
-		return nil, err
+		return err
 	}
 	if len(all) == 0 {
-		return nil, nil
+		return nil
 	}
-	replies := make([]Reply, len(all))
-	done := make(chan struct{})
-	var left atomic.Int64
-	left.Store(int64(len(all)))
+	c := crowds.Get().(*crowd)
+	c.expect(len(all))
 	until := s.until(ctx)
 	for i, d := range all {
-		d.Until = until
-		d.Reply = func(r Reply) {
-			replies[i] = r
-			if left.Add(-1) == 0 {
-				s.admitted.Add(-int64(len(all)))
-				close(done)
-			}
-		}
+		d.Until, d.Reply = until, c.say[i]
 	}
 	s.TellAll(all)
 	select {
-	case <-done:
-		return replies, nil
+	case <-c.done:
+		s.admitted.Add(-int64(len(all)))
 	case <-ctx.Done():
-		return nil, timedOut(ctx.Err())
+		go func() { // the late replies still come, into room that is left to them
+			<-c.done
+			s.admitted.Add(-int64(len(all)))
+		}()
+		return timedOut(ctx.Err())
 	}
+	for i := range c.replies {
+		show(i, &c.replies[i])
+	}
+	c.over()
+	return nil
 }
 
 // admit takes so many places among the inputs from outside, or says why not.
@@ -153,6 +188,9 @@ func (f *fold) rewind(m mark) {
 	f.now, f.told, f.unread = m.now, m.told, m.unread
 	f.room.Records, f.room.Effects = f.room.Records[:m.records], f.room.Effects[:m.effects]
 	f.dead = f.dead[:m.dead]
+	if m.told == nil {
+		f.page.clear()
+	}
 }
 
 // expect makes room for what so many inputs at once leave behind: growing little
@@ -160,9 +198,9 @@ func (f *fold) rewind(m mark) {
 func (f *fold) expect(inputs int) {
 	const many, each = 16, 5 // a signal leaves about five records
 	if inputs >= many {
-		f.room.Records = make([]workflow.Record, 0, each*inputs)
-		f.replies = make([]pending, 0, inputs)
-		f.told = newTold(inputs)
+		f.room.Records = slices.Grow(f.room.Records, each*inputs)
+		f.replies = slices.Grow(f.replies, inputs)
+		f.page.expect(inputs)
 	}
 }
 

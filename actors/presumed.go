@@ -7,7 +7,7 @@ import "slices"
 // presumed to be new may be there already, of another workflow, and not ill at
 // all: the turn is taken again once the store has been asked.
 func (e *execution) broke(f *fold, batch []*Deliver, cause, stack string) {
-	if !e.presumed || f.sent {
+	if !e.presumed || f == nil || f.sent {
 		f.abandon(batch, e.quarantine(cause, stack))
 		return
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"sync"
 
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -25,7 +27,9 @@ func (x *exchange) sendSignals() error {
 	if err != nil {
 		return err
 	}
-	b := &signalBatch{batch: batch{x: x, lines: x.format == formatLines}, force: force}
+	b := signalBatches.Get().(*signalBatch)
+	b.batch, b.force = batch{x: x, lines: x.format == formatLines}, force
+	defer b.over()
 	dry, err := x.dry()
 	if err != nil {
 		return err
@@ -60,15 +64,28 @@ type signalBatch struct {
 	broken  []error // of each item gathered, nil for one that became a signal
 }
 
+// signalBatches lend the room of requests that were answered.
+var signalBatches = sync.Pool{New: func() any { return new(signalBatch) }}
+
+// over gives the room back, unless it is larger than that of a piece.
+func (b *signalBatch) over() {
+	if cap(b.signals) > BatchPiece {
+		return
+	}
+	clear(b.signals[:cap(b.signals)])
+	clear(b.broken[:cap(b.broken)])
+	*b = signalBatch{signals: b.signals[:0], broken: b.broken[:0]}
+	signalBatches.Put(b)
+}
+
 // take reads one item.
 func (b *signalBatch) take(m members, err error) {
 	var signal workflow.Signal
 	if err == nil {
 		signal, err = b.signal(m)
 	}
-	if b.signals == nil {
-		room := min(max(b.count, 1), BatchPiece)
-		b.signals, b.broken = make([]workflow.Signal, 0, room), make([]error, 0, room)
+	if room := min(b.count, BatchPiece); cap(b.signals) < room {
+		b.signals, b.broken = slices.Grow(b.signals, room), slices.Grow(b.broken, room)
 	}
 	b.broken = append(b.broken, err)
 	if err == nil {

@@ -114,7 +114,8 @@ type Due struct {
 // that a holder that is not there never comes: it leaves a mark under the holder's
 // id by which a first commit is refused with ErrConflict. Holder looks in the same way.
 type Store interface {
-	// Submit queues a commit and returns at once. After Close it calls Done with ErrClosed.
+	// Submit queues a commit and returns at once. After Close it calls Done with
+	// ErrClosed. Nobody looks at the commit after Done: its room is used again.
 	Submit(*Commit)
 
 	// Load returns ErrNotFound or *Corrupt where that is the case.

@@ -33,14 +33,15 @@ func (n *Node) Signals(ctx context.Context, signals []workflow.Signal) []workflo
 		all[i] = &deliveries[i]
 	}
 	results := make([]workflow.SignalResult, len(signals))
-	replies, err := n.system.AskAll(ctx, all)
-	for i := range results {
-		r := actors.Reply{Err: err}
-		if err == nil {
-			r = replies[i]
-		}
+	err := n.system.AskAll(ctx, all, func(i int, r *actors.Reply) {
 		results[i] = workflow.SignalResult{Answer: r.Answer, Err: r.Err}
-		n.telemetry.Signal(outcome(r, r.Err))
+		n.telemetry.Signal(outcome(*r, r.Err))
+	})
+	if err != nil {
+		for i := range results {
+			results[i].Err = err
+			n.telemetry.Signal(outcome(actors.Reply{}, err))
+		}
 	}
 	return results
 }

@@ -35,7 +35,7 @@ func (r *Room) Advance(def *Definition, s *State, in Input) (*State, error) {
 	if err := agree(def, s, in); err != nil {
 		return nil, err
 	}
-	r.t = transition{text: r.t.text, def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects}
+	r.t = transition{text: r.t.text, moment: r.t.moment, def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects}
 	r.spare = nil
 	t := &r.t
 	if !t.apply(in) {
@@ -52,6 +52,14 @@ func (r *Room) Advance(def *Definition, s *State, in Input) (*State, error) {
 // Reuse gives back a state of Advance that nobody looks at any more: the next one
 // is made in its place.
 func (r *Room) Reuse(s *State) { r.spare = s }
+
+// Clear forgets everything that gathered and keeps the room for it. Nobody may
+// look at its records and effects any more.
+func (r *Room) Clear() {
+	clear(r.Records)
+	clear(r.Effects)
+	*r = Room{Records: r.Records[:0], Effects: r.Effects[:0], t: transition{text: r.t.text, moment: r.t.moment}}
+}
 
 // agree refuses a state that this definition cannot have led to.
 func agree(def *Definition, s *State, in Input) error {
@@ -80,7 +88,8 @@ type transition struct {
 	steps   int
 	room    Scope  // see brief
 	text    []byte // see encoded
-	said    bool   // some wait has said why it does not take the signal that is being judged
+	moment  lastMoment
+	said    bool // some wait has said why it does not take the signal that is being judged
 
 	reaching string   // id of the event that is being given to every wait, see reach
 	unasked  []string // ids of the waits that are still to be asked about it

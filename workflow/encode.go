@@ -18,11 +18,30 @@ type encoder interface {
 // before: it is written into room that is kept, and copied.
 func encoded[E encoder](t *transition, e E) Value {
 	t.text = e.appendJSON(t.text[:0])
+	return t.cut()
+}
+
+// cut copies what was written into the room that is kept.
+func (t *transition) cut() Value {
 	value := append(make(Value, 0, len(t.text)), t.text...)
 	if cap(t.text) > maxKeptText {
 		t.text = nil
 	}
 	return value
+}
+
+// lastMoment remembers the text of the last instant it was asked for: signals that come
+// together came at the same.
+type lastMoment struct {
+	at      Instant
+	written string
+}
+
+func (c *lastMoment) text(at Instant) string {
+	if c.written == "" || c.at != at {
+		c.at, c.written = at, at.String()
+	}
+	return c.written
 }
 
 func (in Signalled) appendJSON(b []byte) []byte {

@@ -300,39 +300,43 @@ const satisfied = "another signal satisfied it"
 // consume ends the wait well with the signal.
 func (t *transition) consume(w OpenWait, sig Signal, processor Value, grounds string) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
-	envelope := t.envelope(sig)
+	output, envelope := t.waitOutput(sig, processor)
 	t.consumed(w, sig.ID, "", grounds)
 	t.close(w.ID, satisfied)
 	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
 	if task.Outputs != nil {
 		ts.Envelope = envelope
 	}
-	t.won(task, ts, waitOutput(envelope, processor), Scope{Signal: envelope, Processor: processor})
+	t.won(task, ts, output, Scope{Signal: envelope, Processor: processor})
 }
 
-// waitOutput is the reference system's {wait_status, signal, processor_output},
-// assembled by hand because it lies on every signal's way.
-func waitOutput(envelope, processor Value) Value {
+// waitOutput is the reference system's {wait_status, signal, processor_output} and
+// the envelope of the signal, which is a part of it: both lie on every signal's way.
+func (t *transition) waitOutput(sig Signal, processor Value) (output, envelope Value) {
 	if processor == nil {
 		processor = Value("null")
 	}
-	out := make([]byte, 0, len(envelope)+len(processor)+64)
-	out = append(out, `{"wait_status":"completed","signal":`...)
-	out = append(out, envelope...)
-	out = append(out, `,"processor_output":`...)
-	return append(append(out, processor...), '}')
+	const before, after = `{"wait_status":"completed","signal":`, `,"processor_output":`
+	t.text = t.enveloped(sig).appendJSON(append(t.text[:0], before...))
+	end := len(t.text)
+	t.text = append(append(append(t.text, after...), processor...), '}')
+	output = t.cut()
+	return output, output[len(before):end:end]
 }
 
 // envelope is a signal as expressions and later tasks see it.
-func (t *transition) envelope(sig Signal) Value {
-	return encoded(t, envelope{
+func (t *transition) envelope(sig Signal) Value { return encoded(t, t.enveloped(sig)) }
+
+func (t *transition) enveloped(sig Signal) envelope {
+	received := t.moment.text(sig.ReceivedAt)
+	return envelope{
 		Payload: object(sig.Payload),
 		Metadata: metadata{
-			SignalID: sig.ID, Name: sig.Name, ReceivedAtUTC: sig.ReceivedAt.String(), ReceivedAt: sig.ReceivedAt.String(),
+			SignalID: sig.ID, Name: sig.Name, ReceivedAtUTC: received, ReceivedAt: received,
 			WorkflowID: t.s.WorkflowID, Source: sig.Source, CorrelationID: sig.CorrelationID,
 		},
 		CorrelationID: sig.CorrelationID,
-	})
+	}
 }
 
 type envelope struct {
