@@ -23,6 +23,9 @@ import (
 // given another kind.
 type coder struct {
 	writing bool
+	keyed   bool   // the row lies under a key that says some of it, see keyed.go
+	exec    string // keyed: the execution of the key
+	signal  string // keyed: the signal that was spoken of last
 	left    int    // reading: fields of the structure that are still to come
 	buf     []byte // writing: what was written
 	text    string // reading: what is still to be read
@@ -335,8 +338,13 @@ var coders = sync.Pool{New: func() any { return new(coder) }}
 
 // encodeFields appends what one says that v has.
 func encodeFields[T any](dst []byte, v *T, one func(*coder, *T)) []byte {
+	return encodeWith(coder{}, dst, v, one)
+}
+
+func encodeWith[T any](with coder, dst []byte, v *T, one func(*coder, *T)) []byte {
 	c := coders.Get().(*coder)
-	*c = coder{writing: true, buf: dst}
+	*c = with
+	c.writing, c.buf = true, dst
 	one(c, v)
 	dst, *c = c.buf, coder{}
 	coders.Put(c)
@@ -354,14 +362,15 @@ func decode[T any](row []byte, v *T, one func(*coder, *T)) error {
 	if row[0] != formatBinary {
 		return fmt.Errorf("it is of format %d, which this release does not know", row[0])
 	}
-	return decodeFields(row[1:], v, one)
+	return decodeFields(coder{}, row[1:], v, one)
 }
 
 // decodeFields reads what one says that v has. One copy of the bytes backs every
 // string of it.
-func decodeFields[T any](b []byte, v *T, one func(*coder, *T)) error {
+func decodeFields[T any](with coder, b []byte, v *T, one func(*coder, *T)) error {
 	c := coders.Get().(*coder)
-	*c = coder{text: string(b), left: 1}
+	*c = with
+	c.text, c.left = string(b), 1
 	one(c, v)
 	err := c.err
 	if err == nil && c.text != "" {

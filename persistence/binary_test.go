@@ -81,12 +81,25 @@ func kindOf[T any](rng *rand.Rand, fields func(*coder, *T)) coded {
 	}
 }
 
+// underKey is kindOf in the shorter form, below a key of texts that the values have too.
+func underKey[T any](rng *rand.Rand, fields func(*coder, *T)) coded {
+	under := coder{keyed: true, exec: "plain", signal: texts[2]}
+	kind := kindOf(rng, fields)
+	kind.encode = func(v any) []byte { return encodeWith(under, []byte{formatKeyed}, v.(*T), fields) }
+	kind.decode = func(row []byte) (any, error) {
+		v := new(T)
+		return v, decodeUnder(under, row, v, fields)
+	}
+	return kind
+}
+
 func everyKind() map[string]coded {
 	rng := rand.New(rand.NewPCG(1, 2))
 	return map[string]coded{
 		"state": kindOf(rng, stateFields), "records": kindOf(rng, recordsFields), "receipt": kindOf(rng, receiptFields),
 		"event receipt": kindOf(rng, eventReceiptFields), "wait row": kindOf(rng, waitRowFields),
 		"dead letter": kindOf(rng, letterFields),
+		"records under a key": underKey(rng, recordsFields), "receipt under a key": underKey(rng, receiptFields),
 	}
 }
 

@@ -48,7 +48,7 @@ func decodeJSON1(b []byte) (*workflow.State, error) {
 
 func decodeBinary2(b []byte) (*workflow.State, error) {
 	s := new(workflow.State)
-	return s, decodeFields(b, s, stateFields)
+	return s, decodeFields(coder{}, b, s, stateFields)
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

@@ -201,16 +201,16 @@ func recordFields(c *coder, r *workflow.Record) {
 	text(c, &r.Type)
 	text(c, &r.Task)
 	text(c, &r.Wait)
-	text(c, &r.Signal)
+	c.signalID(&r.Signal)
 	text(c, &r.Reason)
-	c.value(&r.Data)
+	c.data(r)
 	c.close(outer)
 }
 
 func receiptFields(c *coder, r *workflow.Receipt) {
 	outer := c.open(12)
-	text(c, &r.SignalID)
-	text(c, &r.ExecID)
+	c.signalID(&r.SignalID)
+	c.execID(&r.ExecID)
 	text(c, &r.Name)
 	text(c, &r.Digest)
 	text(c, &r.By)
@@ -226,7 +226,7 @@ func receiptFields(c *coder, r *workflow.Receipt) {
 
 func answerFields(c *coder, a *workflow.Answer) {
 	outer := c.open(8)
-	text(c, &a.SignalID)
+	c.signalID(&a.SignalID)
 	text(c, &a.Outcome)
 	c.flag(&a.Duplicate)
 	text(c, &a.Reason)

@@ -35,7 +35,7 @@ func (r *Room) Advance(def *Definition, s *State, in Input) (*State, error) {
 	if err := agree(def, s, in); err != nil {
 		return nil, err
 	}
-	r.t = transition{text: r.t.text, moment: r.t.moment, def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects}
+	r.t = transition{text: r.t.text, notes: r.t.notes, moment: r.t.moment, def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects}
 	r.spare = nil
 	t := &r.t
 	if !t.apply(in) {
@@ -58,7 +58,11 @@ func (r *Room) Reuse(s *State) { r.spare = s }
 func (r *Room) Clear() {
 	clear(r.Records)
 	clear(r.Effects)
-	*r = Room{Records: r.Records[:0], Effects: r.Effects[:0], t: transition{text: r.t.text, moment: r.t.moment}}
+	notes := r.t.notes[:0]
+	if cap(notes) > maxKeptNotes {
+		notes = nil
+	}
+	*r = Room{Records: r.Records[:0], Effects: r.Effects[:0], t: transition{text: r.t.text, notes: notes, moment: r.t.moment}}
 }
 
 // agree refuses a state that this definition cannot have led to.
@@ -88,6 +92,7 @@ type transition struct {
 	steps   int
 	room    Scope  // see brief
 	text    []byte // see encoded
+	notes   []byte // see noted
 	moment  lastMoment
 	said    bool // some wait has said why it does not take the signal that is being judged
 
@@ -276,17 +281,19 @@ func (t *transition) settle() {
 }
 
 // usualRecords is room for what most inputs leave behind. maxKeptText bounds what
-// one large payload leaves behind in the room of the next text.
+// one large payload leaves behind in the room of the next text, and maxKeptNotes
+// what all payloads of a turn do.
 const (
 	usualRecords = 6
 	maxKeptText  = 64 << 10
+	maxKeptNotes = 256 << 10
 )
 
 // input writes the record that carries an input, so that history can be replayed.
 func (t *transition) input(r Record) {
 	r.Type = t.in.Kind()
 	if in, ok := t.in.(encoder); ok {
-		r.Data = encoded(t, in)
+		r.Data = noted(t, in)
 	} else {
 		r.Data = ValueOf(t.in)
 	}

@@ -21,6 +21,14 @@ func encoded[E encoder](t *transition, e E) Value {
 	return t.cut()
 }
 
+// noted is encoded for what a record carries, which lies with the records in the
+// room of the transition and lives as long as they do.
+func noted[E encoder](t *transition, e E) Value {
+	begin := len(t.notes)
+	t.notes = e.appendJSON(t.notes)
+	return Value(t.notes[begin:len(t.notes):len(t.notes)])
+}
+
 // cut copies what was written into the room that is kept.
 func (t *transition) cut() Value {
 	value := append(make(Value, 0, len(t.text)), t.text...)

@@ -25,7 +25,7 @@ func (t *transition) open(task *Task, ts *TaskState) {
 		if w.Deadline != 0 {
 			t.arm(TimerDeadline, w.ID, w.Deadline)
 		}
-		t.record(Record{Type: WaitOpened, Task: task.ID, Wait: w.ID, Data: encoded(t, opened{w.Name, w.Condition, w.Key, w.Deadline, w.Progress()})})
+		t.record(Record{Type: WaitOpened, Task: task.ID, Wait: w.ID, Data: noted(t, opened{w.Name, w.Condition, w.Key, w.Deadline, w.Progress()})})
 	}
 	for i, due := range rungs {
 		t.arm(TimerRemind, rungID(task.ID, ts.Run, i), due)

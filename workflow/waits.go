@@ -284,7 +284,7 @@ func (t *transition) consumed(w OpenWait, signalID, progress, grounds string) {
 	}
 	r := Record{Type: SignalConsumed, Task: w.Task, Wait: w.ID, Signal: signalID, Reason: progress}
 	if grounds != "" {
-		r.Data = encoded(t, judged{grounds})
+		r.Data = noted(t, judged{grounds})
 	}
 	t.record(r)
 }

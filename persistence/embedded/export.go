@@ -90,7 +90,7 @@ func (x *export) records(p *parts, value []byte) error {
 	if err := p.End(); err != nil {
 		return err
 	}
-	records, err := persistence.DecodeRecords(value)
+	records, err := persistence.DecodeRecordsUnder(exec, value)
 	if err != nil {
 		return x.show(persistence.Item{}, &persistence.Corrupt{ExecID: exec, Cause: "a row of its records: " + err.Error()})
 	}
@@ -102,11 +102,10 @@ func (x *export) receipt(p *parts, value []byte) error {
 	if err := p.End(); err != nil {
 		return err
 	}
-	r, err := persistence.DecodeReceipt(value)
+	r, err := persistence.DecodeReceiptUnder(exec, signal, value)
 	if err != nil {
 		return x.show(persistence.Item{}, &persistence.Corrupt{ExecID: exec, Cause: fmt.Sprintf("the receipt of signal %q: %v", signal, err)})
 	}
-	r.ExecID, r.SignalID = exec, signal
 	return x.show(persistence.ReceiptItem(r), nil)
 }
 

@@ -18,7 +18,7 @@ const (
 	// famState: execution -> snapshot row, see persistence.AppendSnapshot.
 	famState = 's'
 
-	// famRecord: execution, number of the first -> persistence.AppendRecords of
+	// famRecord: execution, number of the first -> persistence.AppendRecordsUnder of
 	// the records of one commit. One row for each commit and not for each record: fewer keys.
 	famRecord = 'r'
 
@@ -51,7 +51,7 @@ const (
 	// famWorking: execution -> nothing, while its last commit said Working.
 	famWorking = 'k'
 
-	// famReceipt: execution, signal -> persistence.AppendReceipt.
+	// famReceipt: execution, signal -> persistence.AppendReceiptUnder.
 	famReceipt = 'p'
 
 	// famSignal: signal, execution -> nothing. Finds the receipts of a signal.
@@ -113,8 +113,9 @@ var (
 	keyApplied = []byte{famMeta, 'a'} // uint64 number of the last frame applied, int64 open waits
 )
 
-// formatNow is the layout that this release writes.
-const formatNow = 1
+// formatNow is the layout that this release writes. Since 2 the rows of records and
+// receipts leave out what their keys say; those of 1 are read still.
+const formatNow = 2
 
 func key1(key []byte, family byte, id string) []byte {
 	return ordered.ID(append(key, family), id)

@@ -136,7 +136,7 @@ func (o *ops) records(exec string, was, now uint64, records []workflow.Record) {
 	if len(records) == 0 {
 		return
 	}
-	o.val = persistence.AppendRecords(o.val[:0], records)
+	o.val = persistence.AppendRecordsUnder(o.val[:0], exec, records)
 	o.set(recordKey(o.key[:0], exec, records[0].Seq), o.val)
 	if now > workflow.MaxRecords && was/foldStep != now/foldStep {
 		first := recordKey(nil, exec, 0)
@@ -145,7 +145,7 @@ func (o *ops) records(exec string, was, now uint64, records []workflow.Record) {
 }
 
 func (o *ops) receipt(r *workflow.Receipt) {
-	o.val = persistence.AppendReceipt(o.val[:0], r)
+	o.val = persistence.AppendReceiptUnder(o.val[:0], r)
 	o.set(key2(o.key[:0], famReceipt, r.ExecID, r.SignalID), o.val)
 	o.set(key2(o.key[:0], famSignal, r.SignalID, r.ExecID), nil)
 }

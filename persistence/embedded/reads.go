@@ -96,7 +96,7 @@ func readRecords(ctx context.Context, it *pebble.Iterator, execID string, after 
 		if n%contextEvery == contextEvery-1 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		row, err := persistence.DecodeRecords(it.Value())
+		row, err := persistence.DecodeRecordsUnder(execID, it.Value())
 		if err != nil {
 			return nil, &persistence.Corrupt{ExecID: execID, Cause: "a row of its records: " + err.Error()}
 		}
@@ -154,11 +154,10 @@ func receipt(r reader, signalID, execID string) (*workflow.Receipt, error) {
 	if !found {
 		return nil, fmt.Errorf("signal %q to execution %q: %w", signalID, execID, persistence.ErrNotFound)
 	}
-	rec, err := persistence.DecodeReceipt(row)
+	rec, err := persistence.DecodeReceiptUnder(execID, signalID, row)
 	if err != nil {
 		return nil, unavailable("decode the receipt of signal", signalID, err)
 	}
-	rec.SignalID, rec.ExecID = signalID, execID
 	return rec, nil
 }
 

@@ -1,0 +1,137 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+
+	"github.com/signalbox/signalbox/workflow"
+)
+
+// Rows that lie under a key need not say again what the key says, and four records
+// need not say the same id of a signal four times: half of what a signal leaves
+// behind would be that. Such a row has the fields of the binary form, in a shorter
+// writing. Only a store that nobody of another release reads at the same time
+// writes it.
+
+// formatKeyed is the first byte of a row in that form.
+const formatKeyed = 3
+
+// said stands for a text that is known already. As a text it would be
+// hexadecimal digits, none of them, which are written as plain.
+const said = formHex
+
+// AppendRecordsUnder is AppendRecords for a row under the key of the execution.
+func AppendRecordsUnder(dst []byte, execID string, records []workflow.Record) []byte {
+	return encodeWith(coder{keyed: true, exec: execID}, append(dst, formatKeyed), &records, recordsFields)
+}
+
+// DecodeRecordsUnder is the inverse of AppendRecordsUnder and of AppendRecords.
+func DecodeRecordsUnder(execID string, row []byte) (records []workflow.Record, err error) {
+	return records, decodeUnder(coder{keyed: true, exec: execID}, row, &records, recordsFields)
+}
+
+// AppendReceiptUnder is AppendReceipt for a row under the key of its execution and signal.
+func AppendReceiptUnder(dst []byte, r *workflow.Receipt) []byte {
+	return encodeWith(coder{keyed: true, exec: r.ExecID, signal: r.SignalID}, append(dst, formatKeyed), r, receiptFields)
+}
+
+// DecodeReceiptUnder is the inverse of AppendReceiptUnder and of AppendReceipt.
+func DecodeReceiptUnder(execID, signalID string, row []byte) (*workflow.Receipt, error) {
+	r := new(workflow.Receipt)
+	err := decodeUnder(coder{keyed: true, exec: execID, signal: signalID}, row, r, receiptFields)
+	r.ExecID, r.SignalID = execID, signalID
+	return r, err
+}
+
+func decodeUnder[T any](under coder, row []byte, v *T, one func(*coder, *T)) error {
+	if len(row) > 0 && row[0] == formatKeyed {
+		return decodeFields(under, row[1:], v, one)
+	}
+	return decode(row, v, one)
+}
+
+// execID codes the id of the execution that the row belongs to.
+func (c *coder) execID(id *string) {
+	exec := c.exec
+	c.known(id, &exec)
+}
+
+// signalID codes the id of a signal, which often is the one that was spoken of last.
+func (c *coder) signalID(id *string) { c.known(id, &c.signal) }
+
+// known codes a text that may be known, and remembers it.
+func (c *coder) known(s, last *string) {
+	switch {
+	case !c.keyed:
+		text(c, s)
+		return
+	case c.writing && *s == *last && *s != "":
+		c.buf = append(c.buf, said)
+		return
+	case !c.writing && c.left > 0 && c.text != "" && c.text[0] == said:
+		c.left--
+		c.text = c.text[1:]
+		*s = *last
+		return
+	}
+	text(c, s)
+	if *s != "" {
+		*last = *s
+	}
+}
+
+// data codes what a record carries. That of an accepted signal begins and ends with
+// what the record and the key say.
+func (c *coder) data(r *workflow.Record) {
+	if !c.keyed {
+		c.value(&r.Data)
+		return
+	}
+	var room [2][256]byte
+	if c.writing {
+		head, tail := c.frame(r, room[0][:0], room[1][:0])
+		whole, short := []byte(r.Data), uint64(0)
+		if len(head) > 0 && bytes.HasPrefix(whole, head) && bytes.HasSuffix(whole[len(head):], tail) {
+			whole, short = whole[len(head):len(whole)-len(tail)], 1
+		}
+		c.buf = binary.AppendUvarint(c.buf, uint64(len(whole))<<1|short)
+		c.buf = append(c.buf, whole...)
+		return
+	}
+	if c.absent() {
+		return
+	}
+	n := c.number()
+	part := c.take(n >> 1)
+	switch {
+	case n&1 == 0 && part != "":
+		r.Data = workflow.Value(part)
+	case n&1 == 1:
+		head, tail := c.frame(r, room[0][:0], room[1][:0])
+		if len(head) == 0 {
+			c.fail(fmt.Errorf("a record of type %q is written in a way that only accepted signals are", r.Type))
+			return
+		}
+		r.Data = append(append(append(make(workflow.Value, 0, len(head)+len(part)+len(tail)), head...), part...), tail...)
+	}
+}
+
+// accepted is the type of the records that bring a signal.
+var accepted = workflow.Signalled{}.Kind()
+
+// frame appends how the data of an accepted signal usually begins and ends. What
+// it would have to escape is not there: then the data is another one, and is
+// written whole.
+func (c *coder) frame(r *workflow.Record, head, tail []byte) ([]byte, []byte) {
+	if r.Type != accepted {
+		return nil, nil
+	}
+	head = strconv.AppendInt(append(head, `{"at":`...), int64(r.At), 10)
+	head = append(append(head, `,"signal":{"id":"`...), r.Signal...)
+	head = append(append(head, `","exec":"`...), c.exec...)
+	head = append(head, `","name":"`...)
+	tail = strconv.AppendInt(append(tail, `,"source":"api","received":`...), int64(r.At), 10)
+	return head, append(tail, `}}`...)
+}
