@@ -98,7 +98,7 @@ func everyKind() map[string]coded {
 	return map[string]coded{
 		"state": kindOf(rng, stateFields), "records": kindOf(rng, recordsFields), "receipt": kindOf(rng, receiptFields),
 		"event receipt": kindOf(rng, eventReceiptFields), "wait row": kindOf(rng, waitRowFields),
-		"dead letter": kindOf(rng, letterFields),
+		"dead letter":         kindOf(rng, letterFields),
 		"records under a key": underKey(rng, recordsFields), "receipt under a key": underKey(rng, receiptFields),
 	}
 }
