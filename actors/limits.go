@@ -64,7 +64,8 @@ const (
 	MaxOffers = 10_000
 
 	// MaxSeen executions that an event found by a key are remembered, so that none
-	// is given it twice for a second wait. Beyond that it is, which changes nothing.
+	// is given it twice for a second wait. Beyond that it is, which changes nothing
+	// and is not counted again, except when another node says that it passes by.
 	MaxSeen = 10_000
 
 	// MaxDeliveries are listed in an event's receipt; all are counted.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"slices"
 
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -16,6 +17,9 @@ type lookup struct {
 	ready   bool
 	seen    map[string]bool // executions found by a key, which may be found again
 	last    string          // execution that was found last
+
+	asked  []workflow.WaitQuery // that are done
+	before []workflow.WaitQuery // those of them that may have found executions of this page which are not in seen
 }
 
 // next reads a page of waits, at most one of each execution; done on the last one.
@@ -24,6 +28,9 @@ func (l *lookup) next(ctx context.Context, s *System, limit int) (rows []workflo
 		if err := l.plan(ctx, s); err != nil {
 			return nil, false, err
 		}
+	}
+	if len(l.seen) >= MaxSeen {
+		l.before = l.asked
 	}
 	q := l.queries[0]
 	q.Limit = limit
@@ -43,9 +50,26 @@ func (l *lookup) next(ctx context.Context, s *System, limit int) (rows []workflo
 	}
 	l.queries[0].Cursor = page.Next
 	if page.Next == "" {
-		l.queries = l.queries[1:]
+		l.asked, l.queries = append(l.asked, q), l.queries[1:]
 	}
 	return rows, len(l.queries) == 0, nil
+}
+
+// given reports whether an execution, which answered now, may have been found by
+// one of the queries and given the event then: it says so itself, or passes it by
+// with a wait that such a query finds.
+func given(ev *workflow.Event, before []workflow.WaitQuery, r *Reply) bool {
+	switch {
+	case len(before) == 0:
+		return false
+	case r.Known:
+		return true
+	case r.Matched || r.State == nil:
+		return false
+	}
+	return slices.ContainsFunc(r.State.Waits, func(w workflow.OpenWait) bool {
+		return w.Name == ev.Name && slices.ContainsFunc(before, func(q workflow.WaitQuery) bool { return q.Path == w.Path && q.Key == w.Key })
+	})
 }
 
 // plan asks the index which parts of a message matter.

@@ -32,6 +32,7 @@ type (
 		said   []workflow.Delivery // of each wait that was asked, where the execution remembers it
 		state  *workflow.State     // nil where another node has it
 	}
+	twice    struct{}            // wait to fan-out: counted before
 	settled  struct{ err error } // store to fan-out
 	nextPage struct{}            // fan-out to itself
 )
@@ -251,6 +252,8 @@ func (f *fanout) Receive(ctx actor.Context) {
 		f.open--
 		f.receipt.Counts.Add("passed")
 		f.passedBy(m)
+	case twice:
+		f.open--
 	case settled:
 		f.settled(ctx, m.err)
 		return
@@ -281,7 +284,7 @@ func (f *fanout) page(ctx actor.Context) {
 
 func (f *fanout) deliver(ctx actor.Context, row workflow.WaitRow) {
 	f.open++
-	ev := f.receipt.Event
+	ev, before := f.receipt.Event, f.lookup.before
 	self, root := ctx.Self(), ctx.ActorSystem().Root
 	f.system.Tell(&Deliver{
 		ExecID: row.ExecID,
@@ -290,6 +293,10 @@ func (f *fanout) deliver(ctx actor.Context, row workflow.WaitRow) {
 			Signal: delivered(&ev, row.ExecID),
 		},
 		Reply: func(r Reply) {
+			if given(&ev, before, &r) {
+				root.Send(self, twice{})
+				return
+			}
 			all := deliveriesTo(row, &r, now())
 			if r.Err == nil && !r.Matched {
 				root.Send(self, passed{execID: row.ExecID, said: all, state: r.State})
