@@ -222,16 +222,14 @@ func (f *fold) admit(input workflow.Input) (Reply, error) {
 	case err != nil:
 		return Reply{}, err
 	case changed:
-		if kept != nil {
-			f.takeEvent(kept, in)
-		}
+		taken := kept == nil || f.takeEvent(kept, in)
 		r := f.told.find(in.Signal.ID)
 		answer := r.Answer
 		if in.Signal.Redelivered {
 			f.revived = append(f.revived, letterID)
 			answer = r.Redelivered(&in.Signal, f.now)
 		}
-		reply := Reply{Answer: answer, Matched: true, State: f.now}
+		reply := Reply{Answer: answer, Matched: taken, State: f.now}
 		if in.OnlyIfMatched && kept == nil {
 			reply.reached(r.Reached(f.now))
 		}
@@ -457,7 +455,9 @@ func (f *fold) landed(err error) {
 		}
 		f.resumed()
 		for _, r := range f.taken {
-			f.system.Observer.Event(string(r.Fate))
+			if r.Fate.Final() {
+				f.system.Observer.Event(string(r.Fate))
+			}
 			f.system.notify(workflow.EventKey(r.Event.ID))
 		}
 		for _, eventID := range f.decided {

@@ -17,7 +17,7 @@ func (f *fanout) conclude() {
 	r, at := f.receipt, now()
 	switch {
 	case r.Counts.Buffered > 0:
-		r.Fate, r.Reason = workflow.FateAccepted, fmt.Sprintf("waits that have yet to decide: %d", r.Counts.Buffered)
+		r.Fate, r.Reason = workflow.FateAccepted, undecided(r.Counts.Buffered)
 		return
 	case r.Counts.Started+r.Counts.Delivered > 0:
 		r.Fate, r.Reason = workflow.FateConsumed, ""
@@ -29,8 +29,13 @@ func (f *fanout) conclude() {
 		f.bury()
 		return
 	}
+	if n := len(r.Steps); r.Fate == workflow.FateBuffered && n > 0 && r.Steps[n-1].What == string(r.Fate) {
+		return // it was kept before, and a wait that looked at it did not take it
+	}
 	r.Steps = append(r.Steps, workflow.Step{At: at, What: string(r.Fate), Reason: r.Reason})
 }
+
+func undecided(waits int) string { return fmt.Sprintf("waits that have yet to decide: %d", waits) }
 
 // why says why nobody took the event.
 func (f *fanout) why() string {

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
@@ -42,19 +43,29 @@ func (f *fold) keptEvent(id string) (*workflow.EventReceipt, error) {
 	return f.system.Store.Event(ctx, id)
 }
 
-// takeEvent settles a kept event with the commit of this turn. Should somebody
-// else have taken it meanwhile, the store refuses the commit, and whatever is in
-// it is routed again without the event.
-func (f *fold) takeEvent(stored *workflow.EventReceipt, in workflow.Signalled) {
+// takeEvent settles a kept event with the commit of this turn, or makes it accepted
+// when the wait has yet to decide; false when it is not taken after all. Should
+// somebody else have taken it meanwhile, the store refuses the commit, and whatever
+// is in it is routed again without the event.
+func (f *fold) takeEvent(stored *workflow.EventReceipt, in workflow.Signalled) bool {
+	said := f.told.find(in.Signal.ID).Reached(f.now)
+	i := slices.IndexFunc(said, func(w workflow.Reached) bool { return w.Took || w.Open })
+	if i < 0 {
+		return false
+	}
 	r := *stored
-	wait := f.told.find(in.Signal.ID).Answer.WaitID
-	r.Fate, r.Reason = workflow.FateConsumed, ""
-	r.Counts.Add("delivered")
-	r.Deliveries = append(r.Deliveries[:len(r.Deliveries):len(r.Deliveries)], workflow.Delivery{
-		Kind: "wait", WorkflowID: f.now.WorkflowID, ExecID: f.id, WaitID: wait, Outcome: "delivered", At: in.At,
-	})
-	r.Steps = append(r.Steps[:len(r.Steps):len(r.Steps)], workflow.Step{At: in.At, What: string(r.Fate), Wait: wait})
+	d := eachOf(workflow.Delivery{Kind: "wait", WorkflowID: f.now.WorkflowID, ExecID: f.id, At: in.At}, said[i:i+1])[0]
+	r.Counts.Add(d.Outcome)
+	if len(r.Deliveries) < MaxDeliveries {
+		r.Deliveries = append(r.Deliveries[:len(r.Deliveries):len(r.Deliveries)], d)
+	}
+	if r.Fate, r.Reason = workflow.FateConsumed, ""; said[i].Open {
+		r.Fate, r.Reason = workflow.FateAccepted, undecided(1)
+	} else {
+		r.Steps = append(r.Steps[:len(r.Steps):len(r.Steps)], workflow.Step{At: in.At, What: string(r.Fate), Wait: d.WaitID})
+	}
 	f.taken = append(f.taken, &r)
+	return true
 }
 
 // whenKept is told by the store when events are kept for the waits that the

@@ -53,66 +53,102 @@ func (f *fanout) decided() (news bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	r := f.receipt
-	open := make(map[string][]int) // places of deliveries, by execution
+	open := make(map[string]bool)
 	for i := range r.Deliveries {
 		if d := &r.Deliveries[i]; d.Outcome == "buffered" {
-			open[d.ExecID] = append(open[d.ExecID], i)
+			open[d.ExecID] = true
 		}
 	}
-	listed := 0
 	for _, execID := range slices.Sorted(maps.Keys(open)) {
-		told, err := f.system.Store.Receipt(ctx, r.Event.ID, execID)
-		if err != nil && !errors.Is(err, persistence.ErrNotFound) {
+		told, s, err := f.stands(ctx, execID)
+		if err != nil {
 			return false, err
 		}
-		n := f.follow(told, open[execID])
-		news, listed = news || n > 0, listed+len(open[execID])-n
+		news = f.follow(execID, told, s) || news
 	}
-	if listed == 0 && r.Counts.Buffered > 0 {
+	listed := slices.ContainsFunc(r.Deliveries, func(d workflow.Delivery) bool { return d.Outcome == "buffered" })
+	if !listed && r.Counts.Buffered > 0 {
 		rest, err := f.unlisted(ctx)
 		return news || rest, err
 	}
 	return news, nil
 }
 
-// follow brings deliveries to one execution to what it has told of them, nil for
-// one that is gone, and returns how many have been decided.
-func (f *fanout) follow(told *workflow.Receipt, places []int) (n int) {
-	r := f.receipt
-	for _, i := range places {
-		d := &r.Deliveries[i]
-		if !decide(d, told) {
+// stands reads how the event stands at an execution: its receipt there, nil when that
+// is gone, and while some wait has yet to decide the state, which says which one.
+func (f *fanout) stands(ctx context.Context, execID string) (*workflow.Receipt, *workflow.State, error) {
+	told, err := f.system.Store.Receipt(ctx, f.receipt.Event.ID, execID)
+	if err != nil || told.Fate.Final() {
+		return told, nil, known(err)
+	}
+	snapshot, err := f.system.Store.Load(ctx, execID)
+	if err != nil {
+		return told, nil, known(err)
+	}
+	return told, snapshot.State, nil
+}
+
+// known is an error after which nothing is known; what is gone or damaged is known.
+func known(err error) error {
+	var corrupt *persistence.Corrupt
+	if errors.Is(err, persistence.ErrNotFound) || errors.As(err, &corrupt) {
+		return nil
+	}
+	return err
+}
+
+// follow brings the deliveries to an execution to how the event stands there; false
+// when they are.
+func (f *fanout) follow(execID string, told *workflow.Receipt, s *workflow.State) (news bool) {
+	var said []workflow.Reached
+	d, last := workflow.Delivery{}, workflow.Step{Reason: "what it decided is forgotten, as its execution is"}
+	final := told == nil || told.Fate.Final()
+	if told != nil {
+		said, last = told.Reached(s), told.Steps[len(told.Steps)-1]
+	}
+	if !final && !slices.ContainsFunc(said, func(w workflow.Reached) bool { return w.Open }) {
+		return false // it has just been decided: that commit has the event looked at once more
+	}
+	listed := make(map[string]bool)
+	for i := range f.receipt.Deliveries {
+		one := &f.receipt.Deliveries[i]
+		if one.Kind != "wait" || one.ExecID != execID {
 			continue
 		}
-		n++
-		r.Counts.Buffered--
-		if d.Outcome == "delivered" {
-			r.Counts.Delivered++
+		d, listed[one.WaitID] = *one, true
+		if one.Outcome == "buffered" && f.decide(one, said, final, last) {
+			news = true
 		}
 	}
-	if told == nil || told.Fate.Final() && told.Fate != workflow.FateConsumed {
-		r.Counts.Passed++
+	for _, w := range said {
+		if !listed[w.Wait] { // it was asked when one before it had refused the event
+			d.At = last.At
+			f.note(eachOf(d, []workflow.Reached{w})[0])
+			news = true
+		}
 	}
-	return n
+	if final && (told == nil || told.Fate != workflow.FateConsumed) {
+		f.receipt.Counts.Passed++
+	}
+	return news
 }
 
 // decide notes in a delivery what the wait has decided; false when it has not yet.
-func decide(d *workflow.Delivery, told *workflow.Receipt) bool {
-	if told == nil {
-		d.Outcome, d.Reason = "passed", "what it decided is forgotten, as its execution is"
-		return true
-	}
-	said, last := told.Reached(nil), &told.Steps[len(told.Steps)-1]
+func (f *fanout) decide(d *workflow.Delivery, said []workflow.Reached, final bool, last workflow.Step) bool {
 	i := slices.IndexFunc(said, func(w workflow.Reached) bool { return w.Wait == d.WaitID })
 	switch {
+	case i >= 0 && said[i].Open, i < 0 && !final:
+		return false
 	case i >= 0:
 		*d = eachOf(*d, said[i:i+1])[0]
-	case told.Fate.Final():
-		d.Outcome, d.Reason = "passed", last.Reason
 	default:
-		return false
+		d.Outcome, d.Reason = "passed", last.Reason
 	}
 	d.At = last.At
+	f.receipt.Counts.Buffered--
+	if d.Outcome == "delivered" {
+		f.receipt.Counts.Delivered++
+	}
 	return true
 }
 

@@ -28,7 +28,7 @@ type Commit struct {
 	Events   []workflow.Event         // emitted by this commit: accepted with it, known ids skipped
 	Dead     []workflow.DeadLetter    // messages that died in this commit
 	Revived  []string                 // ids of dead letters whose messages this commit takes up again: dropped with it, before Dead is kept
-	Taken    []*workflow.EventReceipt // settled ones of kept events that this commit takes; refused with ErrConflict unless each is still kept
+	Taken    []*workflow.EventReceipt // receipts of kept events that this commit takes, settled, or accepted while a wait has yet to decide; refused with ErrConflict unless each is still kept
 	Working  bool                     // Now has work in progress that must be issued again after a crash
 	Worked   bool                     // the commit that it was made on said Working; stores write only what changes
 

@@ -220,7 +220,7 @@ func checkBuffer(s *State) error {
 		if b.Taken && !b.Transient {
 			return fmt.Errorf("signal %s was taken and is still kept", b.ID)
 		}
-		if b.Transient && !s.Paused && !slices.ContainsFunc(s.Waits, func(w OpenWait) bool { return w.Judging == b.ID }) {
+		if b.Transient && !s.Paused && len(b.Busy) == 0 && !slices.ContainsFunc(s.Waits, func(w OpenWait) bool { return w.Judging == b.ID }) {
 			return fmt.Errorf("event %s is kept and no processor works on it", b.ID)
 		}
 	}

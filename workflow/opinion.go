@@ -26,7 +26,7 @@ func Opinions(def *Definition, s *State, in Signalled) ([]Opinion, error) {
 		return nil, err
 	}
 	t := &transition{def: def, s: &now, at: max(in.At, now.UpdatedAt)}
-	if in.transient() {
+	if in.OnlyIfMatched && !in.Signal.once() {
 		return t.everyOpinion(in.Signal), nil
 	}
 	sig := in.Signal

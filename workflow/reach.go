@@ -2,18 +2,17 @@ package workflow
 
 import "slices"
 
-// transient reports whether the signal is an event on its way to everybody who
-// listens. One that was kept for a later wait is offered to one after the other,
-// and the first that takes it has it.
-func (in *Signalled) transient() bool { return in.OnlyIfMatched && in.Signal.ExpiresAt == 0 }
+// once reports whether an event is for the first wait that takes it: it was kept
+// for that. Any other is for everybody who listens.
+func (s *Signal) once() bool { return s.ExpiresAt != 0 }
 
 // reach gives an event to every wait that is open for it, oldest first: that one
-// takes it keeps it from nobody else. The next one is asked when all has happened
+// takes it keeps it from nobody else, unless it is for the first. The next one is asked when all has happened
 // that follows from the one before; one that this has closed is not asked. before
 // is called with each wait that is about to be asked; nil for nobody.
 func (t *transition) reach(id string, before func(*OpenWait)) {
 	t.reaching, t.said = id, false
-	name := t.kept(id).Name
+	name, once := t.kept(id).Name, t.kept(id).once()
 	for i := range t.s.Waits {
 		if w := &t.s.Waits[i]; w.Name == name {
 			t.unasked = append(t.unasked, w.ID)
@@ -25,7 +24,9 @@ func (t *transition) reach(id string, before func(*OpenWait)) {
 		if before != nil {
 			before(w)
 		}
-		t.offer(w, t.kept(id))
+		if t.offer(w, t.kept(id)) && once {
+			t.unasked = nil
+		}
 	}
 	t.reaching = ""
 	t.rest(id)
@@ -40,10 +41,11 @@ func (t *transition) miss(w *OpenWait, why string) {
 }
 
 // rest lets go of an event that everybody has been asked about, when no processor
-// works on it any more.
+// works on it any more. One for the first that takes it, which had come so far, is
+// also judged by those whose processor was busy.
 func (t *transition) rest(id string) {
 	b := t.kept(id)
-	if b == nil || !b.Transient || id == t.reaching {
+	if b == nil || !b.Transient || id == t.reaching || len(b.Busy) > 0 && !b.Taken && !t.judging(id) {
 		return
 	}
 	reason := ""
@@ -101,7 +103,8 @@ func (r *Receipt) Reached(s *State) []Reached {
 		switch w := &s.Waits[j]; {
 		case w.Judging == r.SignalID:
 			all = putReached(all, Reached{Wait: w.ID, Open: true, Reason: processing(w)})
-		case !working && w.Name == r.Name: // it came during a pause
+		case !working && w.Name == r.Name && !slices.ContainsFunc(all, func(o Reached) bool { return o.Wait == w.ID }):
+			// It came during a pause, or its processor works on another one first.
 			all = putReached(all, Reached{Wait: w.ID, Open: true, Reason: s.Buffer[i].Reason})
 		}
 	}

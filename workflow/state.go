@@ -115,7 +115,7 @@ type Buffered struct {
 	Reason    string   `json:"reason,omitempty"`    // why no wait has taken it
 	JudgedAt  uint64   `json:"judged_at,omitempty"` // State.Context when the open waits last judged it
 	Busy      []string `json:"busy,omitempty"`      // waits of its name that were busy with another signal
-	Transient bool     `json:"transient,omitempty"` // an event on its way to every wait: it stays while processors work on it, or the execution is paused
+	Transient bool     `json:"transient,omitempty"` // an event: it stays while processors work on it, or the execution is paused
 	Taken     bool     `json:"taken,omitempty"`     // of such an event: some wait has consumed it already
 }
 

@@ -20,7 +20,7 @@ func (t *transition) signalled(in Signalled) bool {
 		return false
 	}
 	t.input(Record{Signal: sig.ID})
-	b := Buffered{Signal: sig, Transient: in.transient(), JudgedAt: t.s.Context}
+	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched, JudgedAt: t.s.Context}
 	b.Reason = "no wait for " + strconv.Quote(sig.Name) + " is open now"
 	if t.s.Paused {
 		b.Reason = "the execution is paused; the signal is judged when it resumes"
@@ -62,13 +62,15 @@ func (t *transition) takeable(sig Signal) bool {
 // keep tells the history that a signal which has just come stays in the buffer.
 func (t *transition) keep(id string) {
 	b := t.kept(id)
-	if b == nil || b.Transient { // consumed, gone with the execution, or an event that is not kept
+	if b == nil { // consumed, or gone with the execution
 		return
 	}
 	if b.ExpiresAt != 0 {
 		t.arm(TimerExpiry, id, b.ExpiresAt)
 	}
-	t.record(Record{Type: SignalBuffered, Signal: id, Reason: b.Reason})
+	if !b.Transient {
+		t.record(Record{Type: SignalBuffered, Signal: id, Reason: b.Reason})
+	}
 }
 
 // kept finds a signal in the buffer, nil when it is not there.
@@ -97,7 +99,7 @@ func (t *transition) judgeBuffer(until Instant) {
 		if t.judging(id) {
 			continue
 		}
-		if t.s.Buffer[i].Transient { // it came during a pause
+		if t.s.Buffer[i].Transient { // it came during a pause, or its wait has ended
 			t.reach(id, nil)
 			continue
 		}
@@ -130,7 +132,7 @@ func (t *transition) judge(id string, from int) {
 // processor works on the signal first.
 func (t *transition) offer(w *OpenWait, b *Buffered) bool {
 	if w.Judging != "" {
-		if b.Transient {
+		if b.Transient && !b.once() {
 			t.refuse(w, b, occupied(w))
 			return false
 		}
@@ -234,18 +236,16 @@ func (t *transition) processed(processor *Task, ts *TaskState) {
 	}
 	t.unbusy(w.ID)
 	w.Judging, t.said = "", false
-	id, event, taken := b.ID, b.Transient, false
+	id, all, taken := b.ID, b.Transient && !b.once(), false
 	if ts.Status != Success && t.def.HoldOf(w).Condition == nil {
 		t.refuse(w, b, "its processor failed: "+ts.Error.Message)
 	} else {
 		taken = t.take(w, b, result)
 	}
-	switch {
-	case event:
-		t.rest(id) // the others were asked when it came
-	case !taken:
+	if !taken && !all { // the others were asked when it came
 		t.judge(id, i+1)
 	}
+	t.rest(id)
 }
 
 // unbusy lets the signals be judged again that found that wait busy.
@@ -400,12 +400,16 @@ func (t *transition) abandon(w *OpenWait, why string) {
 	if b := t.kept(w.Judging); b != nil {
 		t.interrupt(w, why)
 		b.JudgedAt, b.Reason = 0, "wait "+w.ID+" ended without taking it: "+t.stopped(w, b, why)
-		t.rest(b.ID)
+		if !b.once() { // the others have not been asked
+			t.rest(b.ID)
+		}
 	}
 	for i := range t.s.Buffer {
 		if b := &t.s.Buffer[i]; strings.Contains(b.Reason, busy(w.ID)) {
 			b.JudgedAt, b.Busy, b.Reason = 0, nil, "wait "+w.ID+" ended before its processor was free: "+why
-			t.record(Record{Type: SignalBuffered, Signal: b.ID, Reason: b.Reason})
+			if !b.Transient {
+				t.record(Record{Type: SignalBuffered, Signal: b.ID, Reason: b.Reason})
+			}
 		}
 	}
 }

@@ -166,6 +166,33 @@ func keptTaken(f *fixture) {
 	same(f, "swept: the one that was taken", n, 1)
 }
 
+// keptUndecided: a commit takes an event about which its wait has yet to decide, so
+// that it is open again, and it may be kept once more.
+func keptUndecided(f *fixture) {
+	ev := keptEvent("ev1", "A", 1)
+	f.keepEvent(ev)
+	s := f.must(first(sample("e1")))
+	for range 2 {
+		c := next(s, 1, nil)
+		c.Taken = []*workflow.EventReceipt{withFate(ev, workflow.FateAccepted)}
+		s = f.must(c)
+		for range 2 {
+			same(f, "kept", f.keptIDs(workflow.KeptQuery{Name: "order.paid"}, 10), nil)
+			same(f, "expiring", f.expiring(begin+90_000, nil, 10), nil)
+			open, err := f.OpenEvents(f.ctx, "", 10)
+			f.is("open", err, nil)
+			same(f, "open", open, c.Taken)
+			f.reopen()
+		}
+		f.balance("books", tallied("order.paid", 1, 0, 1, 0, 0))
+		f.settle(withFate(ev, workflow.FateBuffered))
+		same(f, "kept again", f.keptIDs(workflow.KeptQuery{Name: "order.paid", Path: orderPath, Key: "A"}, 10), []string{"ev1"})
+		open, err := f.OpenEvents(f.ctx, "", 10)
+		f.is("open", err, nil)
+		same(f, "open while it is kept", len(open), 0)
+	}
+}
+
 // keptInARace: of many that take the same event at once, one does.
 func keptInARace(f *fixture) {
 	const takers, rounds = 8, 10
@@ -322,7 +349,7 @@ func (m *model) take(rt *rapid.T, c *persistence.Commit) bool {
 		return true
 	}
 	r := *known
-	r.Fate = workflow.FateConsumed
+	r.Fate = rapid.SampledFrom([]workflow.Fate{workflow.FateConsumed, workflow.FateAccepted}).Draw(rt, "taken")
 	c.Taken = append(c.Taken, &r)
 	return known.Fate == workflow.FateBuffered
 }

@@ -404,6 +404,9 @@ func TestForecastsOfSeveralEventsFollowEachOther(t *testing.T) {
 			}
 			for _, d := range f.Takes {
 				taken++
+				if d.Outcome == "buffered" {
+					continue // whether it is taken is known when the processor has ended
+				}
 				r, err := l.run.EventReceipt(l.ctx, d.EventID)
 				if err != nil || r.Fate != workflow.FateConsumed || len(r.Deliveries) == 0 {
 					t.Fatalf("%s became %+v, %v, and the forecast of %s said %+v", d.EventID, r, err, events[i].ID, d)

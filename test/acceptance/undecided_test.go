@@ -74,3 +74,39 @@ func TestAnEventToAPausedExecutionIsDecidedWhenItResumes(t *testing.T) {
 		At("1h", Get("/events/e", Has("data.state", "dead"), Has("data.deliveries.*", 1), Has("data.deliveries.0.outcome", "passed"),
 			Has("data.deliveries.0.reason", "signal.payload.amount < 100: 500 < 100 is false"), Has("data.counts.passed", 1))))
 }
+
+// TestAKeptEventThatAProcessorRefusesIsKeptForOthers until its time is over, and is
+// gone from the execution that refused it.
+func TestAKeptEventThatAProcessorRefusesIsKeptForOthers(t *testing.T) {
+	script(t, slowYAML,
+		At("0s", Post("/events", `{"name":"paid","id":"e","ttl":"1h","payload":{"amount":1}}`, Is(202))),
+		At("1s", Get("/events/e", Has("data.state", "buffered")), Start("x", "slow", `{}`)),
+		At("2s", Task("x", "hold-processor", workflow.Running), Get("/events/e", Has("data.state", "accepted"), Has("data.counts.buffered", 1), Has("data.counts.delivered", 0),
+			Has("data.deliveries.0.outcome", "buffered"), Has("data.deliveries.0.reason", undecided))),
+		At("1m", Restart(), Get("/events/e", Has("data.state", "accepted"))),
+		Want(Between("5m", "5m1s"), Get("/events/e", Has("data.state", "buffered"), Has("data.counts.passed", 1), Has("data.counts.buffered", 0),
+			Has("data.deliveries.0.outcome", "passed"), Has("data.deliveries.0.reason", "signal.payload.amount > 5: 1 > 5 is false"))),
+		At("6m", Records("x", "signal.dead", 1), Start("y", "quick", `{}`)),
+		At("7m", Status("y", workflow.Success), Status("x", workflow.Waiting), Get("/events/e", Has("data.state", "consumed"), Has("data.counts.delivered", 1),
+			Has("data.deliveries.1.exec_id", "y"), Has("data.deliveries.1.outcome", "delivered"), Has("data.steps.*", 3)),
+			Get("/books?name=paid", Has("data.rows.0.accepted", 1), Has("data.rows.0.consumed", 1), Has("data.balanced", true))))
+}
+
+func TestAKeptEventExpiresWhileAProcessorWorksOnIt(t *testing.T) {
+	script(t, slowYAML,
+		At("0s", Post("/events", `{"name":"paid","id":"e","ttl":"2m","payload":{"amount":50}}`, Is(202))),
+		At("1s", Start("x", "slow", `{}`)),
+		Want(Between("2m", "2m1s"), Get("/events/e", Has("data.state", "expired"), Has("data.deliveries.0.outcome", "passed"), Has("data.counts.passed", 1),
+			Has("data.deliveries.0.reason", "its time to live ended before a wait took it"))),
+		At("10m", Task("x", "hold-processor", workflow.Canceled), Status("x", workflow.Waiting),
+			Get("/books?name=paid", Has("data.rows.0.accepted", 1), Has("data.rows.0.expired", 1), Has("data.balanced", true))))
+}
+
+func TestAKeptEventIsConsumedWhenTheProcessorsWaitTakesIt(t *testing.T) {
+	script(t, slowYAML,
+		At("0s", Post("/events", `{"name":"paid","id":"e","ttl":"1h","payload":{"amount":50}}`, Is(202))),
+		At("1s", Start("x", "slow", `{}`)),
+		At("2s", Start("y", "quick", `{}`)), // which must not have it, too
+		Want(Between("4m1s", "4m2s"), Get("/events/e", Has("data.state", "consumed"), Has("data.deliveries.*", 1), Has("data.deliveries.0.outcome", "delivered"), Has("data.counts.delivered", 1))),
+		At("5m", Status("y", workflow.Waiting), Task("x", "ship", workflow.Waiting)))
+}
