@@ -53,9 +53,10 @@ type crowd struct {
 }
 
 // crowds lend the room of those that were answered.
-var crowds = sync.Pool{New: func() any { return &crowd{done: make(chan struct{}, 1)} }}
+var crowds = sync.Pool{New: func() any { return new(crowd) }}
 
-// expect makes room for the replies to so many deliveries.
+// expect makes room for the replies to so many deliveries. The channel is a new one:
+// one that was lent belongs to the bubble of the test that made it.
 func (c *crowd) expect(n int) {
 	c.replies = slices.Grow(c.replies, n)[:n]
 	for i := len(c.say); i < n; i++ {
@@ -67,6 +68,7 @@ func (c *crowd) expect(n int) {
 		})
 	}
 	c.left.Store(int64(n))
+	c.done = make(chan struct{}, 1)
 }
 
 // over gives the room back once everybody was answered.
