@@ -43,6 +43,9 @@ type cloudEvent struct {
 func readCloudEvent(m *members) (*cloudEvent, error) {
 	c := &cloudEvent{extensions: make(map[string]workflow.Value)}
 	for m.next() {
+		if m.twice != nil {
+			return nil, m.unknown(nil)
+		}
 		if m.isNull() {
 			continue // an attribute that is null is absent
 		}
@@ -101,6 +104,9 @@ func (c *cloudEvent) extend(name string, value []byte) error {
 	}
 	if name == "" || value[0] == '{' || value[0] == '[' {
 		return invalidField(truncate(name), "is "+kindOf(value)+", not a text, a number or a boolean", "put what has parts into data")
+	}
+	if c.extensions[name] != nil {
+		return invalidField(truncate(name), "stands twice", "leave one of them out: it is not clear which is meant")
 	}
 	if len(c.extensions) >= MaxExtensions {
 		return refuse(workflow.CodeInvalid, fmt.Sprintf("the event has more than %d extensions", MaxExtensions), "put what belongs together into data")

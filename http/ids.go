@@ -86,15 +86,15 @@ func checkID(field, id string) error {
 func checkName(field, name string) error {
 	switch {
 	case name == "":
-		return invalidField(field, "must not be empty", "")
+		return invalidField(field, "must not be empty", "name it, or leave the field out where it is not required")
 	case len(name) > MaxIDBytes:
-		return invalidField(field, "has "+strconv.Itoa(len(name))+" bytes, at most "+strconv.Itoa(MaxIDBytes)+" are allowed", "")
+		return invalidField(field, "has "+strconv.Itoa(len(name))+" bytes, at most "+strconv.Itoa(MaxIDBytes)+" are allowed", "shorten it; what is long belongs into the payload")
 	case !utf8.ValidString(name):
-		return invalidField(field, "is not valid UTF-8", "")
+		return invalidField(field, "is not valid UTF-8", "send it as UTF-8")
 	}
 	for _, r := range name {
 		if r < ' ' || r >= 0x7f && r <= 0x9f {
-			return invalidField(field, "contains a control character", "")
+			return invalidField(field, "contains a control character", "leave it out; line breaks and tabs are control characters, too")
 		}
 	}
 	return nil

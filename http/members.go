@@ -15,13 +15,21 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-// members walks the members of a JSON object that is known to be valid. A name
-// that occurs twice is met twice, so the last one wins.
+// members walks the members of a JSON object that is known to be valid. One whose
+// name stood before has no name, so that it is no field that anybody knows, and
+// unknown says what is wrong with it.
 type members struct {
 	rest  []byte
 	name  []byte
 	value []byte
+	twice []byte // the name that stood before
+
+	met   [maxFields][]byte // the names so far
+	count int
 }
+
+// maxFields is more than any object has that is walked by its known fields.
+const maxFields = 12
 
 // open checks a whole body - UTF-8, one JSON value, not nested too deeply, an
 // object - and stands before its first member.
@@ -116,7 +124,22 @@ func (m *members) next() bool {
 	}
 	m.value = firstValue(m.rest)
 	m.rest = m.rest[len(m.value):]
+	m.meet()
 	return true
+}
+
+// meet takes the name of a member that has the name of one before.
+func (m *members) meet() {
+	for _, name := range m.met[:m.count] {
+		if bytes.Equal(name, m.name) {
+			m.name, m.twice = nil, name
+			return
+		}
+	}
+	if m.count < maxFields {
+		m.met[m.count] = m.name
+		m.count++
+	}
 }
 
 // skip passes what stands between two tokens.
@@ -212,7 +235,7 @@ func (m *members) text() (string, error) {
 		return "", nil
 	}
 	if m.value[0] != '"' {
-		return "", invalidField(string(m.name), "is "+kindOf(m.value)+", not a string", "")
+		return "", invalidField(string(m.name), "is "+kindOf(m.value)+", not a string", "write a text in quotes")
 	}
 	return unquote(m.value), nil
 }
@@ -262,7 +285,7 @@ func (m *members) duration(atMost time.Duration) (time.Duration, error) {
 		return 0, invalidField(field, "is not a duration", `write it like "90s", "15m", "24h", "30d", or as a number of seconds`)
 	}
 	if d <= 0 || d > atMost {
-		return 0, invalidField(field, "must be above zero and at most "+atMost.String(), "")
+		return 0, invalidField(field, fmt.Sprintf("must be above zero and at most %dd", int(atMost.Hours()/24)), `write it like "90s", "15m", "24h", "30d", or as a number of seconds`)
 	}
 	return d, nil
 }
@@ -386,6 +409,9 @@ func (m *members) scopes() ([]Scope, error) {
 // unknown refuses a member that nobody reads: it may be a misspelt one whose
 // sender counts on its effect.
 func (m *members) unknown(known []string) error {
+	if m.twice != nil {
+		return invalidField(truncate(string(m.twice)), "stands twice", "leave one of them out: it is not clear which is meant")
+	}
 	name := string(m.name)
 	hint := "the known fields are " + strings.Join(known, ", ")
 	if near := workflow.Nearest(name, known); near != "" {

@@ -140,7 +140,7 @@ func (r *run) open(f found) (any, error) {
 	}
 	v, err := decode(f.text)
 	if err != nil {
-		return nil, fmt.Errorf("a value of the execution is damaged: %w", err)
+		return nil, fmt.Errorf("the value cannot be read: %w", err)
 	}
 	if f.sealed && mayHoldBrackets(f.text) {
 		v = r.readSealed(v)

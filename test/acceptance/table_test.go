@@ -2,13 +2,18 @@ package acceptance
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/signalbox/signalbox/http"
+	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/storetest"
+	"github.com/signalbox/signalbox/runtime"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -63,7 +68,9 @@ func TestTheTableOfAnswers(t *testing.T) {
 		{"the execution has finished", tableYAML, rowFinished},
 		{"there is no such execution", tableYAML, rowUnknown},
 		{"the buffer is full", tableYAML, rowFull},
+		{"the store cannot write", tableYAML, rowStoreFails},
 		{"the body is malformed", tableYAML, rowMalformed},
+		{"the id is named twice", tableYAML, rowTwoIDs},
 	} {
 		t.Run(row.name, func(t *testing.T) { script(t, row.yaml, row.lines...) })
 	}
@@ -206,12 +213,69 @@ var rowMalformed = [][]line{
 		Send("x", `{"signal_name":""}`, Is(400), Has("errors.0.pointer", "/signal_name")),
 		Send("x", `{"signal_name":"decision","payload":[1]}`, Is(400), Has("errors.0.pointer", "/payload"), Telling("detail", "an array, not an object")),
 		Send("x", `{"signal_name":"decision","payload":"yes"}`, Is(400), Has("errors.0.pointer", "/payload")),
+		Send("x", `null`, Is(400), Telling("detail", "null, not an object")),
+		Send("x", ` `, Is(400), Telling("detail", "empty"), Telling("hint", "send a JSON object")),
+		Send("x", `{"signal_name":"decision"} {"signal_name":"decision"}`, Is(400), Telling("detail", "line 1, column 28"), Telling("hint", "exactly one")),
+		Send("x", `{"signal_name":"decision","payload":{"n":NaN}}`, Is(400), Telling("detail", "line 1, column 42")),
+		Send("x", "{\"signal_name\":\"decision\",\"payload\":{\"n\":\"\xff\"}}", Is(400), Telling("detail", "UTF-8"), Telling("hint", "UTF-8")),
+		Send("x", `{"signal_name":"decision","payload":`+strings.Repeat(`{"a":`, http.MaxBodyDepth)+`1`+strings.Repeat(`}`, http.MaxBodyDepth)+`}`,
+			Is(400), Telling("detail", "65 levels deep, at most 64"), Telling("hint", "flatten")),
+		Send("x", `{"signal_name":7}`, Is(400), Has("errors.0.pointer", "/signal_name"), Telling("detail", "a number, not a string"), Telling("hint", "quotes")),
+		Send("x", `{"signal_name":"`+strings.Repeat("n", http.MaxIDBytes+1)+`"}`, Is(400), Has("errors.0.pointer", "/signal_name"), Telling("detail", "257 bytes, at most 256"), Telling("hint", "shorten")),
+		Send("x", `{"signal_name":"decision","payload":{"ok":true},"payload":{"ok":false}}`, Is(400), Has("errors.0.pointer", "/payload"), Telling("detail", "stands twice"), Telling("hint", "leave one of them out")),
+		Send("x", `{"signal_name":"decision","ttl":"-5m"}`, Is(400), Has("errors.0.pointer", "/ttl"), Telling("detail", "at most 3650d"), Telling("hint", "24h")),
 		Send("x", `{"signal_name":"decision","tttl":"5m"}`, Is(400), Has("errors.0.pointer", "/tttl"), Telling("hint", `did you mean "ttl"`)),
 		Send("x", `{"signal_name":"decision","ttl":"soon"}`, Is(400), Has("errors.0.pointer", "/ttl")),
 		Send("x", `{"signal_name":"decision","payload":{"a":"`+strings.Repeat("a", http.MaxBodyBytes)+`"}}`, Is(413), Has("code", "body_too_large")),
-		Send("x", `{}`, With("Content-Type", "text/plain"), Is(415)),
+		Send("x", `{}`, With("Content-Type", "text/plain"), Is(415), Telling("hint", "application/json")),
 		Status("x", workflow.Waiting), Records("x", "signal.accepted", 0)),
 }
+
+var rowTwoIDs = [][]line{
+	At("0s", Start("x", "approval", `{}`),
+		Send("x", `{"signal_name":"decision","signal_id":"a"}`, With("Idempotency-Key", "b"), Is(400), Telling("detail", `signal_id is "a"`), Telling("detail", `Idempotency-Key is "b"`), Telling("hint", "one id")),
+		Get("/signals/a", Is(404)), Get("/signals/b", Is(404)),
+		Send("x", `{"signal_name":"decision","signal_id":"a"}`, With("Idempotency-Key", "a"), Is(200), Has("data.signal_id", "a"))),
+}
+
+// A write that fails is no answer: the sender may send it again under the same id,
+// and gets it in once, whether the store is well by then or has kept the first one.
+var rowStoreFails = [][]line{
+	At("0s", Start("x", "approval", `{}`), onFailingStore(func(w *world, store *storetest.Faulty, send func(id string, shows ...shown) error) error {
+		unavailable := []shown{Is(503), Has("code", "store_unavailable"), Headed("Retry-After", "1"), Telling("hint", "nothing was acknowledged"), Telling("hint", "the same id")}
+		store.Script(storetest.Refused, storetest.Lost)
+		refused := send("refused", unavailable...)
+		lost := send("lost", unavailable...)
+		return errors.Join(refused, lost,
+			send("refused", Is(200), Has("data.outcome", "buffered"), Has("data.duplicate", false)),
+			send("lost", Is(200), Has("data.outcome", "buffered"), Has("data.duplicate", true)))
+	})),
+}
+
+// onFailingStore runs another node on the store of the world, for as long as the act
+// lasts; its writes fail as the act says.
+func onFailingStore(do func(w *world, store *storetest.Faulty, send func(id string, shows ...shown) error) error) act {
+	return func(w *world) error {
+		store := storetest.NewFaulty(lent{w.store}, 1, storetest.Odds{})
+		node, err := runtime.New(runtime.Options{Store: store, Logger: slog.New(slog.DiscardHandler), Version: "failing"})
+		if err == nil {
+			err = errors.Join(node.Deploy(w.ctx, w.project), node.Start(w.ctx))
+		}
+		if err != nil {
+			return err
+		}
+		door := http.NewServer(http.Options{Node: node})
+		err = do(w, store, func(id string, shows ...shown) error {
+			return w.ask(door, "POST", "/executions/workflows/x/signals", fmt.Sprintf(`{"signal_name":"paid","signal_id":%q}`, id), nil).judge(w, shows)
+		})
+		return errors.Join(err, node.Stop(w.ctx), store.Close())
+	}
+}
+
+// lent is the store of the world, which stays open.
+type lent struct{ persistence.Store }
+
+func (lent) Close() error { return nil }
 
 // stalled is a node whose signals take until it is let go.
 type stalled struct {
