@@ -194,7 +194,7 @@ func (s *Store) importing(w *write, it persistence.Item) error {
 		if err != nil {
 			return err
 		}
-		w.ops.receipt(r)
+		w.ops.receipts([]workflow.Receipt{*r})
 	case persistence.ItemEvent:
 		r, err := it.Event()
 		if err != nil {

@@ -144,10 +144,17 @@ func (o *ops) records(exec string, was, now uint64, records []workflow.Record) {
 	}
 }
 
-func (o *ops) receipt(r *workflow.Receipt) {
-	o.val = persistence.AppendReceiptUnder(o.val[:0], r)
-	o.set(key2(o.key[:0], famReceipt, r.ExecID, r.SignalID), o.val)
-	o.set(key2(o.key[:0], famSignal, r.SignalID, r.ExecID), nil)
+// receipts adds the rows of receipts, family by family: rows that follow one another
+// find their places in the sorted rows together.
+func (o *ops) receipts(all []workflow.Receipt) {
+	for i := range all {
+		r := &all[i]
+		o.val = persistence.AppendReceiptUnder(o.val[:0], r)
+		o.set(key2(o.key[:0], famReceipt, r.ExecID, r.SignalID), o.val)
+	}
+	for i := range all {
+		o.set(key2(o.key[:0], famSignal, all[i].SignalID, all[i].ExecID), nil)
+	}
 }
 
 // event adds the rows of an event with that receipt.

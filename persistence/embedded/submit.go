@@ -56,9 +56,7 @@ func (s *Store) Submit(c *persistence.Commit) {
 	w.row = [2]int{len(w.buf) - len(w.val), len(w.buf)} // the value is what an operation ends with
 	w.records(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records)
 	w.ops.changes(c.ExecID, &w.changes)
-	for i := range c.Receipts {
-		w.ops.receipt(&c.Receipts[i])
-	}
+	w.ops.receipts(c.Receipts)
 	w.tally = persistence.Tally(w.tally[:0], c.Receipts)
 	w.keep(c.Dead)
 	w.revived = c.Revived
