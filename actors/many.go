@@ -46,18 +46,22 @@ func (s *System) TellAll(all []*Deliver) {
 
 // crowd is many deliveries that somebody waits for together.
 type crowd struct {
-	replies []Reply
-	say     []func(Reply) // what each delivery is answered by, made once
-	left    atomic.Int64
-	done    chan struct{} // has a token when nobody is left
+	deliveries []Deliver
+	all        []*Deliver
+	replies    []Reply
+	say        []func(Reply) // what each delivery is answered by, made once
+	left       atomic.Int64
+	done       chan struct{} // has a token when nobody is left
 }
 
 // crowds lend the room of those that were answered.
 var crowds = sync.Pool{New: func() any { return new(crowd) }}
 
-// expect makes room for the replies to so many deliveries. The channel is a new one:
-// one that was lent belongs to the bubble of the test that made it.
+// expect makes room for so many deliveries. The channel is a new one: one that was
+// lent belongs to the bubble of the test that made it.
 func (c *crowd) expect(n int) {
+	c.deliveries = slices.Grow(c.deliveries, n)[:n]
+	c.all = slices.Grow(c.all, n)[:n]
 	c.replies = slices.Grow(c.replies, n)[:n]
 	for i := len(c.say); i < n; i++ {
 		c.say = append(c.say, func(r Reply) {
@@ -71,42 +75,46 @@ func (c *crowd) expect(n int) {
 	c.done = make(chan struct{}, 1)
 }
 
-// over gives the room back once everybody was answered.
+// over gives the room back once everybody was answered: an answer is the last that
+// happens to a delivery.
 func (c *crowd) over() {
+	clear(c.deliveries)
 	clear(c.replies)
-	c.replies = c.replies[:0]
 	crowds.Put(c)
 }
 
-// AskAll delivers inputs from outside, waits until all have their reply, and shows
-// each reply, which is valid during the call. When the context ends first, none is
-// shown, and the outcome of each is unknown to the caller.
-func (s *System) AskAll(ctx context.Context, all []*Deliver, show func(i int, r *Reply)) error {
-	if err := s.admit(len(all)); err != nil {
+// AskAll delivers n inputs from outside, waits until all have their reply, and shows
+// the replies in their order; each is valid during the call. Delivery and reply are
+// not to be kept. When the context ends first, no reply is shown, and the outcome of
+// each input is unknown to the caller.
+func (s *System) AskAll(ctx context.Context, n int, fill func(int, *Deliver), show func(*Reply)) error {
+	if err := s.admit(n); err != nil {
 		return err
 	}
-	if len(all) == 0 {
+	if n == 0 {
 		return nil
 	}
 	c := crowds.Get().(*crowd)
-	c.expect(len(all))
+	c.expect(n)
 	until := s.until(ctx)
-	for i, d := range all {
-		d.Until, d.Reply = until, c.say[i]
+	for i := range c.deliveries {
+		d := &c.deliveries[i]
+		fill(i, d)
+		d.Until, d.Reply, c.all[i] = until, c.say[i], d
 	}
-	s.TellAll(all)
+	s.TellAll(c.all)
 	select {
 	case <-c.done:
-		s.admitted.Add(-int64(len(all)))
+		s.admitted.Add(-int64(n))
 	case <-ctx.Done():
 		go func() { // the late replies still come, into room that is left to them
 			<-c.done
-			s.admitted.Add(-int64(len(all)))
+			s.admitted.Add(-int64(n))
 		}()
 		return timedOut(ctx.Err())
 	}
 	for i := range c.replies {
-		show(i, &c.replies[i])
+		show(&c.replies[i])
 	}
 	c.over()
 	return nil

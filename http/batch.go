@@ -23,9 +23,9 @@ var linesHeader = []string{"application/x-ndjson"}
 type batch struct {
 	x       *exchange
 	out     *buffer
-	lines   bool // NDJSON, in and out
-	count   int  // of the items, zero when that is not known
-	results int  // written so far
+	lines   bool     // NDJSON, in and out
+	parts   [][]byte // the items of an array
+	results int      // written so far
 	refused int
 }
 
@@ -40,23 +40,21 @@ func (b *batch) items(each func(m members, err error), flush func() error) error
 	if err != nil {
 		return err
 	}
-	b.count = countItems(rest)
-	if b.count > MaxBatch {
-		return tooMany(b.count)
+	for item, after := nextItem(rest); item != nil; item, after = nextItem(after) {
+		b.parts = append(b.parts, item)
 	}
-	for n := 1; ; n++ {
-		item, after := nextItem(rest)
-		if item == nil {
-			return flush()
-		}
-		rest = after
+	if len(b.parts) > MaxBatch {
+		return tooMany(len(b.parts))
+	}
+	for i, item := range b.parts {
 		each(openItem(item))
-		if n%BatchPiece == 0 {
+		if (i+1)%BatchPiece == 0 {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
 	}
+	return flush()
 }
 
 // stream reads the body line by line. What was read before it breaks off has
@@ -203,16 +201,6 @@ func nextItem(rest []byte) (item, after []byte) {
 	}
 	item = firstValue(m.rest)
 	return item, m.rest[len(item):]
-}
-
-func countItems(rest []byte) int {
-	for n := 0; ; n++ {
-		item, after := nextItem(rest)
-		if item == nil {
-			return n
-		}
-		rest = after
-	}
 }
 
 // openItem stands before the first member of an item that is known to be valid.

@@ -28,7 +28,7 @@ func (x *exchange) sendSignals() error {
 		return err
 	}
 	b := signalBatches.Get().(*signalBatch)
-	b.batch, b.force = batch{x: x, lines: x.format == formatLines}, force
+	b.batch, b.force = batch{x: x, lines: x.format == formatLines, parts: b.parts}, force
 	defer b.over()
 	dry, err := x.dry()
 	if err != nil {
@@ -62,6 +62,7 @@ type signalBatch struct {
 	force   bool
 	signals []workflow.Signal
 	broken  []error // of each item gathered, nil for one that became a signal
+	fates   []workflow.SignalResult
 }
 
 // signalBatches lend the room of requests that were answered.
@@ -74,7 +75,9 @@ func (b *signalBatch) over() {
 	}
 	clear(b.signals[:cap(b.signals)])
 	clear(b.broken[:cap(b.broken)])
-	*b = signalBatch{signals: b.signals[:0], broken: b.broken[:0]}
+	clear(b.fates[:cap(b.fates)])
+	clear(b.parts)
+	*b = signalBatch{batch: batch{parts: b.parts[:0]}, signals: b.signals[:0], broken: b.broken[:0], fates: b.fates[:0]}
 	signalBatches.Put(b)
 }
 
@@ -84,7 +87,7 @@ func (b *signalBatch) take(m members, err error) {
 	if err == nil {
 		signal, err = b.signal(m)
 	}
-	if room := min(b.count, BatchPiece); cap(b.signals) < room {
+	if room := min(len(b.parts), BatchPiece); cap(b.signals) < room {
 		b.signals, b.broken = slices.Grow(b.signals, room), slices.Grow(b.broken, room)
 	}
 	b.broken = append(b.broken, err)
@@ -106,17 +109,17 @@ func (b *signalBatch) signal(m members) (workflow.Signal, error) {
 
 // flush delivers what has gathered and writes its results.
 func (b *signalBatch) flush() error {
-	var results []workflow.SignalResult
 	if len(b.signals) > 0 {
-		results = b.x.server.node.Signals(b.x.context(), b.signals)
+		b.fates = b.x.server.node.Signals(b.x.context(), b.signals, b.fates[:0])
 	}
+	next := 0
 	for _, broken := range b.broken {
 		err := broken
 		if broken == nil {
-			first := results[0]
-			results = results[1:]
-			if err = first.Err; err == nil {
-				b.accepted(&first.Answer)
+			fate := &b.fates[next]
+			next++
+			if err = fate.Err; err == nil {
+				b.accepted(&fate.Answer)
 				continue
 			}
 		}

@@ -252,12 +252,12 @@ func (n *fakeNode) Event(ctx context.Context, ev workflow.Event) (*workflow.Even
 	return r, false, nil
 }
 
-func (n *fakeNode) Signals(ctx context.Context, signals []workflow.Signal) []workflow.SignalResult {
-	results := make([]workflow.SignalResult, len(signals))
-	for i, s := range signals {
-		results[i].Answer, results[i].Err = n.Signal(ctx, s)
+func (n *fakeNode) Signals(ctx context.Context, signals []workflow.Signal, into []workflow.SignalResult) []workflow.SignalResult {
+	for _, s := range signals {
+		answer, err := n.Signal(ctx, s)
+		into = append(into, workflow.SignalResult{Answer: answer, Err: err})
 	}
-	return results
+	return into
 }
 
 // SignalsTogether keeps none when the first of those that it would refuse is a

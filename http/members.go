@@ -83,15 +83,21 @@ func depth(text []byte) int {
 // quoted is the string that text begins with, quotes included; all of the text
 // when it does not end.
 func quoted(text []byte) []byte {
-	for i := 1; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return text[:i+1]
+	for at := 1; ; {
+		end := bytes.IndexByte(text[at:], '"')
+		if end < 0 {
+			return text
 		}
+		end += at
+		escapes := 0
+		for text[end-1-escapes] == '\\' {
+			escapes++ // ends at the opening quote at the latest
+		}
+		if escapes%2 == 0 {
+			return text[:end+1]
+		}
+		at = end + 1
 	}
-	return text
 }
 
 // malformed says where a body stops being JSON.

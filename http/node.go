@@ -19,7 +19,7 @@ type Node interface {
 	Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, error)
 	// Signals delivers many signals, those of one execution in their order, and
 	// returns one result for each.
-	Signals(ctx context.Context, signals []workflow.Signal) []workflow.SignalResult
+	Signals(ctx context.Context, signals []workflow.Signal, into []workflow.SignalResult) []workflow.SignalResult
 	// SignalsTogether delivers signals to one execution in one commit, or none of
 	// them: then refused is the index of the one that was to blame, or -1.
 	SignalsTogether(ctx context.Context, signals []workflow.Signal) (answers []workflow.Answer, refused int, err error)

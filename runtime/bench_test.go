@@ -109,7 +109,7 @@ func BenchmarkBatch(b *testing.B) {
 				n := batch*size + i
 				signals[i] = workflow.Signal{ID: fmt.Sprint("s", n), ExecID: to(n), Name: "go", Minted: true, Payload: payload, Source: "api"}
 			}
-			for _, r := range node.Signals(b.Context(), signals) {
+			for _, r := range node.Signals(b.Context(), signals, nil) {
 				if r.Err != nil {
 					return r.Err
 				}

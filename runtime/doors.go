@@ -22,28 +22,25 @@ func (n *Node) Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, 
 	return r.Answer, err
 }
 
-// Signals delivers many signals and answers after the commits of all.
-func (n *Node) Signals(ctx context.Context, signals []workflow.Signal) []workflow.SignalResult {
+// Signals delivers many signals and answers after the commits of all. It appends
+// the results to into, in the order of the signals.
+func (n *Node) Signals(ctx context.Context, signals []workflow.Signal, into []workflow.SignalResult) []workflow.SignalResult {
 	stamp := workflow.Stamp{At: workflow.InstantOf(time.Now())}
-	deliveries := make([]actors.Deliver, len(signals))
-	all := make([]*actors.Deliver, len(signals))
-	for i, s := range signals {
+	err := n.system.AskAll(ctx, len(signals), func(i int, d *actors.Deliver) {
+		s := &signals[i]
 		s.ReceivedAt = stamp.At
-		deliveries[i] = actors.Deliver{ExecID: s.ExecID, Input: workflow.Signalled{Stamp: stamp, Signal: s}}
-		all[i] = &deliveries[i]
-	}
-	results := make([]workflow.SignalResult, len(signals))
-	err := n.system.AskAll(ctx, all, func(i int, r *actors.Reply) {
-		results[i] = workflow.SignalResult{Answer: r.Answer, Err: r.Err}
+		d.ExecID, d.Input = s.ExecID, workflow.Signalled{Stamp: stamp, Signal: *s}
+	}, func(r *actors.Reply) {
+		into = append(into, workflow.SignalResult{Answer: r.Answer, Err: r.Err})
 		n.telemetry.Signal(outcome(*r, r.Err))
 	})
 	if err != nil {
-		for i := range results {
-			results[i].Err = err
+		for range signals {
+			into = append(into, workflow.SignalResult{Err: err})
 			n.telemetry.Signal(outcome(actors.Reply{}, err))
 		}
 	}
-	return results
+	return into
 }
 
 // SignalsTogether delivers signals to one execution in one commit, or none.

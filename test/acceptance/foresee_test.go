@@ -310,7 +310,7 @@ func TestForecastsOfSeveralSignalsFollowEachOther(t *testing.T) {
 		}
 		signals := []workflow.Signal{l.signal(), l.signal(), l.signal()}
 		forecasts := l.run.ForeseeSignals(l.ctx, signals)
-		results := l.run.Signals(l.ctx, signals)
+		results := l.run.Signals(l.ctx, signals, nil)
 		for i := range signals {
 			if results[i].Err != nil {
 				l.holds("a signal of several", &forecasts[i], 0, nil, results[i].Err)
