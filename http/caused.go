@@ -85,6 +85,9 @@ func (c *causes) follow(r *workflow.Record) bool {
 	row := Caused{ExecID: c.execID, Record: r.Seq, At: Time(r.At), Link: recordLink(c.execID, r.Seq)}
 	switch r.Type {
 	case workflow.TaskStarted:
+		if r.Wait != "" {
+			return true // a processor, which works for a wait on what that is to judge
+		}
 		c.open[r.Task] = true
 		row.Kind, row.ID = "task", r.Task
 	case workflow.TaskRetrying, workflow.TaskSleeping:

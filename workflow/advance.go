@@ -318,8 +318,8 @@ func (t *transition) finish(status Status, failure *Failure) {
 	for i := range t.s.Tasks {
 		t.stop(&t.s.Tasks[i], "canceled with the execution")
 	}
-	why := "the execution ended " + string(status)
 	for _, w := range t.s.Waits {
+		why := endedAs(status)
 		t.record(Record{Type: WaitClosed, Task: w.Task, Wait: w.ID, Reason: why})
 		t.miss(&w, why)
 		if b := t.kept(w.Judging); b != nil && b.Transient {
@@ -328,7 +328,7 @@ func (t *transition) finish(status Status, failure *Failure) {
 	}
 	for _, b := range t.s.Buffer {
 		if !b.Taken {
-			t.record(Record{Type: SignalDead, Signal: b.ID, Reason: why + " before a wait took it"})
+			t.record(Record{Type: SignalDead, Signal: b.ID, Reason: endedAs(status) + " before a wait took it"})
 		}
 	}
 	t.s.Waits, t.s.Buffer, t.s.Timers, t.s.Held = nil, nil, nil, nil
@@ -340,6 +340,8 @@ func (t *transition) finish(status Status, failure *Failure) {
 	data := ValueOf(finished{Status: t.s.Status, Error: t.s.Error})
 	t.record(Record{Type: ExecutionFinished, Data: data})
 }
+
+func endedAs(status Status) string { return "the execution ended " + string(status) }
 
 type finished struct {
 	Status Status   `json:"status"`

@@ -13,7 +13,7 @@ type Record struct {
 	At     Instant `json:"at"`
 	Type   string  `json:"type"`
 	Task   string  `json:"task,omitempty"`
-	Wait   string  `json:"wait,omitempty"`
+	Wait   string  `json:"wait,omitempty"`   // also the one that a processor works for
 	Signal string  `json:"signal,omitempty"` // id of the signal it is about
 	Reason string  `json:"reason,omitempty"`
 	Data   Value   `json:"data,omitempty"`

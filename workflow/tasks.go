@@ -110,7 +110,11 @@ func (t *transition) ask(task *Task, ts *TaskState) {
 func (t *transition) issue(task *Task, ts *TaskState) {
 	ts.Status, ts.UpdatedAt = Running, t.at
 	t.effects = append(t.effects, runTask(t.s, task, ts))
-	t.record(Record{Type: TaskStarted, Task: task.ID, Data: noted(t, attempt{ts.Run, ts.Attempt})})
+	r := Record{Type: TaskStarted, Task: task.ID, Data: noted(t, attempt{ts.Run, ts.Attempt})}
+	if task.Parent != "" {
+		r.Wait = t.s.Waits[t.worksFor(task)].ID
+	}
+	t.record(r)
 }
 
 type attempt struct {

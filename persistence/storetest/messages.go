@@ -49,6 +49,38 @@ func receipts(f *fixture) {
 	}
 }
 
+// eventsAtWork: what an execution remembers of an event is all there again after a
+// restart: that one wait has taken it while the processor of another works on it.
+// Its receipt is written once more when that is done.
+func eventsAtWork(f *fixture) {
+	event := workflow.Signal{ID: "ev", Name: "approve", Payload: workflow.Value(`{"n":1}`), Source: workflow.FromEvent, ReceivedAt: begin}
+	c := first(sample("e1"))
+	c.Now.Buffer = []workflow.Buffered{{Signal: event, Transient: true, Taken: true, Reason: "it was taken"}, {Signal: event, Transient: true}, {Signal: event}}
+	held := receiptOf("ev", "e1", workflow.FateBuffered)
+	held.Source = workflow.FromEvent
+	held.Steps = append(held.Steps, workflow.Step{At: begin, What: "consumed", Wait: "one/1", Record: 2})
+	c.Receipts = []workflow.Receipt{held}
+	s := f.must(c)
+	f.reopen()
+	same(f, "state while a processor works", f.load("e1").State, s)
+
+	done := held
+	done.Fate, done.Was = workflow.FateConsumed, workflow.FateBuffered
+	done.Steps = append(done.Steps[:len(done.Steps):len(done.Steps)], workflow.Step{At: begin + 1, What: "consumed", Wait: "two/1", Record: 3})
+	over := next(s, 1, func(now *workflow.State) { now.Buffer = nil })
+	over.Receipts = []workflow.Receipt{done}
+	now := f.must(over)
+	f.reopen()
+	same(f, "state when it is done", f.load("e1").State, now)
+	got, err := f.Receipt(f.ctx, "ev", "e1")
+	f.is("receipt", err, nil)
+	done.Was = ""
+	same(f, "receipt", got, &done)
+	rows, err := f.Books(f.ctx)
+	f.is("books", err, nil)
+	same(f, "the books, in which an event is counted where it was accepted", rows, nil)
+}
+
 // events: an id is accepted once; what is open is listed until its fate is final.
 func events(f *fixture) {
 	_, err := f.Event(f.ctx, "ev1")

@@ -63,6 +63,7 @@ var checks = map[string]func(*fixture){
 	"events":             events,
 	"events of commits":  eventsOfCommits,
 	"events at once":     eventsAtOnce,
+	"events at work":     eventsAtWork,
 	"books of signals":   booksOfSignals,
 	"books of events":    booksOfEvents,
 	"books of nothing":   booksOfNothing,

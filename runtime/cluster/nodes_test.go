@@ -49,6 +49,43 @@ func TestEveryNodeTakesEveryRequest(t *testing.T) {
 	}
 }
 
+// TestAnEventReachesEveryWaitOnEveryNode: its receipt has a delivery for each, also
+// where the node that fans it out hears of them from another.
+func TestAnEventReachesEveryWaitOnEveryNode(t *testing.T) {
+	def := waitingFor("w", "go", "go")
+	def.Tasks[1].After, def.Roots = nil, []string{"hold0", "hold1"}
+	def.Link()
+	f := newFleet(t, 2, def)
+	const n = 20
+	for i := range n {
+		if err := f.nodes[0].begin(def, fmt.Sprint("x", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := f.nodes[1].system.Event(t.Context(), workflow.Event{ID: "e", Name: "go", Source: "api", ReceivedAt: stamp().At}); err != nil {
+		t.Fatal(err)
+	}
+	var r *workflow.EventReceipt
+	f.eventually("the event is consumed", func() bool {
+		var err error
+		r, err = f.store.Event(t.Context(), "e")
+		return err == nil && r.Fate == workflow.FateConsumed
+	})
+	reached := map[string]bool{}
+	for _, d := range r.Deliveries {
+		reached[d.ExecID+" "+d.WaitID] = d.Outcome == "delivered"
+	}
+	for i := range n {
+		id := fmt.Sprint("x", i)
+		if s := f.state(id); s.Status != workflow.Success || !reached[id+" hold0/1"] || !reached[id+" hold1/1"] {
+			t.Errorf("%s is %s, and the receipt says %+v", id, s.Status, r.Deliveries)
+		}
+	}
+	if len(r.Deliveries) != 2*n || r.Counts != (workflow.Counts{Delivered: 2 * n}) {
+		t.Errorf("%d deliveries, %+v", len(r.Deliveries), r.Counts)
+	}
+}
+
 // TestTheReplyOfAStartHasItsState although another node made it.
 func TestTheReplyOfAStartHasItsState(t *testing.T) {
 	def := waitingFor("w", "one")
