@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/signalbox/signalbox/actors"
 	"github.com/signalbox/signalbox/persistence/redis"
 	"github.com/signalbox/signalbox/persistence/redis/redistest"
 	"github.com/signalbox/signalbox/runtime/cluster"
@@ -352,4 +353,38 @@ func TestABroadcastIsWorkedOnByItsOwner(t *testing.T) {
 	if err != nil || one.State != workflow.BroadcastCanceled || one.Reason != "rain after all" {
 		t.Fatalf("%+v, %v", one, err)
 	}
+}
+
+// TestTheOwnerOfAnEventHearsWhatAnotherNodeDecides: the execution is on the one, and
+// the event on the other.
+func TestTheOwnerOfAnEventHearsWhatAnotherNodeDecides(t *testing.T) {
+	def := loadDefinition()
+	f := newFleet(t, 2, def)
+	if err := f.nodes[0].begin(def, "x"); err != nil {
+		t.Fatal(err)
+	}
+	steer := func(in workflow.Input) {
+		t.Helper()
+		if _, err := f.nodes[0].system.Ask(t.Context(), &actors.Deliver{ExecID: "x", Input: in}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	steer(workflow.PauseAsked{Stamp: stamp()})
+	ev := workflow.Event{Name: def.Awaits[0], ReceivedAt: stamp().At}
+	for i := 0; ev.ID == "" || !f.other("x").cluster.Here(ev.ID); i++ {
+		ev.ID = fmt.Sprint("e", i)
+	}
+	if _, _, err := f.nodes[0].system.Event(t.Context(), ev); err != nil {
+		t.Fatal(err)
+	}
+	became := func(fate workflow.Fate, counts workflow.Counts) {
+		t.Helper()
+		f.eventually(fmt.Sprintf("the event is %s, %+v", fate, counts), func() bool {
+			r, err := f.store.Event(t.Context(), ev.ID)
+			return err == nil && r.Fate == fate && r.Counts == counts
+		})
+	}
+	became(workflow.FateAccepted, workflow.Counts{Buffered: 1})
+	steer(workflow.ResumeAsked{Stamp: stamp()})
+	became(workflow.FateConsumed, workflow.Counts{Delivered: 1})
 }
