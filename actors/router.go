@@ -20,10 +20,13 @@ type (
 		receipt *workflow.EventReceipt
 		redone  bool // it may have been fanned out before, in part
 	}
-	catchUp struct{}                 // to the router: look for events that are not fanned out
-	retry   struct{}                 // the same, after a time when that could not be done
-	fanned  struct{ eventID string } // fan-out to router: finished
-	reached struct {                 // listener to fan-out
+	catchUp struct{} // to the router: look for events that are not fanned out
+	retry   struct{} // the same, after a time when that could not be done
+	fanned  struct { // fan-out to router: finished
+		eventID string
+		by      *actor.PID
+	}
+	reached struct { // listener to fan-out
 		deliveries []workflow.Delivery // one, or of an execution one for each wait that was asked
 		invalid    bool                // it refused the payload by a schema
 	}
@@ -77,11 +80,7 @@ func (r *router) Receive(ctx actor.Context) {
 		r.again = false
 		r.catchUp(ctx)
 	case fanned:
-		delete(r.running, m.eventID)
-		if r.late[m.eventID] {
-			delete(r.late, m.eventID)
-			r.wanted(ctx, m.eventID)
-		}
+		r.over(ctx, m.eventID, m.by)
 		if r.behind && len(r.running) < MaxFanouts/2 {
 			r.catchUp(ctx)
 		}
@@ -93,10 +92,23 @@ func (r *router) Receive(ctx actor.Context) {
 		}
 		for id, pid := range r.running {
 			if pid.Equal(m.Who) {
-				delete(r.running, id)
-				delete(r.late, id)
+				r.over(ctx, id, pid)
 			}
 		}
+	}
+}
+
+// over forgets a fan-out that has ended, and has its event looked at once more when
+// somebody has decided meanwhile. That it stopped may be heard before what it said
+// last, and then another one may be under way.
+func (r *router) over(ctx actor.Context, eventID string, by *actor.PID) {
+	if pid := r.running[eventID]; pid == nil || !pid.Equal(by) {
+		return
+	}
+	delete(r.running, eventID)
+	if r.late[eventID] {
+		delete(r.late, eventID)
+		r.wanted(ctx, eventID)
 	}
 }
 
@@ -435,7 +447,7 @@ func (f *fanout) again(ctx actor.Context) {
 }
 
 func (f *fanout) leave(ctx actor.Context) {
-	ctx.Send(ctx.Parent(), fanned{eventID: f.receipt.Event.ID})
+	ctx.Send(ctx.Parent(), fanned{eventID: f.receipt.Event.ID, by: ctx.Self()})
 	ctx.Stop(ctx.Self())
 }
 
