@@ -37,6 +37,9 @@ func TestAnExecutionThatIsFoundTwiceIsCountedOnce(t *testing.T) {
 		{"passed, many", listeningTwice(literal("k"), never), actors.MaxSeen + 50, workflow.Counts{Passed: actors.MaxSeen + 50}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if testing.Short() && c.n > actors.MaxSeen {
+				t.Skip("so many take the race detector most of a minute")
+			}
 			w := newWorld(t, c.def)
 			s, stop := w.start(w.store)
 			defer stop()
