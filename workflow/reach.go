@@ -6,10 +6,10 @@ import "slices"
 // for that. Any other is for everybody who listens.
 func (s *Signal) once() bool { return s.ExpiresAt != 0 }
 
-// reach gives an event to every wait that is open for it, oldest first: that one
-// takes it keeps it from nobody else, unless it is for the first. The next one is asked when all has happened
-// that follows from the one before; one that this has closed is not asked. before
-// is called with each wait that is about to be asked; nil for nobody.
+// reach gives an event to every wait that is open for it, oldest first; only one
+// that is for the first who takes it goes no further then. A wait is asked when all
+// has happened that follows from the one before, and not when that has closed it.
+// before is called with each wait that is about to be asked; nil for nobody.
 func (t *transition) reach(id string, before func(*OpenWait)) {
 	t.reaching, t.said = id, false
 	name, once := t.kept(id).Name, t.kept(id).once()
