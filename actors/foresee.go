@@ -81,15 +81,25 @@ func (v *vision) foresee(ctx context.Context, execID string, all []*Deliver) []F
 // the state that is durable.
 func (s *System) Foresee(ctx context.Context, execID string, all []*Deliver) []Foreseen {
 	if err := s.admit(1); err != nil {
-		seen := make([]Foreseen, len(all))
-		for i := range seen {
-			seen[i] = Foreseen{Reply: Reply{Err: err}}
-			seen[i].Forecast = seen[i].forecast(execID)
-		}
-		return seen
+		return unforeseen(execID, len(all), err)
 	}
 	defer s.admitted.Add(-1)
-	return s.newVision().foresee(ctx, execID, all)
+	v := s.newVision()
+	seen := v.foresee(ctx, execID, all)
+	if err := v.offerAfter(ctx, execID, seen); err != nil {
+		return unforeseen(execID, len(all), unavailable(err))
+	}
+	return seen
+}
+
+// unforeseen is why nothing can be said of any delivery.
+func unforeseen(execID string, n int, why error) []Foreseen {
+	seen := make([]Foreseen, n)
+	for i := range seen {
+		seen[i] = Foreseen{Reply: Reply{Err: why}}
+		seen[i].Forecast = seen[i].forecast(execID)
+	}
+	return seen
 }
 
 // ForeseeTogether says what signals to one execution would do that are accepted
@@ -107,7 +117,9 @@ func (s *System) ForeseeTogether(ctx context.Context, execID string, signals []w
 		if len(seen[i].Answers) == 1 {
 			seen[i].Answer = seen[i].Answers[0]
 			seen[i].Known = seen[i].Answer.Duplicate
+			takes, more := seen[i].Forecast.Takes, seen[i].Forecast.More
 			seen[i].Forecast = seen[i].forecast(execID)
+			seen[i].Forecast.Takes, seen[i].Forecast.More = takes, more
 		}
 	}
 	return seen, -1

@@ -90,7 +90,7 @@ func (v *vision) event(ctx context.Context, ev *workflow.Event, f *workflow.Even
 		f.Reason += "; it would be kept until " + ev.ExpiresAt.String() + " for the first wait that opens for it"
 		v.keep(ev, f)
 	}
-	return v.offer(ctx, f)
+	return v.offer(ctx, changedBy(f), f)
 }
 
 // trigger says what a trigger would do, the execution that it would start

@@ -19,15 +19,36 @@ func (v *vision) keep(ev *workflow.Event, f *workflow.EventForecast) {
 	v.keeping[ev.ID] = f
 }
 
-// offer gives what is kept to the executions that an event would change, until
-// none of them takes anything more.
-func (v *vision) offer(ctx context.Context, by *workflow.EventForecast) error {
+// changedBy lists the executions that an event would change.
+func changedBy(f *workflow.EventForecast) []string {
 	var changed []string
-	for _, d := range slices.Concat(by.Deliveries, by.Passed) {
+	for _, d := range slices.Concat(f.Deliveries, f.Passed) {
 		if d.Forecast != nil && len(d.Forecast.Records) > 0 {
 			changed = append(changed, d.ExecID)
 		}
 	}
+	return changed
+}
+
+// offerAfter gives what is kept to an execution that deliveries would change. What it
+// takes follows the last of them.
+func (v *vision) offerAfter(ctx context.Context, execID string, seen []Foreseen) error {
+	last := len(seen) - 1
+	for last >= 0 && (seen[last].Err != nil || len(seen[last].Forecast.Records) == 0) {
+		last--
+	}
+	if last < 0 {
+		return nil
+	}
+	var by workflow.EventForecast
+	err := v.offer(ctx, []string{execID}, &by)
+	seen[last].Forecast.Takes, seen[last].Forecast.More = by.Takes, by.More
+	return err
+}
+
+// offer gives what is kept to the executions that changed, until none of them
+// takes anything more.
+func (v *vision) offer(ctx context.Context, changed []string, by *workflow.EventForecast) error {
 	for len(changed) > 0 {
 		took, err := v.toExecution(ctx, changed[0], by)
 		if err != nil {

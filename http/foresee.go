@@ -34,6 +34,8 @@ type Forecast struct {
 	Closes      []string         `json:"closes,omitempty"` // ids of waits
 	Output      workflow.Value   `json:"output,omitempty"`
 	Error       *ForecastFailure `json:"error,omitempty"`
+	Takes       []TakeForecast   `json:"takes,omitempty"` // kept events that would be taken then by waits which it opens
+	More        bool             `json:"more,omitempty"`  // there are more of them than were looked at
 }
 
 // WaitOpinion is what an open wait makes of a signal.
@@ -157,6 +159,7 @@ func (x *exchange) forecastOf(f *workflow.Forecast, status int) Forecast {
 	for i := range f.Closed {
 		out.Closes = append(out.Closes, f.Closed[i].ID)
 	}
+	out.Takes, out.More = x.takesOf(f.Takes), f.More
 	x.effectsOf(f, &out, look)
 	return out
 }

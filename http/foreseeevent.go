@@ -52,10 +52,7 @@ func (x *exchange) foreseeEvent(event workflow.Event) error {
 func (x *exchange) eventForecastOf(event *workflow.Event, f *workflow.EventForecast) (EventForecast, error) {
 	out := EventForecast{
 		DryRun: true, WouldAnswer: http.StatusAccepted, EventID: f.EventID, State: f.Fate, Reason: f.Reason, More: f.More,
-		Deliveries: x.deliveriesOf(f.Deliveries), Passed: x.deliveriesOf(f.Passed), Duplicate: f.Stored != nil,
-	}
-	for i := range f.Takes {
-		out.Takes = append(out.Takes, TakeForecast{f.Takes[i].EventID, x.deliveryOf(&f.Takes[i].DeliveryForecast)})
+		Deliveries: x.deliveriesOf(f.Deliveries), Passed: x.deliveriesOf(f.Passed), Takes: x.takesOf(f.Takes), Duplicate: f.Stored != nil,
 	}
 	if f.Stored != nil {
 		if err := sameBody(event, f.Stored); err != nil && !errors.As(err, &f.Refusal) {
@@ -73,6 +70,14 @@ func (x *exchange) deliveriesOf(all []workflow.DeliveryForecast) []DeliveryForec
 	shown := make([]DeliveryForecast, 0, len(all))
 	for i := range all {
 		shown = append(shown, x.deliveryOf(&all[i]))
+	}
+	return shown
+}
+
+func (x *exchange) takesOf(all []workflow.TakeForecast) []TakeForecast {
+	var shown []TakeForecast
+	for i := range all {
+		shown = append(shown, TakeForecast{all[i].EventID, x.deliveryOf(&all[i].DeliveryForecast)})
 	}
 	return shown
 }

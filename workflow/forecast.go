@@ -24,6 +24,9 @@ type Forecast struct {
 	Closed   []OpenWait   // waits that would close
 	Output   Value        // of the execution, when it would end well
 	Error    *Failure     // and otherwise
+
+	Takes []TakeForecast // kept events that would be taken then by waits which it opens
+	More  bool           // there are more of them than were looked at
 }
 
 // Foretell makes the forecast of a transition: from the state before, nil for

@@ -119,6 +119,12 @@ func happenings(t *rows, f *http.Forecast) {
 	case f.Status.Finished() && f.StatusNow != f.Status:
 		lines = append(lines, []any{"ends", f.Status, compact(f.Output)})
 	}
+	for _, d := range f.Takes {
+		lines = append(lines, []any{"then takes", d.WaitID, "event " + d.EventID + ", which is kept; " + nextSteps(d.Forecast)})
+	}
+	if f.More {
+		lines = append(lines, []any{"then takes", "", "there are more kept events than were looked at"})
+	}
 	if len(lines) == 0 {
 		return
 	}

@@ -54,6 +54,36 @@ func TestAnEventIsKeptUntilItsWaitOpens(t *testing.T) {
 		At("5m2s", Get("/events/short", Has("data.state", "expired"))))
 }
 
+// laterYAML has a wait for a payment that opens at the start, and one that opens after a signal.
+const laterYAML = `
+workflows:
+  - id: direct
+    tasks:
+      - {id: paid, type: wait, wait_for: order.paid, condition: signal.payload.order == workflow.input.order}
+  - id: order
+    tasks:
+      - {id: approved, type: wait, wait_for: order.approved}
+      - {id: paid, type: wait, wait_for: order.paid, condition: signal.payload.order == workflow.input.order}
+`
+
+// A dry run of the start, or of the signal, that opens the wait says so.
+func TestADryRunForeseesWhatIsKeptForTheWaitThatItOpens(t *testing.T) {
+	script(t, laterYAML,
+		At("0s", Post("/events", `{"name":"order.paid","id":"early","ttl":"1h","payload":{"order":"A"}}`, Is(202)),
+			Start("x", "order", `{"order":"A"}`)),
+		At("1s", Post("/workflows/direct/executions?dry_run=true", `{"exec_id":"d","input":{"order":"A"}}`, Is(200),
+			Has("data.opens.0.id", "paid/1"), Has("data.takes.0.event_id", "early"), Has("data.takes.0.wait_id", "paid/1"),
+			Has("data.takes.0.forecast.status", "SUCCESS")),
+			Post("/workflows/direct/executions?dry_run=true", `{"exec_id":"d","input":{"order":"B"}}`, Is(200), Lacks("data.takes")),
+			Post("/executions/workflows/x/signals?dry_run=true", `{"signal_name":"order.approved"}`, Is(200),
+				Has("data.takes.0.event_id", "early"), Has("data.takes.0.forecast.status", "SUCCESS")),
+			Post("/signals?dry_run=true&atomic=true", `[{"exec_id":"x","signal_name":"order.approved"}]`, Is(200),
+				Has("data.results.0.data.takes.0.event_id", "early")),
+			Get("/events/early", Has("data.state", "buffered"))),
+		At("2s", Send("x", `{"signal_name":"order.approved"}`)),
+		At("3s", Status("x", workflow.Success), Get("/events/early", Has("data.state", "consumed"))))
+}
+
 func TestAPatternTakesOneSegmentOrTheRest(t *testing.T) {
 	script(t, ordersYAML,
 		At("0s", Event("e1", "order.payment.failed", `{}`), Event("e2", "order.failed", `{}`), Event("e3", "order.a.b.failed", `{}`),
