@@ -132,7 +132,7 @@ func openStore(ctx context.Context, c config, logger *slog.Logger) (persistence.
 	}
 	store, err := embedded.Open(c.data, options)
 	if err != nil {
-		return nil, hinted(failed("cannot %w", err), "one process at a time may have it open; --data names another folder")
+		return nil, hinted(failed("cannot %w", err), "--data names another folder")
 	}
 	return store, nil
 }
