@@ -18,6 +18,7 @@ type Changes struct {
 
 	Closed []workflow.OpenWait // rows of waits to drop
 	Opened []workflow.OpenWait // rows of waits to write, new ones and changed ones
+	Redone bool                // some of Opened are changed ones, which have rows
 	Waits  int                 // how many more waits are open than before; negative for fewer
 
 	Rejudged []string // names of waits that stay, and whose condition may say something else now
@@ -44,6 +45,7 @@ func (c *Changes) Derive(was, now *workflow.State) {
 	c.Moved = c.Was != c.Now
 	c.Closed = without(c.Closed[:0], before.waits, after.waits, sameWait)
 	c.Opened = without(c.Opened[:0], after.waits, before.waits, equalWait)
+	c.Redone = anyOf(c.Opened, before.waits, sameWait)
 	c.Waits = len(after.waits) - len(before.waits)
 	c.Rejudged = rejudged(c.Rejudged[:0], was, now)
 	c.Disarmed = without(c.Disarmed[:0], before.alarms, after.alarms, sameTimer)
@@ -138,6 +140,18 @@ func without[T any](dst, a, b []T, same func(x, y *T) bool) []T {
 		}
 	}
 	return dst
+}
+
+// anyOf reports whether any item of a is in b.
+func anyOf[T any](a, b []T, same func(x, y *T) bool) bool {
+	for i := range a {
+		for j := range b {
+			if same(&a[i], &b[j]) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Accepted is the receipt that an event gets when it is written.

@@ -197,7 +197,7 @@ func (s *Store) fateNow(id string) (workflow.Fate, error) {
 		}
 		return r.Fate, nil
 	}
-	row, open, err := get(s.db, key1(s.group.ops.key[:0], famOpen, id), s.group.row[:0])
+	row, open, err := s.db.get(key1(s.group.ops.key[:0], famOpen, id), s.group.row[:0])
 	s.group.row = row
 	if err != nil {
 		return "", unavailable("read event", id, err)

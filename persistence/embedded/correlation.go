@@ -138,7 +138,7 @@ func nextKey(it *pebble.Iterator, at indexed, q workflow.WaitQuery) bool {
 // keyedRow reads the wait that an index entry stands for, nil when it was closed
 // since the scan began.
 func (s *Store) keyedRow(at indexed, place []byte) (*workflow.WaitRow, error) {
-	row, found, err := get(s.db, append(key1(nil, famKeyed, at.name), place...), nil)
+	row, found, err := s.db.get(append(key1(nil, famKeyed, at.name), place...), nil)
 	if err != nil {
 		return nil, unavailable("read a wait for", at.name, err)
 	}

@@ -220,12 +220,15 @@ func TestDamagedRow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	row, _, err := get(s.db, stateKey(nil, "b"), nil)
+	row, _, err := s.db.get(stateKey(nil, "b"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	row[len(row)/2] ^= 4
-	if err := s.db.Set(stateKey(nil, "b"), row, pebble.NoSync); err != nil {
+	if err := s.db.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.pebble.Set(stateKey(nil, "b"), row, pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -315,7 +318,10 @@ func TestDamagedTable(t *testing.T) {
 func TestNewerFormat(t *testing.T) {
 	fs := vfs.NewMem()
 	s := openOn(t, fs)
-	if err := s.db.Set(keyFormat, []byte{0, 0, 0, formatNow + 1}, pebble.NoSync); err != nil {
+	if err := s.db.drain(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.pebble.Set(keyFormat, []byte{0, 0, 0, formatNow + 1}, pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

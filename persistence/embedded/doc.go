@@ -3,10 +3,15 @@
 //
 // What is written takes three steps. One goroutine, the writer, takes everything
 // that is queued and checks each write against what is stored; it appends all of
-// them as one frame to the journal and syncs it; then it applies the same bytes
-// to the rows, which a pebble keeps sorted, and answers everybody. So one sync
-// serves many, a write is visible when it is durable and not before, and
-// whatever fails before the sync has happened to nobody.
+// them as one frame to the journal and syncs it; then it shows the same operations
+// among the newest rows, and answers everybody. So one sync serves many, a write is
+// visible when it is durable and not before, and whatever fails before the sync has
+// happened to nobody.
+//
+// The newest rows are a hash. When a piece of the journal is full, or somebody walks
+// over a family of which it has rows, they are sorted and handed to a pebble, which
+// keeps all others: only the last of what was written to a key, and nothing of rows
+// that came and went meanwhile.
 //
 // The journal is ours and not pebble's for two reasons: pebble shows what its
 // own log has not synced yet, and an error of that log ends the process, where

@@ -77,7 +77,7 @@ func (x *export) execution(p *parts, value []byte) error {
 	if err != nil {
 		return x.show(persistence.Item{}, err)
 	}
-	_, works, err := get(x.rows, key1(nil, famWorking, exec), nil)
+	_, works, err := x.rows.get(key1(nil, famWorking, exec), nil)
 	if err != nil {
 		return unavailable("read execution", exec, err)
 	}

@@ -2,17 +2,16 @@ package embedded
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
 // janitor gives up the segments whose rows are synced, keeps a spare ready, and
 // knows how far the rows are behind.
 type janitor struct {
 	log     *slog.Logger
-	db      *pebble.DB
+	db      *rows
 	journal *journal
 	eased   chan struct{} // has a token after something got better
 
@@ -26,13 +25,14 @@ type janitor struct {
 	layers int32 // of unsorted rows
 }
 
-// sealed are full segments whose rows are synced when flushed is closed.
+// sealed are full segments whose rows are synced when flushed is closed; nil until
+// the janitor has begun with it.
 type sealed struct {
 	numbers []uint64
 	flushed <-chan struct{}
 }
 
-func newJanitor(log *slog.Logger, db *pebble.DB, j *journal) *janitor {
+func newJanitor(log *slog.Logger, db *rows, j *journal) *janitor {
 	n := &janitor{
 		log: log, db: db, journal: j,
 		eased: make(chan struct{}, 1), wake: make(chan struct{}, 1), spare: make(chan struct{}, 1),
@@ -42,18 +42,36 @@ func newJanitor(log *slog.Logger, db *pebble.DB, j *journal) *janitor {
 	return n
 }
 
-// seal has the rows of everything applied so far synced, and the segments of
-// those numbers given up then. The writer calls it.
-func (n *janitor) seal(numbers ...uint64) error {
-	flushed, err := n.db.AsyncFlush()
-	if err != nil {
-		return err
-	}
+// seal has the rows of everything shown so far synced, and the segments of those
+// numbers given up then. The writer calls it.
+func (n *janitor) seal(numbers ...uint64) {
 	n.mu.Lock()
-	n.sealed = append(n.sealed, sealed{numbers: numbers, flushed: flushed})
+	n.sealed = append(n.sealed, sealed{numbers: numbers})
 	n.mu.Unlock()
 	poke(n.wake)
-	return nil
+}
+
+// flush begins to sync the rows of the segments that were sealed since, and
+// reports whether it must be tried again.
+func (n *janitor) flush() (again bool) {
+	n.mu.Lock()
+	first := slices.IndexFunc(n.sealed, func(s sealed) bool { return s.flushed == nil })
+	until := len(n.sealed)
+	n.mu.Unlock()
+	if first < 0 {
+		return false
+	}
+	flushed, err := n.db.flush()
+	if err != nil {
+		n.log.Warn("the rows of a full segment of the journal are not synced", "error", err)
+		return true
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i := first; i < until; i++ {
+		n.sealed[i].flushed = flushed
+	}
+	return false
 }
 
 // relaxed reports whether the rows can take more.
@@ -84,9 +102,10 @@ func (n *janitor) run() {
 	tick := time.NewTicker(probeFirst)
 	defer tick.Stop()
 	for {
+		behind := n.flush()
 		flushed, again := n.next()
 		var retry <-chan time.Time
-		if again {
+		if again || behind {
 			retry = tick.C
 		}
 		select {
@@ -137,7 +156,7 @@ func (n *janitor) makeSpare() {
 }
 
 func (n *janitor) measure() {
-	layers := n.db.Metrics().Levels[0].Sublevels
+	layers := n.db.pebble.Metrics().Levels[0].Sublevels
 	n.mu.Lock()
 	n.layers = layers
 	n.mu.Unlock()

@@ -106,6 +106,15 @@ const (
 	famFinished = 'f'
 )
 
+// briefly are the families whose rows come and go. A row of theirs is set only when
+// there is none of its key, so one that is set and then deleted among the newest rows
+// was never anywhere else, and leaves nothing to be deleted. What changes such a row
+// deletes it first.
+var briefly = [256]bool{
+	famStatus: true, famWorkflow: true, famWait: true, famKeyed: true, famCorrelation: true,
+	famTimer: true, famWorking: true, famOpen: true,
+}
+
 // The names in famMeta.
 var (
 	keyFormat  = []byte{famMeta, 'f'} // uint32, layout of the keys and the journal

@@ -312,7 +312,7 @@ func (s *Store) Letter(ctx context.Context, id string) (*workflow.DeadLetter, er
 		return nil, err
 	}
 	defer s.leave()
-	row, found, err := get(s.db, key1(nil, famLetter, id), nil)
+	row, found, err := s.db.get(key1(nil, famLetter, id), nil)
 	if err != nil {
 		return nil, unavailable("read dead letter", id, err)
 	}

@@ -32,10 +32,11 @@ const (
 	// than a group. A length beyond it in a segment is no length.
 	maxFrame = 256 << 20
 
-	// segmentBytes is the room of one piece of the journal. What the rows have
-	// not synced yet lies in memory and is replayed at the next opening, so it is
-	// small; rotating costs a few syncs, so it is not smaller.
-	segmentBytes = 32 << 20
+	// segmentBytes is the room of one piece of the journal, and bounds the newest
+	// rows. What is not synced in sorted files yet lies in memory and is replayed at
+	// the next opening, so it is small; the more is sorted at once, the less often it
+	// is merged, so it is not smaller.
+	segmentBytes = 64 << 20
 
 	// firstSegmentBytes is the room of the first segment after an opening and of
 	// all in memory: its zeros are written before anything else, and an empty
@@ -73,9 +74,10 @@ const (
 	damagedFirst = time.Second
 	damagedLast  = time.Minute
 
-	// memTableBytes is how much of the newest rows lies in memory until it is
-	// written as a sorted file.
-	memTableBytes = 64 << 20
+	// memTableBytes is the room for rows that are drained a few at a time, because
+	// somebody walks over them. More than half of it at once is taken as it is, sorted,
+	// without being copied; the rows of a full segment are.
+	memTableBytes = 16 << 20
 
 	// cacheBytes of decompressed rows are kept for reading. The memory of the
 	// newest rows is taken out of it.
@@ -120,12 +122,23 @@ const (
 	keepBuffer = 1 << 20
 
 	// keepFrame is the largest frame buffer that is kept for the next group: that
-	// of every group, but not of a single write that is larger. It is below half of
-	// memTableBytes, because a batch of that size is not copied by pebble, so its
-	// buffer must not be used again.
+	// of every group, but not of a single write that is larger.
 	keepFrame = 3 * maxGroupBytes / 2
 
 	// heapSlack letters that are gone may lie in the heap of dead letters beside as
 	// many as are kept, before it is made anew.
 	heapSlack = 64
+
+	// firstSlots are how many slots the hash of the newest rows begins with, a power
+	// of two: an idle node needs few.
+	firstSlots = 1 << 10
+
+	// pieceBytes is the room of one piece of the newest rows: an idle node has one,
+	// and a piece that a large row does not fit into wastes little.
+	pieceBits  = 16
+	pieceBytes = 1 << pieceBits
+
+	// fewKeys are sorted by comparing them whole: to go on with eight bytes of each
+	// costs more.
+	fewKeys = 12
 )

@@ -79,23 +79,13 @@ func (o *ops) changes(exec string, c *persistence.Changes) {
 		}
 	}
 	for i := range c.Closed {
-		w := &c.Closed[i]
-		if w.Key != "" {
-			o.delete(keyedKey(o.key[:0], w.Name, c.Was.CreatedAt, exec, w.ID))
-			o.delete(correlationKey(o.key[:0], w, c.Was.CreatedAt, exec))
-			continue
-		}
-		o.delete(waitKey(o.key[:0], w.Name, c.Was.CreatedAt, exec, w.ID))
+		o.closed(exec, c.Was.CreatedAt, &c.Closed[i])
 	}
 	for i := range c.Opened {
-		w := &c.Opened[i]
-		o.val = persistence.AppendWaitRow(o.val[:0], c.Now.WorkflowID, w)
-		if w.Key != "" {
-			o.set(keyedKey(o.key[:0], w.Name, c.Now.CreatedAt, exec, w.ID), o.val)
-			o.set(correlationKey(o.key[:0], w, c.Now.CreatedAt, exec), nil)
-			continue
+		if c.Redone {
+			o.closed(exec, c.Was.CreatedAt, &c.Opened[i]) // see briefly
 		}
-		o.set(waitKey(o.key[:0], w.Name, c.Now.CreatedAt, exec, w.ID), o.val)
+		o.opened(exec, c, &c.Opened[i])
 	}
 	for i := range c.Disarmed {
 		o.delete(timerKey(o.key[:0], c.Disarmed[i].Due, exec, c.Disarmed[i].ID))
@@ -130,6 +120,26 @@ func (o *ops) changes(exec string, c *persistence.Changes) {
 	}
 }
 
+// closed drops the rows of a wait, opened writes them.
+func (o *ops) closed(exec string, created workflow.Instant, w *workflow.OpenWait) {
+	if w.Key == "" {
+		o.delete(waitKey(o.key[:0], w.Name, created, exec, w.ID))
+		return
+	}
+	o.delete(keyedKey(o.key[:0], w.Name, created, exec, w.ID))
+	o.delete(correlationKey(o.key[:0], w, created, exec))
+}
+
+func (o *ops) opened(exec string, c *persistence.Changes, w *workflow.OpenWait) {
+	o.val = persistence.AppendWaitRow(o.val[:0], c.Now.WorkflowID, w)
+	if w.Key == "" {
+		o.set(waitKey(o.key[:0], w.Name, c.Now.CreatedAt, exec, w.ID), o.val)
+		return
+	}
+	o.set(keyedKey(o.key[:0], w.Name, c.Now.CreatedAt, exec, w.ID), o.val)
+	o.set(correlationKey(o.key[:0], w, c.Now.CreatedAt, exec), nil)
+}
+
 // records adds the row of a commit's records, and folds away what is more than
 // workflow.MaxRecords now and then.
 func (o *ops) records(exec string, was, now uint64, records []workflow.Record) {
@@ -157,22 +167,27 @@ func (o *ops) receipts(all []workflow.Receipt) {
 	}
 }
 
-// event adds the rows of an event with that receipt.
+// accepted adds the rows of an event that is new.
+func (o *ops) accepted(r *workflow.EventReceipt) {
+	o.val = persistence.AppendEventReceipt(o.val[:0], r)
+	o.set(key1(o.key[:0], famEvent, r.Event.ID), o.val)
+	o.set(key1(o.key[:0], famOpen, r.Event.ID), nil)
+}
+
+// event adds the rows of an event that is known, with its receipt of now.
 func (o *ops) event(r *workflow.EventReceipt) {
 	id := r.Event.ID
 	o.val = persistence.AppendEventReceipt(o.val[:0], r)
 	o.set(key1(o.key[:0], famEvent, id), o.val)
+	o.delete(key1(o.key[:0], famOpen, id)) // see briefly
 	if r.Fate.Final() {
-		o.delete(key1(o.key[:0], famOpen, id))
 		o.set(settledKey(o.key[:0], r.Event.ReceivedAt, id), nil)
 		return
 	}
-	if r.Fate == workflow.FateBuffered {
-		o.delete(key1(o.key[:0], famOpen, id))
-		o.delete(settledKey(o.key[:0], r.Event.ReceivedAt, id))
-		o.keeping(&r.Event, false)
-		return
-	}
-	o.set(key1(o.key[:0], famOpen, id), nil)
 	o.delete(settledKey(o.key[:0], r.Event.ReceivedAt, id))
+	if r.Fate == workflow.FateBuffered {
+		o.keeping(&r.Event, false)
+	} else {
+		o.set(key1(o.key[:0], famOpen, id), nil)
+	}
 }

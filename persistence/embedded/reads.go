@@ -43,23 +43,23 @@ func (s *Store) begin(ctx context.Context) error {
 	return s.enter()
 }
 
-// load reads an execution from the sorted rows; found, if any, is shown its row.
+// load reads an execution from the rows; found, if any, is shown its row.
 func load(r reader, execID string, found func(stamp, []byte)) (*persistence.Snapshot, error) {
-	row, closer, err := r.Get(stateKey(nil, execID))
+	room := rowRooms.Get().(*[]byte)
+	defer rowRooms.Put(room)
+	row, there, err := r.get(stateKey(nil, execID), (*room)[:0])
+	*room = row
 	switch {
-	case errors.Is(err, pebble.ErrNotFound):
-		return nil, fmt.Errorf("execution %q: %w", execID, persistence.ErrNotFound)
 	case pebble.IsCorruptionError(err):
 		return nil, &persistence.Corrupt{ExecID: execID, Cause: err.Error()}
 	case err != nil:
 		return nil, unavailable("read execution", execID, err)
+	case !there:
+		return nil, fmt.Errorf("execution %q: %w", execID, persistence.ErrNotFound)
 	}
 	snapshot, err := persistence.DecodeSnapshot(execID, row)
 	if err == nil && found != nil {
 		found(snapshot.Stamp, row)
-	}
-	if closing := closer.Close(); err == nil && closing != nil {
-		return nil, unavailable("read execution", execID, closing)
 	}
 	return snapshot, err
 }
@@ -127,7 +127,7 @@ func (s *Store) Holder(ctx context.Context, workflowID, key string) (string, err
 		return "", err
 	}
 	defer s.leave()
-	row, found, err := get(s.db, key2(nil, famUnique, workflowID, key), nil)
+	row, found, err := s.db.get(key2(nil, famUnique, workflowID, key), nil)
 	if err != nil {
 		return "", unavailable("read the holder of key", key, err)
 	}
@@ -147,7 +147,7 @@ func (s *Store) Receipt(ctx context.Context, signalID, execID string) (*workflow
 }
 
 func receipt(r reader, signalID, execID string) (*workflow.Receipt, error) {
-	row, found, err := get(r, key2(nil, famReceipt, execID, signalID), nil)
+	row, found, err := r.get(key2(nil, famReceipt, execID, signalID), nil)
 	if err != nil {
 		return nil, unavailable("read the receipt of signal", signalID, err)
 	}
@@ -204,7 +204,7 @@ func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, e
 }
 
 func event(r reader, id string) (*workflow.EventReceipt, error) {
-	row, found, err := get(r, key1(nil, famEvent, id), nil)
+	row, found, err := r.get(key1(nil, famEvent, id), nil)
 	if err != nil {
 		return nil, unavailable("read event", id, err)
 	}
@@ -220,7 +220,7 @@ func (s *Store) Document(ctx context.Context, kind, id string) ([]byte, error) {
 		return nil, err
 	}
 	defer s.leave()
-	body, found, err := get(s.db, key2(nil, famDocument, kind, id), []byte{})
+	body, found, err := s.db.get(key2(nil, famDocument, kind, id), []byte{})
 	if err != nil {
 		return nil, unavailable("read the "+kind, id, err)
 	}

@@ -1,126 +1,62 @@
 package embedded
 
 import (
-	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math"
-	"runtime"
-	"sync/atomic"
-	"time"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// openRows opens the sorted rows. They have no log of their own: the journal is
-// in front of them. They never stall a writer either: see pressure.
-func openRows(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
-	turns := newScheduler()
-	opts := &pebble.Options{
-		FS:                 fs,
-		DisableWAL:         true,
-		FormatMajorVersion: pebble.FormatValueSeparation,
-		CacheSize:          cacheBytes,
-		MaxOpenFiles:       maxOpenFiles,
-		MemTableSize:       memTableBytes,
-		// A stalled apply would hold the writer for as long as the disk is full.
-		// The backlog of the journal bounds the same memory, and refuses instead.
-		MemTableStopWritesThreshold: math.MaxInt32,
-		L0StopWritesThreshold:       math.MaxInt32,
-		L0CompactionThreshold:       8,
-		LBaseMaxBytes:               64 << 20,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
-		Logger:                      log,
-		EventListener: &pebble.EventListener{
-			BackgroundError: turns.failed, // pebble tries again, and patience knows why
-			CompactionEnd: func(info pebble.CompactionInfo) {
-				if info.Err == nil {
-					turns.succeeded()
-				}
-			},
-			DataCorruption: log.damaged,
-		},
-	}
-	// A read that asks for a compaction waits for the manifest.
-	opts.Experimental.ReadSamplingMultiplier = -1
-	opts.Experimental.CompactionScheduler = turns
-	// The disk under the journal is shared with the rows: what they do not write
-	// makes its syncs shorter, which is worth the processor time of compressing them.
-	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
-	for i := range opts.Levels {
-		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
-	type opened struct {
-		db  *pebble.DB
-		err error
-	}
-	result := make(chan opened, 1)
-	go func() {
-		defer func() {
-			// Pebble may panic while it cleans up after an opening that failed.
-			if cause := recover(); cause != nil {
-				result <- opened{err: fmt.Errorf("pebble broke off: %v", cause)}
-			}
-		}()
-		db, err := pebble.Open(dir, opts)
-		result <- opened{db, err}
-	}()
-	select {
-	case r := <-result:
-		if r.err != nil {
-			return nil, fmt.Errorf("open the rows in %s: %w", dir, r.err)
-		}
-		log.opened.Store(true)
-		return r.db, nil
-	case <-log.gaveUp:
-		return nil, fmt.Errorf("open the rows in %s: %w", dir, *log.fatal.Load())
-	}
+// reader is what rows are read through: the rows as they are, or a view.
+type reader interface {
+	// get copies the row of a key behind dst, false when there is none.
+	get(key, dst []byte) ([]byte, bool, error)
+
+	// NewIter returns an iterator over a part of one family.
+	NewIter(*pebble.IterOptions) (*pebble.Iterator, error)
 }
 
-// rowLog hears what pebble says. Pebble ends the process on what it calls fatal;
-// we go on reading, refuse to write, and say that a restart is needed.
-type rowLog struct {
-	log    *slog.Logger
-	opened atomic.Bool
-	fatal  atomic.Pointer[error]
-	gaveUp chan struct{} // closed after the first fatal error
-	onFail func(error)   // called once, with that
+// rows are all rows: those that were written last by their hash, the others sorted
+// by a pebble. A row that is drained is in pebble before it leaves the newest, so
+// whoever asks the newest first, then those that are being drained, then pebble
+// never misses one.
+type rows struct {
+	pebble *pebble.DB
+	failed func(error) // is told why the rows cannot be drained
+
+	draining sync.Mutex // one drains at a time
+
+	mu     sync.RWMutex
+	newest *newest
+	older  *newest // being drained; nil for none
+	spare  sync.Pool
 }
 
-// Infof drops what is of no interest to an operator.
-func (l *rowLog) Infof(string, ...any) {}
-
-// Errorf passes an error of the background on.
-func (l *rowLog) Errorf(format string, args ...any) {
-	l.log.Warn("the sorted rows report an error", "error", fmt.Sprintf(format, args...))
+func newRows(db *pebble.DB, failed func(error)) *rows {
+	r := &rows{pebble: db, failed: failed, newest: newNewest()}
+	r.spare.New = func() any { return newNewest() }
+	return r
 }
 
-// Fatalf notes that the rows cannot be written any more. It returns, unlike
-// pebble's own; but not while pebble is being opened, when it would try the same
-// again for ever: then it ends the goroutine, and the opening fails.
-func (l *rowLog) Fatalf(format string, args ...any) {
-	err := fmt.Errorf("the sorted rows cannot be written any more: %s; restart the node, nothing acknowledged is lost", fmt.Sprintf(format, args...))
-	if l.fatal.CompareAndSwap(nil, &err) {
-		l.log.Error("the store stops writing", "error", err)
-		l.onFail(err)
-		close(l.gaveUp)
+// show makes operations visible, all at once.
+func (r *rows) show(operations []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.newest.take(operations)
+}
+
+func (r *rows) get(key, dst []byte) ([]byte, bool, error) {
+	r.mu.RLock()
+	row, found, known := r.newest.get(key, dst)
+	if !known && r.older != nil {
+		row, found, known = r.older.get(key, dst)
 	}
-	if !l.opened.Load() {
-		runtime.Goexit()
+	r.mu.RUnlock()
+	if known {
+		return row, found, nil
 	}
-}
-
-func (l *rowLog) damaged(info pebble.DataCorruptionInfo) {
-	l.log.Error("a file of sorted rows is damaged; what lies in it cannot be read", "path", info.Path, "error", info.Details)
-}
-
-// get copies the row of a key into dst, false when there is none.
-func get(r reader, key, dst []byte) ([]byte, bool, error) {
-	v, closer, err := r.Get(key)
+	v, closer, err := r.pebble.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return dst, false, nil
 	}
@@ -131,66 +67,77 @@ func get(r reader, key, dst []byte) ([]byte, bool, error) {
 	return dst, true, closer.Close()
 }
 
-// meta is what the store knows of itself.
-type meta struct {
-	epoch   uint64
-	applied uint64 // number of the last frame that the rows have; unknown when that cannot be read
-	waits   int64  // open waits; unknownWaits when that cannot be read
-}
-
-const (
-	unknownFrame = math.MaxUint64
-	unknownWaits = math.MinInt64
-)
-
-// readMeta reads what the store knows of itself. When those rows are damaged it
-// goes on with what is safe: an epoch that is higher than any count of openings,
-// and everything that is left of the journal applied again.
-func readMeta(r reader, log *slog.Logger) (meta, error) {
-	var m meta
-	format, err := number(r, keyFormat, 4)
-	if err == nil && format > formatNow {
-		return m, fmt.Errorf("the folder was written in format %d by a newer release, and this one knows formats up to %d; use that release or a newer one", format, formatNow)
-	}
-	if err == nil {
-		m.epoch, err = number(r, keyEpoch, 8)
-	}
-	var row []byte
-	if err == nil {
-		row, _, err = get(r, keyApplied, nil)
-	}
-	if err != nil && !pebble.IsCorruptionError(err) {
-		return m, fmt.Errorf("read what the store knows of itself: %w", err)
-	}
-	if err != nil {
-		log.Error("what the store knows of itself is damaged; it goes on without", "error", err)
-		return meta{epoch: uint64(time.Now().UnixMilli()), applied: unknownFrame, waits: unknownWaits}, nil
-	}
-	if len(row) == 16 {
-		m.applied, m.waits = binary.BigEndian.Uint64(row), int64(binary.BigEndian.Uint64(row[8:]))
-	}
-	return m, nil
-}
-
-// number reads a number of that many bytes, zero when there is none.
-func number(r reader, key []byte, size int) (uint64, error) {
-	row, _, err := get(r, key, nil)
-	if err != nil || len(row) != size {
-		return 0, err
-	}
-	var b [8]byte
-	copy(b[8-size:], row)
-	return binary.BigEndian.Uint64(b[:]), nil
-}
-
-// countWaits counts the open waits when the count itself was lost.
-func countWaits(r reader) int64 {
-	var n int64
-	for _, family := range []byte{famWait, famKeyed} {
-		prefix := []byte{family}
-		if err := scan(context.Background(), r, prefix, prefix, func(_, _ []byte) (bool, error) { n++; return true, nil }); err != nil {
-			return unknownWaits
+// NewIter sees everything that was shown before. It drains what is in the way.
+func (r *rows) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) {
+	if r.pending(o.LowerBound[0]) {
+		if err := r.drain(); err != nil {
+			return nil, err
 		}
 	}
-	return n
+	return r.pebble.NewIter(o)
+}
+
+// pending reports whether pebble lacks rows of a family.
+func (r *rows) pending(family byte) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.newest.count[family] > 0 || r.older != nil && r.older.count[family] > 0
+}
+
+// drain hands everything that was shown before to pebble.
+func (r *rows) drain() error {
+	r.draining.Lock()
+	defer r.draining.Unlock()
+	if r.older != nil { // an earlier attempt failed
+		if err := r.sort(); err != nil {
+			return err
+		}
+	}
+	if !r.turn() {
+		return nil
+	}
+	return r.sort()
+}
+
+// turn begins new newest rows, unless there are none.
+func (r *rows) turn() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.newest.written == 0 {
+		return false
+	}
+	r.older, r.newest = r.newest, r.spare.Get().(*newest)
+	return true
+}
+
+// sort hands the older rows to pebble.
+func (r *rows) sort() error {
+	b := new(pebble.Batch)
+	err := b.SetRepr(r.older.batch())
+	if err == nil {
+		err = r.pebble.Apply(b, pebble.NoSync)
+	}
+	if err != nil {
+		// It is in the journal and will be there after a restart, but it cannot be
+		// sorted now: only going through the journal again puts both together.
+		err = fmt.Errorf("sort what is in the journal: %w; restart the node", err)
+		r.failed(err)
+		return err
+	}
+	drained := r.older
+	r.mu.Lock()
+	r.older = nil
+	r.mu.Unlock()
+	drained.reset()
+	r.spare.Put(drained)
+	return nil
+}
+
+// flush has everything that was shown before written to files and synced, and
+// returns what is closed then.
+func (r *rows) flush() (<-chan struct{}, error) {
+	if err := r.drain(); err != nil {
+		return nil, err
+	}
+	return r.pebble.AsyncFlush()
 }

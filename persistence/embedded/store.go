@@ -38,14 +38,14 @@ type Options struct {
 // Store is the embedded store. It implements persistence.Store.
 type Store struct {
 	dir        string
-	rows       string // the folder of the sorted rows
+	sorted     string // the folder of the sorted rows
 	fs         vfs.FS
 	log        *slog.Logger
 	durability workflow.Durability
 	epoch      uint64
 
 	lock     io.Closer
-	db       *pebble.DB
+	db       *rows
 	rowLog   *rowLog
 	patience *patience
 	queue    *persistence.Queue[*write]
@@ -132,8 +132,8 @@ func (s *Store) open(segment int64, salvage bool) (err error) {
 		}
 	}()
 	pieces := s.fs.PathJoin(s.dir, "journal")
-	s.rows = s.fs.PathJoin(s.dir, "rows")
-	for _, dir := range []string{s.dir, s.rows, pieces} {
+	s.sorted = s.fs.PathJoin(s.dir, "rows")
+	for _, dir := range []string{s.dir, s.sorted, pieces} {
 		if err := makeDir(s.fs, dir); err != nil {
 			return err
 		}
@@ -145,9 +145,11 @@ func (s *Store) open(segment int64, salvage bool) (err error) {
 		return err
 	}
 	s.rowLog = &rowLog{log: s.log, gaveUp: make(chan struct{}), onFail: func(err error) { s.stop(err); s.patience.giveUp(err) }}
-	if s.db, err = openRows(s.patience, s.rows, s.rowLog); err != nil {
+	db, err := openSorted(s.patience, s.sorted, s.rowLog)
+	if err != nil {
 		return err
 	}
+	s.db = newRows(db, func(err error) { s.stop(err) })
 	found, err := s.recover(pieces, salvage)
 	if err != nil {
 		return err
@@ -220,7 +222,7 @@ func (s *Store) again(payload []byte) error {
 	if err := b.SetRepr(payload); err != nil {
 		return fmt.Errorf("a frame that is whole is no batch: %w", err)
 	}
-	return s.db.Apply(b, pebble.NoSync)
+	return s.db.pebble.Apply(b, pebble.NoSync)
 }
 
 // openJournal begins a new segment behind what was found.
@@ -241,7 +243,8 @@ func (s *Store) openJournal(pieces string, segment int64, found replayed) error 
 	if len(found.numbers) == 0 {
 		return nil
 	}
-	return s.janitor.seal(found.numbers...)
+	s.janitor.seal(found.numbers...)
+	return nil
 }
 
 // giveUpSpares gives the rows the room that the journal keeps ready, on a disk that
@@ -267,7 +270,7 @@ func (s *Store) undo() error {
 		err = s.journal.close(false)
 	}
 	if s.db != nil {
-		err = errors.Join(err, s.db.Close())
+		err = errors.Join(err, s.db.pebble.Close())
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
@@ -306,7 +309,7 @@ func (s *Store) Stats() persistence.Stats {
 	if s.enter() == nil {
 		defer s.leave()
 		// Pebble's own figure would wait for a manifest that cannot be written.
-		st.DiskBytes = folderBytes(s.fs, s.journal.dir) + folderBytes(s.fs, s.rows)
+		st.DiskBytes = folderBytes(s.fs, s.journal.dir) + folderBytes(s.fs, s.sorted)
 	}
 	return st
 }
@@ -329,7 +332,7 @@ func (s *Store) close() error {
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	s.closed = true
-	err := s.db.Close()
+	err := s.db.pebble.Close()
 	err = errors.Join(err, s.journal.close(clean && err == nil))
 	err = errors.Join(err, s.lock.Close())
 	if err != nil {
@@ -340,7 +343,7 @@ func (s *Store) close() error {
 
 // flush syncs all rows and reports whether that succeeded in time.
 func (s *Store) flush() bool {
-	flushed, err := s.db.AsyncFlush()
+	flushed, err := s.db.flush()
 	if err != nil {
 		s.log.Warn("the rows were not synced at the end; the journal has them", "error", err)
 		return false

@@ -125,7 +125,7 @@ func (s *Store) AcceptEvent(ev workflow.Event, done func(*workflow.EventReceipt,
 	w := newWrite(writeAccept)
 	w.accepted = done
 	w.receipt = persistence.Accepted(ev)
-	w.ops.event(w.receipt)
+	w.ops.accepted(w.receipt)
 	s.push(w)
 }
 

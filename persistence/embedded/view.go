@@ -4,25 +4,21 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
 )
-
-// reader is what rows are read through: the rows as they are, or a view.
-type reader interface {
-	Get(key []byte) ([]byte, io.Closer, error)
-	NewIter(*pebble.IterOptions) (*pebble.Iterator, error)
-}
 
 // view is the rows as of one moment. It is made of iterators and not of pebble's
 // snapshot, because closing a snapshot waits for the manifest, and reads must go
 // on when that cannot be written. One goroutine uses it.
 type view struct{ base *pebble.Iterator }
 
-func newView(db *pebble.DB) (*view, error) {
-	base, err := db.NewIter(nil)
+func newView(r *rows) (*view, error) {
+	if err := r.drain(); err != nil {
+		return nil, err
+	}
+	base, err := r.pebble.NewIter(nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: view the rows: %w", persistence.ErrUnavailable, err)
 	}
@@ -34,16 +30,12 @@ func (v *view) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) {
 	return v.base.Clone(pebble.CloneOptions{IterOptions: o})
 }
 
-// Get returns the value of a key. It is valid until the next Get.
-func (v *view) Get(key []byte) ([]byte, io.Closer, error) {
+func (v *view) get(key, dst []byte) ([]byte, bool, error) {
 	if v.base.SeekGE(key) && bytes.Equal(v.base.Key(), key) {
 		value, err := v.base.ValueAndErr()
-		return value, io.NopCloser(nil), err
+		return append(dst, value...), err == nil, err
 	}
-	if err := v.base.Error(); err != nil {
-		return nil, nil, err
-	}
-	return nil, nil, pebble.ErrNotFound
+	return dst, false, v.base.Error()
 }
 
 func (v *view) close(err error) error {

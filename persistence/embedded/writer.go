@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -195,7 +194,7 @@ func (s *Store) judge(w *write) error {
 func (s *Store) judgeReplace(w *write) error {
 	now, decided := s.group.docs[string(w.document)]
 	if !decided {
-		row, found, err := get(s.db, w.document, nil)
+		row, found, err := s.db.get(w.document, nil)
 		if err != nil {
 			return unavailable("read document", string(w.document), err)
 		}
@@ -234,7 +233,7 @@ func (s *Store) judgeCommit(w *write) error {
 		}
 		if stored == nil {
 			r := persistence.Accepted(w.events[i])
-			g.ops.event(r)
+			g.ops.accepted(r)
 			fresh = append(fresh, r)
 		}
 	}
@@ -274,7 +273,7 @@ func (s *Store) judgeClaim(w *write) error {
 	key := key2(nil, famUnique, c.Now.WorkflowID, c.Claimed)
 	holder, decided := s.group.claims[string(key)]
 	if !decided {
-		row, _, err := get(s.db, key, nil)
+		row, _, err := s.db.get(key, nil)
 		if err != nil {
 			return unavailable("read the holder of key", c.Claimed, err)
 		}
@@ -297,7 +296,7 @@ func (s *Store) stampNow(exec string) (stamp, error) {
 	if known {
 		return st, nil
 	}
-	row, found, err := get(s.db, stateKey(g.ops.key[:0], exec), g.row[:0])
+	row, found, err := s.db.get(stateKey(g.ops.key[:0], exec), g.row[:0])
 	if err != nil {
 		return stamp{}, unavailable("read execution", exec, err)
 	}
@@ -317,7 +316,7 @@ func (s *Store) eventNow(id string) (*workflow.EventReceipt, error) {
 	if r, ok := s.group.events[id]; ok {
 		return r, nil
 	}
-	row, found, err := get(s.db, key1(nil, famEvent, id), nil)
+	row, found, err := s.db.get(key1(nil, famEvent, id), nil)
 	if err != nil {
 		return nil, unavailable("read event", id, err)
 	}
@@ -393,7 +392,8 @@ func (s *Store) rotate(frame int) error {
 	if err := s.journal.rotate(frame); err != nil {
 		return err
 	}
-	return s.janitor.seal(old)
+	s.janitor.seal(old)
+	return nil
 }
 
 // show applies the group to the rows: what is durable becomes visible.
@@ -402,17 +402,8 @@ func (s *Store) show() error {
 	if g.due != 0 {
 		s.timers.arm(g.due)
 	}
-	b := new(pebble.Batch)
-	err := b.SetRepr(g.frame[frameHeader:])
-	if err == nil {
-		err = s.db.Apply(b, pebble.NoSync)
-	}
+	s.db.show(g.frame[frameHeader+batchHeader:])
 	s.timers.armed()
-	if err != nil {
-		// It is in the journal and will be there after a restart, but it cannot be
-		// shown now: only going through the journal again puts both together.
-		return s.stop(fmt.Errorf("apply what is in the journal: %w; restart the node", err))
-	}
 	s.waits = s.waitsAfter()
 	s.stats.waits.Store(s.waits)
 	s.stats.dropped.Add(s.letters.dropped)
