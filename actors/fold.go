@@ -24,6 +24,7 @@ type fold struct {
 	room    workflow.Room                     // records and effects of the inputs taken so far
 	shown   *workflow.State                   // the last one that somebody may still look at
 	taken   []*workflow.EventReceipt          // kept events that it takes, settled
+	event   *workflow.EventReceipt            // that it begins for, see Deliver
 	kept    map[string]*workflow.EventReceipt // in a dry run: kept events as they would be
 	told    *told                             // the receipts of signals that changed; nil while none did
 	page    told                              // room for them
@@ -121,7 +122,8 @@ func (f *fold) start(d *Deliver, in workflow.Started) error {
 		return err
 	}
 	if d.Signal == nil {
-		f.reply(d, Reply{State: f.now})
+		f.event = d.Event
+		f.reply(d, Reply{State: f.now, Settled: d.Event != nil})
 		return nil
 	}
 	if refusal := workflow.Admit(f.def, f.now, *d.Signal); refusal != nil {
@@ -364,6 +366,8 @@ func (f *fold) say(p *pending, err error) {
 	switch {
 	case refused && start:
 		p.to.Reply(Reply{Err: keyTaken(taken)})
+	case p.to.Event != nil && overtaken(err):
+		p.to.Reply(Reply{Err: err}) // the event goes the long way
 	case (refused || overtaken(err)) && p.to.reroutes < MaxReroutes:
 		// Who came after a start that was refused finds no execution.
 		f.system.reroute(p.to)
@@ -373,10 +377,11 @@ func (f *fold) say(p *pending, err error) {
 }
 
 // overtaken reports whether what failed is worth another look: somebody else has
-// committed, or the rows of the execution, which was not looked at, are damaged.
+// committed, the event of a start is known, or the rows of the execution, which was
+// not looked at, are damaged.
 func overtaken(err error) bool {
 	var corrupt *persistence.Corrupt
-	return errors.Is(err, persistence.ErrConflict) || errors.As(err, &corrupt)
+	return errors.Is(err, persistence.ErrConflict) || errors.Is(err, persistence.ErrKnown) || errors.As(err, &corrupt)
 }
 
 // abandon answers everybody of a turn that broke before its commit.
@@ -416,7 +421,7 @@ func (f *fold) commit() {
 	f.write = persistence.Commit{
 		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.epoch,
 		Was: f.was, Now: f.now, Records: f.room.Records, Receipts: f.told.all(), Events: events,
-		Dead: f.dead, Revived: f.revived, Taken: f.taken,
+		Dead: f.dead, Revived: f.revived, Taken: f.taken, Event: f.event,
 		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
 		Kept: f.whenKept(),
 		Done: func(err error) {
@@ -455,10 +460,10 @@ func (f *fold) landed(err error) {
 		}
 		f.resumed()
 		for _, r := range f.taken {
-			if r.Fate.Final() {
-				f.system.Observer.Event(string(r.Fate))
-			}
-			f.system.notify(workflow.EventKey(r.Event.ID))
+			f.moved(r)
+		}
+		if f.event != nil {
+			f.moved(f.event)
 		}
 		for _, eventID := range f.decided {
 			f.system.lookAfter(eventID)

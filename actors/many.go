@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -150,19 +149,8 @@ func (s *System) Events(ctx context.Context, events []workflow.Event) ([]workflo
 	var left atomic.Int64
 	left.Store(int64(len(events)))
 	for i := range events {
-		s.Store.AcceptEvent(events[i], func(stored *workflow.EventReceipt, known bool, err error) {
-			switch {
-			case errors.Is(err, persistence.ErrClosed):
-				results[i].Err = stopping()
-			case err != nil:
-				results[i].Err = unavailable(err)
-			default:
-				results[i] = workflow.EventResult{Stored: stored, Known: known}
-				if !known {
-					receipt := *stored
-					s.fan(&receipt)
-				}
-			}
+		s.accept(events[i], func(stored *workflow.EventReceipt, known bool, err error) {
+			results[i] = workflow.EventResult{Stored: stored, Known: known, Err: err}
 			if left.Add(-1) == 0 {
 				s.admitted.Add(-int64(len(events)))
 				close(done)

@@ -15,10 +15,11 @@ import (
 type Deliver struct {
 	ExecID     string
 	Input      workflow.Input
-	Together   []workflow.Signalled // signals that are accepted all or none; Input is the first of them
-	Definition *workflow.Definition // of a Started
-	Signal     *workflow.Signal     // of a Started: delivered in its commit, or to the execution that is there already
-	Fresh      bool                 // a Started under an id that nobody can have used: there is nothing to load
+	Together   []workflow.Signalled   // signals that are accepted all or none; Input is the first of them
+	Definition *workflow.Definition   // of a Started
+	Signal     *workflow.Signal       // of a Started: delivered in its commit, or to the execution that is there already
+	Event      *workflow.EventReceipt // of a Started: its event, settled, which is not in the store yet and accepted in the commit, or not at all
+	Fresh      bool                   // a Started under an id that nobody can have used: there is nothing to load
 
 	// Reply is called exactly once, after the commit or with an error, from any
 	// goroutine; it must not block. Nil: nobody waits.
@@ -47,6 +48,7 @@ type Reply struct {
 	Answer  workflow.Answer    // of a Signalled
 	Answers []workflow.Answer  // of those delivered together
 	Refused int                // with an error, which of those
+	Settled bool               // the event of a Started was accepted with it
 	Matched bool               // a Signalled{OnlyIfMatched} was taken by a wait
 	Reached []workflow.Reached // and what each wait made of it
 	State   *workflow.State    // the execution afterwards; nil with an error, and see Whole

@@ -2,11 +2,9 @@ package actors
 
 import (
 	"context"
-	"errors"
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -215,26 +213,13 @@ func (s *System) Event(ctx context.Context, ev workflow.Event) (*workflow.EventR
 		return nil, false, overloaded()
 	}
 	answers := make(chan eventAnswer, 1)
-	s.Store.AcceptEvent(ev, func(stored *workflow.EventReceipt, known bool, err error) {
+	s.accept(ev, func(stored *workflow.EventReceipt, known bool, err error) {
 		s.admitted.Add(-1)
-		if err == nil && !known {
-			receipt := *stored
-			s.fan(&receipt)
-		}
-		if err != nil && !errors.Is(err, persistence.ErrClosed) {
-			s.CatchUp() // it may be in the store all the same, and its sender gone
-		}
 		answers <- eventAnswer{stored, known, err}
 	})
 	select {
 	case a := <-answers:
-		if a.err != nil {
-			if errors.Is(a.err, persistence.ErrClosed) {
-				return nil, false, stopping()
-			}
-			return nil, false, unavailable(a.err)
-		}
-		return a.stored, a.known, nil
+		return a.stored, a.known, a.err
 	case <-ctx.Done():
 		return nil, false, timedOut(ctx.Err())
 	}

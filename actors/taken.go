@@ -83,3 +83,11 @@ func (f *fold) resumed() {
 		f.system.keeper.opened(f.id)
 	}
 }
+
+// moved tells of the receipt of an event that the commit changed.
+func (f *fold) moved(r *workflow.EventReceipt) {
+	if r.Fate.Final() {
+		f.system.Observer.Event(string(r.Fate))
+	}
+	f.system.notify(workflow.EventKey(r.Event.ID))
+}

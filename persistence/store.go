@@ -26,6 +26,7 @@ type Commit struct {
 	Records  []workflow.Record        // in order, Seq from Was.Seq+1 to Now.Seq
 	Receipts []workflow.Receipt       // of the signals that this commit moved, whole, with their fates before; see Tally
 	Events   []workflow.Event         // emitted by this commit: accepted with it, known ids skipped
+	Event    *workflow.EventReceipt   // of the event that this commit begins the execution for, settled: accepted with it; refused with ErrKnown when its id is known. Only for a Sole store
 	Dead     []workflow.DeadLetter    // messages that died in this commit
 	Revived  []string                 // ids of dead letters whose messages this commit takes up again: dropped with it, before Dead is kept
 	Taken    []*workflow.EventReceipt // receipts of kept events that this commit takes, settled, or accepted while a wait has yet to decide; refused with ErrConflict unless each is still kept
@@ -39,7 +40,7 @@ type Commit struct {
 	Kept func()
 
 	// Done is called exactly once, when the write is durable (nil) or certainly
-	// refused (ErrConflict, *KeyTaken), or when its fate is failure or unknown (ErrUnavailable
+	// refused (ErrConflict, ErrKnown, *KeyTaken), or when its fate is failure or unknown (ErrUnavailable
 	// and others). It runs on the store's own goroutine, or on the caller's when
 	// the commit is refused at once, and must not block.
 	Done func(error)
@@ -52,6 +53,7 @@ var (
 	ErrUnavailable = errors.New("the store is not available")
 	ErrClosed      = errors.New("the store is closed")
 	ErrFull        = errors.New("the store keeps as many of these as it may")
+	ErrKnown       = errors.New("an event of that id was accepted before")
 )
 
 // Corrupt says that the stored bytes of one execution are damaged.
@@ -232,6 +234,16 @@ type Store interface {
 	Stats() Stats
 	// Close finishes queued commits and releases everything.
 	Close() error
+}
+
+// Sole is a store that only this process writes, with everything in one place. So
+// it can know without a look that nobody waits, and take an event with the commit
+// that the event leads to.
+type Sole interface {
+	// Unawaited reports that no open wait of that name is in a commit of which
+	// anybody has been told. False says nothing: whoever looks with KeyPaths and
+	// Waits finds out.
+	Unawaited(name string) bool
 }
 
 // Document is a small named thing.

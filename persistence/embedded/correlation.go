@@ -21,6 +21,10 @@ func (s *Store) KeyPaths(ctx context.Context, name string) ([]string, error) {
 		return nil, err
 	}
 	defer s.leave()
+	known := s.unawaited.of(name)
+	if known.keyed.Load() {
+		return nil, nil
+	}
 	var out []string
 	prefix := key1(nil, famCorrelation, name)
 	err := s.jump(ctx, prefix, prefix, func(it *pebble.Iterator) (bool, error) {
@@ -32,6 +36,9 @@ func (s *Store) KeyPaths(ctx context.Context, name string) ([]string, error) {
 		out = append(out, path)
 		return it.SeekGE(ordered.After(key2(nil, famCorrelation, name, path))), nil
 	})
+	if err == nil && len(out) == 0 {
+		known.keyed.Store(true)
+	}
 	return out, err
 }
 

@@ -86,6 +86,10 @@ const (
 	// maxOpenFiles of rows: 1,000,000 executions are a few hundred.
 	maxOpenFiles = 1000
 
+	// maxUnawaited names are remembered that no open wait has: more than a project
+	// listens for, and little memory when they are made up.
+	maxUnawaited = 1000
+
 	// recentBytes is half of how much of the state rows written last is
 	// remembered, some 30,000 executions: those are the ones that are signalled next.
 	recentBytes = 16 << 20

@@ -227,6 +227,12 @@ func (s *Store) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[
 	if q.Key != "" {
 		return s.correlated(ctx, q)
 	}
+	var known *silence
+	if q.Unkeyed && q.Name != "" && q.WorkflowID == "" && q.Cursor == "" {
+		if known = s.unawaited.of(q.Name); known.unkeyed.Load() {
+			return page, nil
+		}
+	}
 	prefix := []byte{famWait}
 	if q.Name != "" {
 		prefix = key1(nil, famWait, q.Name)
@@ -247,8 +253,11 @@ func (s *Store) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[
 	if err != nil {
 		return page, err
 	}
-	err = waitPage(ctx, list, q, &page)
-	return page, errors.Join(err, list.close())
+	err = errors.Join(waitPage(ctx, list, q, &page), list.close())
+	if known != nil && err == nil && len(page.Items) == 0 {
+		known.unkeyed.Store(true)
+	}
+	return page, err
 }
 
 // waitPage fills a page from a list.

@@ -174,6 +174,13 @@ func (o *ops) accepted(r *workflow.EventReceipt) {
 	o.set(key1(o.key[:0], famOpen, r.Event.ID), nil)
 }
 
+// settled adds the rows of an event that is new and is settled already.
+func (o *ops) settled(r *workflow.EventReceipt) {
+	o.val = persistence.AppendEventReceipt(o.val[:0], r)
+	o.set(key1(o.key[:0], famEvent, r.Event.ID), o.val)
+	o.set(settledKey(o.key[:0], r.Event.ReceivedAt, r.Event.ID), nil)
+}
+
 // event adds the rows of an event that is known, with its receipt of now.
 func (o *ops) event(r *workflow.EventReceipt) {
 	id := r.Event.ID

@@ -31,7 +31,7 @@ type write struct {
 	revived []string
 	limit   int // of those to drop that died before earliest
 
-	// An event, accepted or settled.
+	// An event, accepted or settled, or that of a commit.
 	receipt *workflow.EventReceipt
 
 	// A document: its key, what it becomes and, to replace it, what it must be; nil for none.

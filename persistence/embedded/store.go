@@ -51,6 +51,8 @@ type Store struct {
 	queue    *persistence.Queue[*write]
 	timers   floor
 
+	unawaited unawaited
+
 	running bool                  // the writer was started
 	fault   atomic.Pointer[fault] // nil while writes are expected to succeed
 	written chan struct{}         // closed when the writer ended
@@ -76,7 +78,10 @@ type Store struct {
 	ended  error // of Close
 }
 
-var _ persistence.Store = (*Store)(nil)
+var _ interface {
+	persistence.Store
+	persistence.Sole
+} = (*Store)(nil)
 
 // counters are what Stats tells.
 type counters struct {

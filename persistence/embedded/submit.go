@@ -44,6 +44,9 @@ func (s *Store) Submit(c *persistence.Commit) {
 	w.stamp = stamp{Version: c.Now.Version, Epoch: c.Epoch, Commit: c.ID}
 	w.events = c.Events
 	w.taken, w.kept = c.Taken, c.Kept
+	if w.receipt = c.Event; c.Event != nil {
+		w.ops.settled(c.Event)
+	}
 	w.changes.Derive(c.Was, c.Now)
 	w.waits = w.changes.Waits
 	for i := range w.changes.Armed {
@@ -86,6 +89,8 @@ func checkCommit(c *persistence.Commit) error {
 		return fmt.Errorf("the key of execution %q has %d bytes, at most %d are possible", c.ExecID, len(c.Now.Key), workflow.MaxNameBytes)
 	case c.Now.Version <= c.Expect:
 		return fmt.Errorf("the commit of execution %q goes from version %d to %d, which is no later one", c.ExecID, c.Expect, c.Now.Version)
+	case c.Event != nil && !c.Event.Fate.Final():
+		return fmt.Errorf("the commit of execution %q brings event %q, which is not settled", c.ExecID, c.Event.Event.ID)
 	case (c.Was == nil) != (c.Expect == 0) || c.Was != nil && c.Was.Version != c.Expect:
 		return fmt.Errorf("the commit of execution %q expects version %d but was not made from it", c.ExecID, c.Expect)
 	}

@@ -23,6 +23,7 @@ type group struct {
 	claims map[string]string                 // holders of unique keys that the group gives or, "", takes away; by the row's key
 	events map[string]*workflow.EventReceipt // that the group writes; nil for one it forgets
 	docs   map[string][]byte                 // documents that the group writes, by the row's key; nil for one it deletes
+	opened []string                          // names of waits that it opens
 	ops    ops                               // room for operations that the writer makes
 	row    []byte                            // room for a row that is read
 }
@@ -47,6 +48,7 @@ func (g *group) reset() {
 	clear(g.claims)
 	clear(g.events)
 	clear(g.docs)
+	g.opened = g.opened[:0]
 	g.ops.reset()
 }
 
@@ -208,6 +210,18 @@ func (s *Store) judgeReplace(w *write) error {
 	return nil
 }
 
+// judgeEvent refuses a commit that brings its own event when that is known.
+func (s *Store) judgeEvent(w *write) error {
+	if w.receipt == nil {
+		return nil
+	}
+	stored, err := s.eventNow(w.receipt.Event.ID)
+	if err == nil && stored != nil {
+		err = fmt.Errorf("event %q: %w", w.receipt.Event.ID, persistence.ErrKnown)
+	}
+	return err
+}
+
 func (s *Store) judgeCommit(w *write) error {
 	g := &s.group
 	now, err := s.stampNow(w.exec)
@@ -222,6 +236,9 @@ func (s *Store) judgeCommit(w *write) error {
 		return err
 	}
 	if err := s.judgeTaken(w); err != nil {
+		return err
+	}
+	if err := s.judgeEvent(w); err != nil {
 		return err
 	}
 	g.ops.reset()
@@ -244,6 +261,10 @@ func (s *Store) judgeCommit(w *write) error {
 		g.events[r.Event.ID] = r
 	}
 	s.take(w)
+	if r := w.receipt; r != nil {
+		g.events[r.Event.ID] = r
+		s.books.move(r.Event.Name, "", r.Fate)
+	}
 	w.offer = s.offers(w)
 	s.books.count(w.tally)
 	s.bury(w)
@@ -257,6 +278,9 @@ func (s *Store) judgeCommit(w *write) error {
 		g.claims[string(key2(nil, famUnique, c.Now.WorkflowID, c.Claimed))] = w.exec
 	}
 	g.grew += int64(w.waits)
+	for i := range w.changes.Opened {
+		g.opened = append(g.opened, w.changes.Opened[i].Name)
+	}
 	if w.earliest != 0 && (g.due == 0 || w.earliest < g.due) {
 		g.due = w.earliest
 	}
@@ -404,6 +428,7 @@ func (s *Store) show() error {
 	}
 	s.db.show(g.frame[frameHeader+batchHeader:])
 	s.timers.armed()
+	s.unawaited.opened(g.opened)
 	s.waits = s.waitsAfter()
 	s.stats.waits.Store(s.waits)
 	s.stats.dropped.Add(s.letters.dropped)

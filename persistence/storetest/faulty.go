@@ -173,6 +173,12 @@ func (f *Faulty) Submit(c *persistence.Commit) {
 	}, c.Done)
 }
 
+// Unawaited asks the store, when that is persistence.Sole.
+func (f *Faulty) Unawaited(name string) bool {
+	sole, ok := f.Store.(persistence.Sole)
+	return ok && sole.Unawaited(name)
+}
+
 // AcceptEvent passes an event on, or not.
 func (f *Faulty) AcceptEvent(ev workflow.Event, done func(*workflow.EventReceipt, bool, error)) {
 	var stored *workflow.EventReceipt

@@ -63,6 +63,8 @@ var checks = map[string]func(*fixture){
 	"events":             events,
 	"events of commits":  eventsOfCommits,
 	"events at once":     eventsAtOnce,
+	"events and starts":  eventsAndStarts,
+	"unawaited":          unawaited,
 	"events at work":     eventsAtWork,
 	"books of signals":   booksOfSignals,
 	"books of events":    booksOfEvents,
