@@ -17,7 +17,8 @@ import (
 // execution is the actor of one execution. Its life is six steps:
 //
 //  1. Take what is in the mailbox, up to TurnSize.
-//  2. Fold workflow.Advance over it, due timers first.
+//  2. Fold workflow.Advance over it, due timers first, and over the results of
+//     work that has no effect outside.
 //  3. Check the new state.
 //  4. Commit: one atomic write, group-committed with other executions'.
 //  5. Only then, from the store's writer, answer the senders.
@@ -162,6 +163,10 @@ func (e *execution) fold(batch []*Deliver) {
 		}
 	}
 	if f.changed() {
+		if err := f.workNow(); err != nil {
+			e.broke(f, batch, err.Error(), "")
+			return
+		}
 		if err := workflow.Check(f.now); err != nil {
 			e.broke(f, batch, "an invariant is broken: "+err.Error(), "")
 			return

@@ -13,6 +13,10 @@ const (
 	// batch to one execution needs few commits.
 	TurnSize = 256
 
+	// MaxNow tasks of one turn are done within it; those that follow go the way of
+	// all work, so that a workflow which goes round and round can be stopped.
+	MaxNow = 16
+
 	// keepRecords is the largest room for the records of a turn that is kept for
 	// another: that of a turn of TurnSize signals.
 	keepRecords = 8 * TurnSize

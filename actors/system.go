@@ -36,9 +36,12 @@ type Listener struct {
 }
 
 // Hands do the work of tasks, outside of the actors. Run never blocks; done is
-// called once, from any goroutine, unless the attempt is cancelled first.
+// called once, from any goroutine, unless the attempt is cancelled first. Now does
+// at once what has no effect outside, waits for nobody and is soon done; false:
+// it is something else.
 type Hands interface {
 	Run(job workflow.RunTask, done func(workflow.Input))
+	Now(job workflow.RunTask) (workflow.Input, bool)
 	Cancel(workflow.CancelTask)
 }
 

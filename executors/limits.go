@@ -29,6 +29,10 @@ const (
 	// an error page, and small enough for a history.
 	MaxExcerptBytes = 2 << 10
 
+	// MaxNowBytes of a request may be worked on within a turn of its execution: what
+	// is larger takes a while and goes to a lane.
+	MaxNowBytes = 64 << 10
+
 	// MaxRedirects are followed by an HTTP tool: chains of real services are shorter.
 	MaxRedirects = 5
 

@@ -467,3 +467,36 @@ func BenchmarkPoolEcho(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// TestNowDoesWhatHasNoEffect: built-in tools with small requests, and nothing else.
+func TestNowDoesWhatHasNoEffect(t *testing.T) {
+	var ended []string
+	p := NewPool(New(Options{}), 1, 1, Hooks{Ended: func(l Lane, executor, outcome string, _ time.Duration) {
+		ended = append(ended, string(l)+" "+executor+" "+outcome)
+	}})
+	large := `"` + strings.Repeat("x", MaxNowBytes) + `"`
+	for _, c := range []struct {
+		executor, request, out, code string
+		done                         bool
+	}{
+		{"tool", `{"tool":{"type":"echo"},"with":{"a":1}}`, `{"a":1}`, "", true},
+		{"tool", `{"tool":{"type":"transform","output":[2]}}`, `[2]`, "", true},
+		{"tool", `{"tool":{"type":"echo"},"with":{"a":1},"schema":{"required":["b"]}}`, "", CodeOutputInvalid, true},
+		{"tool", `{"tool":{"type":"echo"},"with":` + large + `}`, "", "", false},
+		{"tool", `{"tool":{"type":"http","url":"http://localhost"}}`, "", "", false},
+		{"tool", `{"tool":{"type":"process","argv":["true"]}}`, "", "", false},
+		{"tool", `{"tool":{}}`, "", "", false},
+		{"agent", `{}`, "", "", false},
+		{"nobody", `{}`, "", "", false},
+	} {
+		out, err, done := p.Now(c.executor, Job{Key: "k", Task: "t", Attempt: 1, Request: workflow.Value(c.request)})
+		var f *Failure
+		errors.As(err, &f)
+		if done != c.done || string(out) != c.out || (f == nil) != (c.code == "") || f != nil && f.Code != c.code {
+			t.Errorf("%s %.60s: %s, %v, %v", c.executor, c.request, out, err, done)
+		}
+	}
+	if want := []string{"builtin tool ok", "builtin tool ok", "builtin tool " + CodeOutputInvalid}; !slices.Equal(ended, want) {
+		t.Errorf("%v ended", ended)
+	}
+}

@@ -94,6 +94,9 @@ func (t *tool) Lane(job Job) Lane {
 	return LaneHTTP
 }
 
+// Pure reports whether a job is one of a built-in tool.
+func (t *tool) Pure(job Job) bool { return toolTypes[kindOfTool(job.Request)].builtin }
+
 // kindOfTool reads the type of a tool out of a request, and no further than it
 // must: the caller is in a hurry, and `with` may be large.
 func kindOfTool(request workflow.Value) string {

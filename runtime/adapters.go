@@ -89,11 +89,24 @@ func (h *hands) Run(job workflow.RunTask, done func(workflow.Input)) {
 	h.submit(job, done)
 }
 
-func (h *hands) submit(job workflow.RunTask, done func(workflow.Input)) bool {
-	return h.pool.Submit(job.Executor, executors.Job{
+// Now implements actors.Hands.
+func (h *hands) Now(job workflow.RunTask) (workflow.Input, bool) {
+	output, err, ok := h.pool.Now(job.Executor, jobOf(job))
+	if !ok {
+		return nil, false
+	}
+	return result(job, output, err), true
+}
+
+func jobOf(job workflow.RunTask) executors.Job {
+	return executors.Job{
 		Key: job.Key(), ExecID: job.ExecID, Task: job.Task, Attempt: job.Attempt, Request: job.Request, Timeout: job.Timeout,
 		TraceParent: job.TraceParent,
-	}, func(output workflow.Value, err error) { done(result(job, output, err)) })
+	}
+}
+
+func (h *hands) submit(job workflow.RunTask, done func(workflow.Input)) bool {
+	return h.pool.Submit(job.Executor, jobOf(job), func(output workflow.Value, err error) { done(result(job, output, err)) })
 }
 
 // room wakes the executions whose work found the pool full. Those that find it

@@ -251,6 +251,8 @@ func (n *node) Waiters(name string) (ids []string) {
 	return ids
 }
 
+func (n *node) Now(workflow.RunTask) (workflow.Input, bool) { return nil, false }
+
 func (n *node) Cancel(workflow.CancelTask) {}
 
 type silent struct{}
