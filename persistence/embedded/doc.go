@@ -8,9 +8,8 @@
 // visible when it is durable and not before, and whatever fails before the sync has
 // happened to nobody.
 //
-// The newest rows are a hash. When a piece of the journal is full, or somebody walks
-// over a family of which it has rows, they are sorted and handed to a pebble, which
-// keeps all others: only the last of what was written to a key, and nothing of rows
+// The newest rows are a hash. When they are many, or somebody walks over a family of
+// which it has rows, they are sorted and handed to a pebble, which keeps all others: only the last of what was written to a key, and nothing of rows
 // that came and went meanwhile.
 //
 // The journal is ours and not pebble's for two reasons: pebble shows what its

@@ -17,6 +17,7 @@ type janitor struct {
 
 	wake    chan struct{}
 	spare   chan struct{}
+	many    chan struct{} // has a token when the newest rows should be drained
 	halt    chan struct{}
 	stopped chan struct{}
 
@@ -35,7 +36,7 @@ type sealed struct {
 func newJanitor(log *slog.Logger, db *rows, j *journal) *janitor {
 	n := &janitor{
 		log: log, db: db, journal: j,
-		eased: make(chan struct{}, 1), wake: make(chan struct{}, 1), spare: make(chan struct{}, 1),
+		eased: make(chan struct{}, 1), wake: make(chan struct{}, 1), spare: make(chan struct{}, 1), many: make(chan struct{}, 1),
 		halt: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	go n.run()
@@ -84,6 +85,16 @@ func (n *janitor) relaxed() bool {
 // wantSpare says that the current segment will be full soon.
 func (n *janitor) wantSpare() { poke(n.spare) }
 
+// wantDrain says that the newest rows are many.
+func (n *janitor) wantDrain() { poke(n.many) }
+
+// drain sorts the newest rows. Why it cannot stops the store, which says so.
+func (n *janitor) drain() {
+	if err := n.db.drain(); err != nil {
+		n.log.Warn("the newest rows are not sorted", "error", err)
+	}
+}
+
 // poke leaves a token in a channel that has room for one.
 func poke(c chan struct{}) {
 	select {
@@ -115,6 +126,8 @@ func (n *janitor) run() {
 			n.retire()
 		case <-n.spare:
 			n.makeSpare()
+		case <-n.many:
+			n.drain()
 		case <-n.wake:
 		case <-retry:
 		}

@@ -32,10 +32,9 @@ const (
 	// than a group. A length beyond it in a segment is no length.
 	maxFrame = 256 << 20
 
-	// segmentBytes is the room of one piece of the journal, and bounds the newest
-	// rows. What is not synced in sorted files yet lies in memory and is replayed at
-	// the next opening, so it is small; the more is sorted at once, the less often it
-	// is merged, so it is not smaller.
+	// segmentBytes is the room of one piece of the journal. What is not synced in
+	// sorted files yet lies in memory and is replayed at the next opening, so it is
+	// small; rotating costs a few syncs, so it is not smaller.
 	segmentBytes = 64 << 20
 
 	// firstSegmentBytes is the room of the first segment after an opening and of
@@ -74,9 +73,14 @@ const (
 	damagedFirst = time.Second
 	damagedLast  = time.Minute
 
+	// newestBytes of rows are drained in the background. Whoever walks over rows has
+	// to wait for as much, some 40 ms; the more is sorted at once, the less often rows
+	// are merged.
+	newestBytes = 16 << 20
+
 	// memTableBytes is the room for rows that are drained a few at a time, because
 	// somebody walks over them. More than half of it at once is taken as it is, sorted,
-	// without being copied; the rows of a full segment are.
+	// without being copied: newestBytes are.
 	memTableBytes = 16 << 20
 
 	// cacheBytes of decompressed rows are kept for reading. The memory of the

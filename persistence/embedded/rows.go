@@ -39,11 +39,13 @@ func newRows(db *pebble.DB, failed func(error)) *rows {
 	return r
 }
 
-// show makes operations visible, all at once.
-func (r *rows) show(operations []byte) {
+// show makes operations visible, all at once, and reports whether the newest rows
+// should be drained.
+func (r *rows) show(operations []byte) (many bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.newest.take(operations)
+	return r.newest.arena.used >= newestBytes
 }
 
 func (r *rows) get(key, dst []byte) ([]byte, bool, error) {

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -175,4 +178,64 @@ func TestBriefRowsLeaveNothing(t *testing.T) {
 			t.Errorf("%s is among the sorted rows (%v)", name, err)
 		}
 	}
+}
+
+// TestRowsWhileTheyAreDrained: whoever reads while others write and drain sees
+// everything that was shown before, and of what is shown together all or nothing.
+func TestRowsWhileTheyAreDrained(t *testing.T) {
+	const keys, rounds, readers = 50, 2000, 4
+	r := openedRows(t)
+	var shown atomic.Uint64
+	key := func(i int) []byte { return key1(nil, famState, fmt.Sprintf("execution-%d", i)) }
+	show := func(round uint64) {
+		var o ops
+		for i := range keys {
+			o.set(key(i), binary.BigEndian.AppendUint64(nil, round))
+		}
+		r.show(o.buf)
+		shown.Store(round)
+	}
+	show(1)
+	var wg sync.WaitGroup
+	for n := range readers {
+		wg.Go(func() {
+			for i := 0; shown.Load() < rounds; i++ {
+				before := shown.Load()
+				row, found, err := r.get(key(i%keys), nil)
+				if err != nil || !found || binary.BigEndian.Uint64(row) < before {
+					t.Errorf("after round %d a row is %x, %v, %v", before, row, found, err)
+					return
+				}
+				if n == 0 && i%20 == 0 && !sameRound(t, r, before) {
+					return
+				}
+			}
+		})
+	}
+	for round := range uint64(rounds) {
+		show(round + 1)
+	}
+	wg.Wait()
+}
+
+// sameRound scans the family, which must be that of one round, before or later.
+func sameRound(t *testing.T, r *rows, before uint64) bool {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{famState}, UpperBound: []byte{famState + 1}})
+	if err != nil {
+		t.Error(err)
+		return false
+	}
+	defer it.Close()
+	var round uint64
+	for ok := it.First(); ok; ok = it.Next() {
+		now := binary.BigEndian.Uint64(it.Value())
+		if round == 0 {
+			round = now
+		}
+		if now != round || now < before {
+			t.Errorf("after round %d a scan finds rows of %d and %d", before, round, now)
+			return false
+		}
+	}
+	return true
 }

@@ -426,7 +426,9 @@ func (s *Store) show() error {
 	if g.due != 0 {
 		s.timers.arm(g.due)
 	}
-	s.db.show(g.frame[frameHeader+batchHeader:])
+	if s.db.show(g.frame[frameHeader+batchHeader:]) {
+		s.janitor.wantDrain()
+	}
 	s.timers.armed()
 	s.unawaited.opened(g.opened)
 	s.waits = s.waitsAfter()
