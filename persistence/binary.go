@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -23,13 +24,14 @@ import (
 // given another kind.
 type coder struct {
 	writing bool
-	keyed   bool   // the row lies under a key that says some of it, see keyed.go
-	exec    string // keyed: the execution of the key
-	signal  string // keyed: the signal that was spoken of last
-	left    int    // reading: fields of the structure that are still to come
-	buf     []byte // writing: what was written
-	text    string // reading: what is still to be read
-	err     error  // reading: the first thing that is wrong
+	keyed   bool            // the row lies under a key that says some of it, see keyed.go
+	exec    string          // keyed: the execution of the key
+	signal  string          // keyed: the signal that was spoken of last
+	left    int             // reading: fields of the structure that are still to come
+	buf     []byte          // writing: what was written
+	text    string          // reading: what is still to be read
+	made    strings.Builder // reading: see keep
+	err     error           // reading: the first thing that is wrong
 }
 
 // formatBinary is the first byte of every row in this form. JSON, which the
@@ -179,10 +181,9 @@ const (
 )
 
 func appendText(dst []byte, s string) []byte {
-	if n, known := wordNumbers[s]; known {
-		return binary.AppendUvarint(dst, n<<2|formWord)
-	}
 	switch len(s) {
+	case 0:
+		return append(dst, formWord)
 	case 36:
 		if id, ok := appendUUID(append(dst, formUUID), s); ok {
 			return id
@@ -191,40 +192,41 @@ func appendText(dst []byte, s string) []byte {
 		if hash, ok := appendHex(binary.AppendUvarint(dst, uint64(len(s)/2)<<2|formHex), s); ok {
 			return hash
 		}
+	default: // no word is as long as those
+		if n, known := wordNumbers[s]; known {
+			return binary.AppendUvarint(dst, n<<2|formWord)
+		}
 	}
 	return append(binary.AppendUvarint(dst, uint64(len(s))<<2), s...)
 }
 
 // appendHex appends what lower case hexadecimal digits stand for; false when s has others.
 func appendHex(dst []byte, s string) ([]byte, bool) {
-	for i := 0; i+1 < len(s); i += 2 {
-		high, low := digitOf[s[i]], digitOf[s[i+1]]
-		if high|low > 0xf {
-			return dst, false
-		}
+	wrong := byte(0)
+	for ; len(s) > 1; s = s[2:] {
+		high, low := digitOf[s[0]], digitOf[s[1]]
+		wrong |= high | low
 		dst = append(dst, high<<4|low)
 	}
-	return dst, true
+	return dst, wrong <= 0xf
 }
 
-// groups are how many digits stand between the dashes of a UUID (RFC 9562).
-var groups = [...]int{8, 4, 4, 4, 12}
+// digitsAt is where the digits of each byte of a UUID stand (RFC 9562): there are
+// dashes between some.
+var digitsAt = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
 
 func appendUUID(dst []byte, s string) ([]byte, bool) {
-	ok := true
-	for i, n := range groups {
-		if i > 0 {
-			if s[0] != '-' {
-				return dst, false
-			}
-			s = s[1:]
-		}
-		if dst, ok = appendHex(dst, s[:n]); !ok {
-			return dst, false
-		}
-		s = s[n:]
+	if s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return dst, false
 	}
-	return dst, true
+	var id [16]byte
+	wrong := byte(0)
+	for i, at := range digitsAt {
+		high, low := digitOf[s[at]], digitOf[s[at+1]]
+		wrong |= high | low
+		id[i] = high<<4 | low
+	}
+	return append(dst, id[:]...), wrong <= 0xf
 }
 
 func (c *coder) readText() string {
@@ -233,21 +235,17 @@ func (c *coder) readText() string {
 	n >>= 2
 	switch form {
 	case formHex:
-		return string(appendDigits(make([]byte, 0, 64), c.take(n)))
+		return c.keep(appendDigits(make([]byte, 0, 64), c.take(n)))
 	case formUUID:
-		raw, at := c.take(16), 0
+		raw := c.take(16)
 		if raw == "" {
 			return ""
 		}
-		id := make([]byte, 0, 36)
-		for i, digits := range groups {
-			if i > 0 {
-				id = append(id, '-')
-			}
-			id = appendDigits(id, raw[at:at+digits/2])
-			at += digits / 2
+		id := [36]byte{8: '-', 13: '-', 18: '-', 23: '-'}
+		for i, at := range digitsAt {
+			id[at], id[at+1] = hexDigits[raw[i]>>4], hexDigits[raw[i]&0xf]
 		}
-		return string(id)
+		return c.keep(id[:])
 	case formWord:
 		if n >= uint64(len(words)) {
 			c.fail(errNewer)
@@ -258,10 +256,24 @@ func (c *coder) readText() string {
 	return c.take(n)
 }
 
+// keep is a string of the bytes. A few lie in one piece of memory: a state has many ids.
+func (c *coder) keep(b []byte) string {
+	if c.made.Cap()-c.made.Len() < len(b) {
+		c.made = strings.Builder{}
+		c.made.Grow(max(len(b), keptTogether))
+	}
+	begin := c.made.Len()
+	c.made.Write(b)
+	return c.made.String()[begin:]
+}
+
+const keptTogether = 4 * 36
+
+const hexDigits = "0123456789abcdef"
+
 func appendDigits(dst []byte, raw string) []byte {
-	const digits = "0123456789abcdef"
 	for i := range len(raw) {
-		dst = append(dst, digits[raw[i]>>4], digits[raw[i]&0xf])
+		dst = append(dst, hexDigits[raw[i]>>4], hexDigits[raw[i]&0xf])
 	}
 	return dst
 }
