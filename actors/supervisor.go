@@ -16,9 +16,10 @@ type supervisor struct {
 	byPID    map[string]string // execution by its actor's id
 	ticker   *time.Timer
 	props    *actor.Props
-	spawning string // id of the execution whose actor is being produced
-	drain    *drain // asked for and not finished
-	closed   bool   // a drain was asked for: nothing new comes to life
+	spawning string     // id of the execution whose actor is being produced
+	spawned  *actor.PID // by which that actor is reached
+	drain    *drain     // asked for and not finished
+	closed   bool       // a drain was asked for: nothing new comes to life
 }
 
 type child struct {
@@ -36,8 +37,17 @@ func newSupervisor(system *System) *supervisor {
 	// One set of properties serves every execution: they are large, and an actor
 	// is produced while it is spawned, never again, because a failure stops it.
 	s.props = actor.PropsFromProducer(func() actor.Actor { return newExecution(system, s.spawning) },
-		actor.WithMailbox(actor.UnboundedLockfree()), actor.WithDispatcher(system.crew))
+		actor.WithMailbox(actor.UnboundedLockfree()), actor.WithDispatcher(system.crew), actor.WithSpawnFunc(s.produce))
 	return s
+}
+
+// produce keeps the PID by which the actor is reached and gives the library another
+// one for its list of children: that list keeps those that are gone, thousands of
+// them, and a PID by which an actor was reached holds the actor.
+func (s *supervisor) produce(system *actor.ActorSystem, name string, props *actor.Props, parent actor.SpawnerContext) (*actor.PID, error) {
+	pid, err := actor.DefaultSpawner(system, name, props, parent)
+	s.spawned = pid
+	return actor.NewPID(pid.Address, pid.Id), err
 }
 
 // Receive implements actor.Actor.
@@ -60,6 +70,8 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.ticker = nil
 		if len(s.live) > 0 {
 			s.schedule(ctx)
+		} else {
+			s.live, s.byPID = make(map[string]*child), make(map[string]string) // without the room of thousands
 		}
 	case handOver:
 		s.handOver(ctx)
@@ -119,7 +131,9 @@ func (s *supervisor) deliverAll(ctx actor.Context, p *parcel) {
 
 func (s *supervisor) spawn(ctx actor.Context, execID string) *child {
 	s.spawning = execID
-	c := &child{pid: ctx.Spawn(s.props)}
+	ctx.Spawn(s.props)
+	c := &child{pid: s.spawned}
+	s.spawned = nil
 	s.live[execID] = c
 	s.byPID[c.pid.Id] = execID
 	if s.ticker == nil {

@@ -429,33 +429,6 @@ func TestQuarantineIsRemembered(t *testing.T) {
 	}
 }
 
-func TestIdleExecutionsLeaveMemoryAndComeBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		def := looping()
-		w := newWorld(t, def)
-		s, stop := w.start(w.store)
-		for i := range 100 {
-			if err := w.begin(s, def, fmt.Sprint("x", i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if live := s.Live(t.Context()); live != 100 {
-			t.Fatalf("%d executions are in memory", live)
-		}
-		time.Sleep(actors.IdleAfter + 3*actors.SweepEvery)
-		if live := s.Live(t.Context()); live != 0 || s.Passivated() != 100 {
-			t.Fatalf("%d idle executions are in memory, %d left it", live, s.Passivated())
-		}
-		if r, err := w.signal(s, "x7", "s", "go"); err != nil || r.Answer.Outcome != workflow.Delivered {
-			t.Fatalf("a passivated execution answered %+v, %v", r.Answer, err)
-		}
-		stop()
-		if err := w.store.Close(); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
-
 func TestATimerFiresOnceAndNeverEarly(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		def := waiting("deadline", func(d *workflow.Definition) { d.Tasks[0].Timeout = literal("10m") })

@@ -2,48 +2,89 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
-// roomyHeap lets the heap grow by a room between two collections where Go's own
-// rule, by as much as lives in it, would collect a small heap many times a
-// second. A heap that is larger than the room follows Go's rule, and so does one
-// that is collected seldom: a node at rest gives back what a load has filled.
-// Whoever sets GOGC decides instead; GOMEMLIMIT holds in both cases.
-func roomyHeap(getenv func(string) string) {
+// heap is how this process uses memory for what it allocates. Under load it may
+// grow by a room between two collections where Go's own rule, by as much as lives
+// in it, would collect a small heap many times a second; a heap that is larger than
+// the room follows Go's rule. At rest it follows that rule, too, and what a load
+// has left behind is given back. Whoever sets GOGC decides on the growth instead;
+// GOMEMLIMIT holds in both cases.
+type heap struct {
+	room    uint64
+	resting atomic.Bool
+}
+
+func newHeap(getenv func(string) string) *heap {
+	h := &heap{room: min(heapRoom, machineMemory()/heapShare)}
 	if getenv("GOGC") != "" {
-		return
+		return h
 	}
-	room := min(heapRoom, machineMemory()/heapShare)
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	last, before := 100, time.Now()
+	last := 100
 	afterCollection(func() {
 		metrics.Read(live)
-		now := time.Now()
+		percent := 100
+		if !h.resting.Load() {
+			percent = growth(live[0].Value.Uint64(), h.room)
+		}
 		// Each setting stops the world for a moment, so small changes are left.
-		percent := growth(live[0].Value.Uint64(), room, now.Sub(before))
-		before = now
 		if d := percent - last; d > last/8 || -d > last/8 {
 			debug.SetGCPercent(percent)
 			last = percent
 		}
 	})
+	return h
 }
 
-// growth is by how many percent of what lives in it a heap may grow until the
-// next collection, when there was none for so long.
-func growth(live, room uint64, pause time.Duration) int {
+// growth is by how many percent of what lives in it a heap may grow under load.
+func growth(live, room uint64) int {
 	const fewest, most = 100, 100 * 32
-	if pause > heapAtRest {
-		return fewest
-	}
 	return int(min(max(100*room/max(live, 1), fewest), most))
+}
+
+// watch has the process rest whenever next to nothing was allocated for a while,
+// until the context ends: first soon, and once more when what was in use then has
+// had the time to leave memory. let lets others give up what they remember.
+func (h *heap) watch(ctx context.Context, allocated func() uint64, let func()) {
+	ticks := time.NewTicker(restLook)
+	defer ticks.Stop()
+	before, quiet := allocated(), 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+		}
+		now := allocated()
+		quiet++
+		if now-before > restBytes {
+			quiet = 0
+			h.resting.Store(false)
+		}
+		before = now
+		if quiet == restSoon || quiet == restLate {
+			h.resting.Store(true)
+			let()
+			before = allocated()
+		}
+	}
+}
+
+// allocatedBytes is how much this process has allocated so far.
+func allocatedBytes() uint64 {
+	all := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(all)
+	return all[0].Value.Uint64()
 }
 
 // afterCollection calls do now and after every collection from then on.

@@ -1,20 +1,21 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 func TestASmallHeapMayGrowByTheRoomAndALargeOneByItself(t *testing.T) {
 	const room = 256 << 20
 	for live, want := range map[uint64]int{0: 3200, 1 << 20: 3200, 64 << 20: 400, room: 100, 4 * room: 100} {
-		if got := growth(live, room, time.Second); got != want {
+		if got := growth(live, room); got != want {
 			t.Errorf("%d bytes may grow by %d %%, want %d", live, got, want)
-		}
-		if got := growth(live, room, time.Minute); got != 100 {
-			t.Errorf("at rest %d bytes may grow by %d %%, want 100", live, got)
 		}
 	}
 }
@@ -31,12 +32,57 @@ func TestTheRoomIsKeptAfterEveryCollection(t *testing.T) {
 	if machineMemory() < 16<<20 {
 		t.Error("no machine that runs this has less than 16 MiB")
 	}
-	roomyHeap(func(string) string { return "" })
+	newHeap(func(string) string { return "" })
 	if percent := debug.SetGCPercent(100); percent <= 100 {
 		t.Errorf("a small heap may grow by %d %%, Go's own rule is 100", percent)
 	}
-	roomyHeap(func(string) string { return "100" })
+	newHeap(func(string) string { return "100" })
 	if percent := debug.SetGCPercent(100); percent != 100 {
 		t.Errorf("GOGC=100 was overruled with %d %%", percent)
 	}
+}
+
+func TestANodeThatIsQuietRestsSoonAndOnceMoreWhenExecutionsHaveLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		began := time.Now()
+		var total atomic.Uint64
+		var rests []time.Duration
+		h := new(heap)
+		go h.watch(ctx, total.Load, func() {
+			if !h.resting.Load() {
+				t.Error("the heap may still grow as under load")
+			}
+			rests = append(rests, time.Since(began))
+			total.Add(100 * restBytes) // what resting itself takes is no load
+		})
+		work := func(seconds int, bytes uint64) {
+			for range seconds {
+				total.Add(bytes)
+				time.Sleep(time.Second)
+			}
+			synctest.Wait()
+		}
+		time.Sleep(restLook / 2)
+		work(30, 2*restBytes)
+		if len(rests) > 0 {
+			t.Errorf("a node under load rested after %v", rests)
+		}
+		work(3600, restBytes/10)
+		want := []time.Duration{35 * time.Second, 50 * time.Second}
+		if !slices.Equal(rests, want) {
+			t.Errorf("it rested after %v, want %v", rests, want)
+		}
+		work(1, 2*restBytes)
+		if h.resting.Load() {
+			t.Error("a load has come, and the heap is kept small")
+		}
+		work(5, 0)
+		if len(rests) != 3 {
+			t.Errorf("after another load it rested %d times, want 3", len(rests))
+		}
+		stop()
+		synctest.Wait()
+	})
 }

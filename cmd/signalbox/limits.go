@@ -67,9 +67,14 @@ const (
 	heapRoom  = 256 << 20
 	heapShare = 16
 
-	// heapAtRest without a collection, a node has no load, and keeps no room for
-	// one. Go collects every two minutes at the latest.
-	heapAtRest = 30 * time.Second
+	// restBytes are allocated between two looks, restLook apart, by a node that does
+	// next to nothing: a hundred signals, or a scrape of its metrics. After restSoon
+	// such looks in a row it gives back what garbage has filled; after restLate the
+	// executions have left memory, too (actors.IdleAfter), and it does so once more.
+	restBytes = 1 << 20
+	restLook  = time.Second
+	restSoon  = 5
+	restLate  = 20
 
 	// keptForever is the retention of a node that was told to forget nothing:
 	// longer than anybody looks back.

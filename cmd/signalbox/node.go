@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (a *app) logger(c config) *slog.Logger {
 // openNode takes the address, opens the store and starts the project on it. It
 // leaves nothing open when it fails.
 func (a *app) openNode(ctx context.Context, c config, project *definitions.Project, dev bool) (_ *node, err error) {
-	roomyHeap(a.env)
+	heap := newHeap(a.env)
 	n := &node{config: c, logger: a.logger(c)}
 	defer func() {
 		if err != nil {
@@ -63,6 +64,7 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 	if n.store, err = openStore(ctx, c, n.logger); err != nil {
 		return nil, err
 	}
+	go heap.watch(ctx, allocatedBytes, n.rest)
 	keys, err := n.keyRing(ctx, dev)
 	if err != nil {
 		return nil, err
@@ -88,6 +90,14 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 		Echo: a.env("SIGNALBOX_BENCH_ECHO") == "1",
 	})
 	return n, nil
+}
+
+// rest gives back the memory that a load has left behind.
+func (n *node) rest() {
+	if store, ok := n.store.(*embedded.Store); ok {
+		store.Rest()
+	}
+	debug.FreeOSMemory()
 }
 
 // inner is what the system said, without the address that the message has already.

@@ -28,8 +28,22 @@ type half struct {
 const entryHeader = 4 + 2 + 24
 
 func newRecent() recent {
-	return recent{seed: maphash.MakeSeed(), young: half{index: map[uint64]uint32{}}, old: half{index: map[uint64]uint32{}}}
+	return recent{seed: maphash.MakeSeed(), young: newHalf(), old: newHalf()}
 }
+
+func newHalf() half { return half{index: map[uint64]uint32{}} }
+
+// forget drops everything, and the room for it.
+func (c *recent) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.young, c.old = newHalf(), newHalf()
+	c.forgotten++
+}
+
+// Rest gives up what the store remembers to be fast under load. A node that has
+// little to do calls it.
+func (s *Store) Rest() { s.recent.forget() }
 
 // get returns a copy of the row behind dst. found is false when the sorted rows
 // must be asked; asked then says when that was, for remember.

@@ -74,3 +74,22 @@ func TestRecentTakesNothingOld(t *testing.T) {
 		t.Fatalf("it was written and dropped since, and an older row was taken: %+v", st)
 	}
 }
+
+func TestWhatWasGivenUpAtRestIsReadFromTheRows(t *testing.T) {
+	c := newRecent()
+	c.put("a", stamp{Version: 1}, []byte("row"))
+	_, _, asked, _ := c.get(nil, "b")
+	c.forget()
+	if _, _, _, found := c.get(nil, "a"); found {
+		t.Fatal("what was given up is still there")
+	}
+	// A reader asked before, and the row may have been written and given up since.
+	c.remember(asked, "b", stamp{Version: 1}, []byte("old"))
+	if _, _, _, found := c.get(nil, "b"); found {
+		t.Fatal("a row was remembered that may be old")
+	}
+	c.put("a", stamp{Version: 2}, []byte("new"))
+	if row, st, _, found := c.get(nil, "a"); !found || st.Version != 2 || string(row) != "new" {
+		t.Fatalf("found %v %q %v", found, row, st)
+	}
+}

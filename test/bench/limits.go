@@ -83,6 +83,9 @@ const (
 	// the measurement goes on without their passivation.
 	passivateTimeout = 3 * time.Minute
 
+	// giveBack after that a node that is left alone has given back what it has no use for.
+	giveBack = 10 * time.Second
+
 	// pollEvery is how often a counter is read while something is awaited.
 	pollEvery = 20 * time.Millisecond
 

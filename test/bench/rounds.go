@@ -25,6 +25,7 @@ const (
 	targetFullSeconds = 3    // cold start with a million waiting executions
 	targetBinaryMiB   = 50
 	targetIdleMiB     = 40
+	targetWaitingMiB  = 190 // 200 MB, with a million executions that wait
 )
 
 // rounds collects the values of every round.
@@ -211,7 +212,7 @@ func costs(s settings, root string) ([]row, error) {
 		value("heap per waiting execution, the difference", "bytes", (full.heap-empty.heap)/n).atMost(targetHeapBytes),
 		value("disk per waiting execution", "bytes", float64(full.disk)/n).atMost(targetDiskBytes),
 		value("resident memory after a cold start"+of, "MiB", mebi(full.resident)),
-		value("resident memory after passivation"+of, "MiB", mebi(full.loaded)),
+		value("resident memory after passivation"+of, "MiB", mebi(full.loaded)).atMost(targetWaitingMiB),
 		value("cold start to ready"+of, "ms", millis(full.ready)).atMost(start),
 	), nil
 }

@@ -94,6 +94,7 @@ func fill(node *binary.Node, n int, say func(string, ...any)) error {
 			return fmt.Errorf("the node has no metric %s", activeMetric)
 		}
 		if live == 0 {
+			time.Sleep(giveBack)
 			return nil
 		}
 	}
