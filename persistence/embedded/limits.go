@@ -49,7 +49,7 @@ const (
 
 	// maxLayers unsorted layers of rows may wait for compaction before writes
 	// wait too: each costs every read a look.
-	maxLayers = 30
+	maxLayers = 60
 
 	// stallLimit is how long a group waits for the rows to catch up before it,
 	// and what is queued behind it, is refused.

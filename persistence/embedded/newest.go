@@ -248,44 +248,57 @@ func (n *newest) sorted() []ranked {
 	return n.order
 }
 
+// sort sorts entries whose keys have their first depth bytes in common.
 func (n *newest) sort(part []ranked, depth int) {
-	longest := n.heads(part, depth)
-	if len(part) <= fewKeys || longest <= depth {
+	if len(part) <= fewKeys || !n.sortHeads(part, n.common(part, depth)) {
 		slices.SortFunc(part, func(a, b ranked) int {
-			if a.head != b.head {
-				return cmp.Compare(a.head, b.head)
-			}
 			return bytes.Compare(n.keyOf(&n.entries[a.entry]), n.keyOf(&n.entries[b.entry]))
 		})
 		return
 	}
-	slices.SortFunc(part, func(a, b ranked) int { return cmp.Compare(a.head, b.head) })
 	for len(part) > 0 {
 		same := 1
 		for same < len(part) && part[same].head == part[0].head {
 			same++
 		}
 		if same > 1 {
-			n.sort(part[:same], depth+8)
+			n.sort(part[:same], depth)
 		}
 		part = part[same:]
 	}
 }
 
-// heads reads the eight bytes at that depth of every key, and returns the length
-// of the longest.
-func (n *newest) heads(part []ranked, depth int) int {
-	longest := 0
+// sortHeads sorts entries by the eight bytes at that depth of their keys; false when
+// those are the same, as they are of keys that differ only in zeros at their ends.
+func (n *newest) sortHeads(part []ranked, depth int) bool {
 	for i := range part {
-		key := n.keyOf(&n.entries[part[i].entry])
-		longest = max(longest, len(key))
-		var head [8]byte
-		if depth < len(key) {
-			copy(head[:], key[depth:])
+		rest := n.keyOf(&n.entries[part[i].entry])[depth:]
+		if len(rest) >= 8 {
+			part[i].head = binary.BigEndian.Uint64(rest)
+			continue
 		}
+		var head [8]byte
+		copy(head[:], rest)
 		part[i].head = binary.BigEndian.Uint64(head[:])
 	}
-	return longest
+	slices.SortFunc(part, func(a, b ranked) int { return cmp.Compare(a.head, b.head) })
+	return part[0].head != part[len(part)-1].head
+}
+
+// common is how many bytes the keys begin with in common, of which depth are known.
+func (n *newest) common(part []ranked, depth int) int {
+	first := n.keyOf(&n.entries[part[0].entry])
+	same := len(first)
+	for i := range part {
+		key := n.keyOf(&n.entries[part[i].entry])
+		same = min(same, len(key))
+		if string(key[depth:same]) == string(first[depth:same]) {
+			continue
+		}
+		for same = depth; key[same] == first[same]; same++ {
+		}
+	}
+	return same
 }
 
 // arena is room for bytes, in pieces. A place is the number of its piece and the

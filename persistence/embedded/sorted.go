@@ -27,7 +27,7 @@ func openSorted(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 		// The backlog of the journal bounds the same memory, and refuses instead.
 		MemTableStopWritesThreshold: math.MaxInt32,
 		L0StopWritesThreshold:       math.MaxInt32,
-		L0CompactionThreshold:       8,
+		L0CompactionThreshold:       16,
 		LBaseMaxBytes:               64 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		Logger:                      log,
