@@ -41,10 +41,6 @@ func (c *recent) forget() {
 	c.forgotten++
 }
 
-// Rest gives up what the store remembers to be fast under load. A node that has
-// little to do calls it.
-func (s *Store) Rest() { s.recent.forget() }
-
 // get returns a copy of the row behind dst. found is false when the sorted rows
 // must be asked; asked then says when that was, for remember.
 func (c *recent) get(dst []byte, exec string) (row []byte, st stamp, asked uint64, found bool) {

@@ -26,17 +26,15 @@ type rows struct {
 	failed func(error) // is told why the rows cannot be drained
 
 	draining sync.Mutex // one drains at a time
+	spare    *newest    // empty, with the room of those before; nil for none
 
 	mu     sync.RWMutex
 	newest *newest
 	older  *newest // being drained; nil for none
-	spare  sync.Pool
 }
 
 func newRows(db *pebble.DB, failed func(error)) *rows {
-	r := &rows{pebble: db, failed: failed, newest: newNewest()}
-	r.spare.New = func() any { return newNewest() }
-	return r
+	return &rows{pebble: db, failed: failed, newest: newNewest()}
 }
 
 // show makes operations visible, all at once, and reports whether the newest rows
@@ -103,12 +101,15 @@ func (r *rows) drain() error {
 
 // turn begins new newest rows, unless there are none.
 func (r *rows) turn() bool {
+	if r.spare == nil {
+		r.spare = newNewest()
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.newest.written == 0 {
 		return false
 	}
-	r.older, r.newest = r.newest, r.spare.Get().(*newest)
+	r.older, r.newest, r.spare = r.newest, r.spare, nil
 	return true
 }
 
@@ -131,7 +132,23 @@ func (r *rows) sort() error {
 	r.older = nil
 	r.mu.Unlock()
 	drained.reset()
-	r.spare.Put(drained)
+	r.spare = drained
+	return nil
+}
+
+// rest drains everything and gives up the room for it.
+func (r *rows) rest() error {
+	if err := r.drain(); err != nil {
+		return err
+	}
+	r.draining.Lock()
+	defer r.draining.Unlock()
+	r.spare = nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.newest.written == 0 {
+		r.newest = newNewest()
+	}
 	return nil
 }
 

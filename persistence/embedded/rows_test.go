@@ -239,3 +239,22 @@ func sameRound(t *testing.T, r *rows, before uint64) bool {
 	}
 	return true
 }
+
+// TestRowsAtRest: a node at rest keeps no room for the newest rows, and every row.
+func TestRowsAtRest(t *testing.T) {
+	r := openedRows(t)
+	var o ops
+	for i := range 3 * firstSlots {
+		o.set(key1(nil, famState, fmt.Sprint("execution-", i)), []byte("row"))
+	}
+	r.show(o.buf)
+	if err := r.rest(); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.newest.slots) != firstSlots || len(r.newest.arena.pieces) > 0 || r.spare != nil {
+		t.Errorf("%d slots and %d pieces are left, a spare %v", len(r.newest.slots), len(r.newest.arena.pieces), r.spare != nil)
+	}
+	if row, found, err := r.get(key1(nil, famState, "execution-7"), nil); !found || err != nil || string(row) != "row" {
+		t.Errorf("a row is %q, %v, %v", row, found, err)
+	}
+}

@@ -319,6 +319,19 @@ func (s *Store) Stats() persistence.Stats {
 	return st
 }
 
+// Rest gives up the memory that makes the store fast under load. A node that has
+// little to do calls it.
+func (s *Store) Rest() {
+	if s.enter() != nil {
+		return
+	}
+	defer s.leave()
+	s.recent.forget()
+	if err := s.db.rest(); err != nil {
+		s.log.Warn("the newest rows are not sorted", "error", err)
+	}
+}
+
 // Close finishes queued commits, syncs the rows and releases the folder. What
 // cannot be synced within a few seconds stays in the journal for the next opening.
 func (s *Store) Close() error {
