@@ -74,7 +74,7 @@ const (
 	damagedLast  = time.Minute
 
 	// newestBytes of rows are drained in the background. Whoever walks over rows has
-	// to wait for as much, some 40 ms; the more is sorted at once, the less often rows
+	// to wait for as much, up to 80 ms under load; the more is sorted at once, the less often rows
 	// are merged.
 	newestBytes = 16 << 20
 
