@@ -9,8 +9,9 @@
 // happened to nobody.
 //
 // The newest rows are a hash. When they are many, or somebody walks over a family of
-// which it has rows, they are sorted and handed to a pebble, which keeps all others: only the last of what was written to a key, and nothing of rows
-// that came and went meanwhile.
+// which it has rows, they are sorted and handed to a pebble, which keeps all others:
+// only the last of what was written to a key, and nothing of rows that came and went
+// meanwhile.
 //
 // The journal is ours and not pebble's for two reasons: pebble shows what its
 // own log has not synced yet, and an error of that log ends the process, where

@@ -52,27 +52,26 @@ func (n *janitor) seal(numbers ...uint64) {
 	poke(n.wake)
 }
 
-// flush begins to sync the rows of the segments that were sealed since, and
-// reports whether it must be tried again.
-func (n *janitor) flush() (again bool) {
+// flush begins to sync the rows of the segments that were sealed since. When they
+// cannot be sorted the store has stopped, and the segments stay for the next opening.
+func (n *janitor) flush() {
 	n.mu.Lock()
 	first := slices.IndexFunc(n.sealed, func(s sealed) bool { return s.flushed == nil })
 	until := len(n.sealed)
 	n.mu.Unlock()
 	if first < 0 {
-		return false
+		return
 	}
 	flushed, err := n.db.flush()
 	if err != nil {
-		n.log.Warn("the rows of a full segment of the journal are not synced", "error", err)
-		return true
+		n.log.Warn("the rows of full segments of the journal are not synced; the next opening goes through them", "error", err)
+		flushed = make(chan struct{})
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := first; i < until; i++ {
 		n.sealed[i].flushed = flushed
 	}
-	return false
 }
 
 // relaxed reports whether the rows can take more.
@@ -87,13 +86,6 @@ func (n *janitor) wantSpare() { poke(n.spare) }
 
 // wantDrain says that the newest rows are many.
 func (n *janitor) wantDrain() { poke(n.many) }
-
-// drain sorts the newest rows. Why it cannot stops the store, which says so.
-func (n *janitor) drain() {
-	if err := n.db.drain(); err != nil {
-		n.log.Warn("the newest rows are not sorted", "error", err)
-	}
-}
 
 // poke leaves a token in a channel that has room for one.
 func poke(c chan struct{}) {
@@ -113,10 +105,10 @@ func (n *janitor) run() {
 	tick := time.NewTicker(probeFirst)
 	defer tick.Stop()
 	for {
-		behind := n.flush()
+		n.flush()
 		flushed, again := n.next()
 		var retry <-chan time.Time
-		if again || behind {
+		if again {
 			retry = tick.C
 		}
 		select {
@@ -127,7 +119,7 @@ func (n *janitor) run() {
 		case <-n.spare:
 			n.makeSpare()
 		case <-n.many:
-			n.drain()
+			_ = n.db.drain() // it tells the store why it cannot
 		case <-n.wake:
 		case <-retry:
 		}

@@ -74,8 +74,8 @@ const (
 	damagedLast  = time.Minute
 
 	// newestBytes of rows are drained in the background. Whoever walks over rows has
-	// to wait for as much, up to 80 ms under load; the more is sorted at once, the less often rows
-	// are merged.
+	// to wait for as much, up to 80 ms under load; the more is sorted at once, the
+	// less often rows are merged.
 	newestBytes = 16 << 20
 
 	// memTableBytes is the room for rows that are drained a few at a time, because
@@ -83,8 +83,8 @@ const (
 	// without being copied: newestBytes are.
 	memTableBytes = 16 << 20
 
-	// cacheBytes of decompressed rows are kept for reading. The memory of the
-	// newest rows is taken out of it.
+	// cacheBytes of decompressed rows are kept for reading. What memTableBytes
+	// allows is taken out of it.
 	cacheBytes = 64 << 20
 
 	// maxOpenFiles of rows: 1,000,000 executions are a few hundred.

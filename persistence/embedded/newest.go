@@ -238,7 +238,7 @@ type ranked struct {
 
 // sorted returns the entries in the order of their keys. They are sorted by eight
 // bytes of their keys at a time, so that most comparisons look at nothing else:
-// the caching multikey quicksort of Bentley and Sedgewick's and Rantala's strings.
+// a multikey quicksort (Bentley and Sedgewick, 1997) that keeps them beside the entry.
 func (n *newest) sorted() []ranked {
 	n.order = slices.Grow(n.order[:0], len(n.entries))[:len(n.entries)]
 	for i := range n.order {

@@ -137,9 +137,9 @@ func (r *rows) sort() error {
 }
 
 // rest drains everything and gives up the room for it.
-func (r *rows) rest() error {
-	if err := r.drain(); err != nil {
-		return err
+func (r *rows) rest() {
+	if r.drain() != nil {
+		return // failed was told
 	}
 	r.draining.Lock()
 	defer r.draining.Unlock()
@@ -149,7 +149,6 @@ func (r *rows) rest() error {
 	if r.newest.written == 0 {
 		r.newest = newNewest()
 	}
-	return nil
 }
 
 // flush has everything that was shown before written to files and synced, and

@@ -154,7 +154,7 @@ func (s *Store) open(segment int64, salvage bool) (err error) {
 	if err != nil {
 		return err
 	}
-	s.db = newRows(db, func(err error) { s.stop(err) })
+	s.db = newRows(db, s.unsorted)
 	found, err := s.recover(pieces, salvage)
 	if err != nil {
 		return err
@@ -327,8 +327,14 @@ func (s *Store) Rest() {
 	}
 	defer s.leave()
 	s.recent.forget()
-	if err := s.db.rest(); err != nil {
-		s.log.Warn("the newest rows are not sorted", "error", err)
+	s.db.rest()
+}
+
+// unsorted stops the store when the newest rows could not be drained, and says so once.
+func (s *Store) unsorted(err error) {
+	if f := s.fault.Load(); f == nil || !f.final {
+		s.log.Error("the store stops writing", "error", err)
+		s.stop(err)
 	}
 }
 

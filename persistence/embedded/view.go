@@ -16,7 +16,7 @@ type view struct{ base *pebble.Iterator }
 
 func newView(r *rows) (*view, error) {
 	if err := r.drain(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: view the rows: %w", persistence.ErrUnavailable, err)
 	}
 	base, err := r.pebble.NewIter(nil)
 	if err != nil {

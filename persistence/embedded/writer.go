@@ -378,7 +378,8 @@ func (s *Store) commit() error {
 	if err := s.record(); err != nil {
 		return s.fail(err)
 	}
-	return s.show()
+	s.show()
+	return nil
 }
 
 // record completes the group's frame and appends it to the journal.
@@ -421,7 +422,7 @@ func (s *Store) rotate(frame int) error {
 }
 
 // show applies the group to the rows: what is durable becomes visible.
-func (s *Store) show() error {
+func (s *Store) show() {
 	g := &s.group
 	if g.due != 0 {
 		s.timers.arm(g.due)
@@ -444,7 +445,6 @@ func (s *Store) show() error {
 	for exec, state := range g.states {
 		s.recent.put(exec, state.stamp, state.row)
 	}
-	return nil
 }
 
 // waitsAfter is how many waits are open after the group.
@@ -521,5 +521,6 @@ func (s *Store) try() error {
 	if err := s.record(); err != nil {
 		return err
 	}
-	return s.show()
+	s.show()
+	return nil
 }
