@@ -5,6 +5,9 @@
 // decided by package persistence; actors only bring the two together, in the six
 // steps at the head of execution.go.
 //
+// The actor of an execution is a seat: when it has left memory another one sits
+// down there.
+//
 // Proto.Actor is the runtime of the actors of one node. Its traps are handled
 // here: a panic would lose the message, so every Receive recovers and answers
 // the sender; receive timeouts race, so a supervisor sweeps; futures starve

@@ -14,7 +14,7 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-// execution is the actor of one execution. Its life is six steps:
+// execution acts for one execution, in the seat that it has taken. Its life is six steps:
 //
 //  1. Take what is in the mailbox, up to TurnSize.
 //  2. Fold workflow.Advance over it, due timers first, and over the results of
@@ -41,7 +41,8 @@ type execution struct {
 	life    int // counts the times that memory was dropped
 	queue   []*Deliver
 	turning bool // a turn is in the mailbox
-	leaving bool // stop when nothing is under way
+	leaving bool // leave when nothing is under way
+	left    bool // its seat is free
 	quiet   bool // nobody is told anything: it is only looked at, see Foresee
 
 	presumed bool // that there is no such execution; the store decides
@@ -50,19 +51,17 @@ type execution struct {
 	flights atomic.Int32 // commits on their way to the disk
 	starved atomic.Bool  // the actor wants a turn when one of them lands
 	aloft   []*flight    // they, oldest first, and perhaps some that have landed
-	pid     *actor.PID   // its own, for those who answer from elsewhere
+	pid     *actor.PID   // of its seat, for those who answer from elsewhere
 }
 
-func newExecution(s *System, id string) *execution {
-	return &execution{system: s, id: id}
+func newExecution(s *System, id string, pid *actor.PID) *execution {
+	return &execution{system: s, id: id, pid: pid}
 }
 
-// Receive implements actor.Actor.
-func (e *execution) Receive(ctx actor.Context) {
+// receive handles a message of its seat.
+func (e *execution) receive(ctx actor.Context) {
 	e.ctx = ctx
 	switch m := ctx.Message().(type) {
-	case *actor.Started:
-		e.pid = ctx.Self()
 	case *Deliver:
 		e.queue = append(e.queue, m)
 		e.wantTurn()
@@ -78,7 +77,7 @@ func (e *execution) Receive(ctx actor.Context) {
 		}
 	case retire:
 		e.leaving = true
-		e.wantTurn()
+		e.leave()
 	case evict:
 		e.leaving = true
 		queue := e.queue
@@ -86,7 +85,7 @@ func (e *execution) Receive(ctx actor.Context) {
 		for _, d := range queue {
 			e.system.Tell(d)
 		}
-		e.wantTurn()
+		e.leave()
 	}
 }
 
@@ -126,15 +125,13 @@ func (e *execution) takeTurn() {
 	e.leave()
 }
 
-// leave stops the actor when it is asked to and nothing is under way.
+// leave gives up its seat when it is asked to and nothing is under way.
 func (e *execution) leave() {
 	if !e.leaving || len(e.queue) > 0 {
 		return
 	}
 	e.starved.Store(true)
-	if e.flights.Load() == 0 {
-		e.ctx.Stop(e.ctx.Self())
-	}
+	e.left = e.flights.Load() == 0
 }
 
 // fold is steps 2 and 3, with every panic and disagreement contained: the

@@ -48,6 +48,11 @@ const (
 	// leave at the next sweep without waiting for IdleAfter.
 	MaxLive = 500
 
+	// MaxSpare free seats are kept per shard for the executions that come: as many
+	// as a sweep makes free while executions are started as fast as can be. Those
+	// that nobody took until the next sweep are given up.
+	MaxSpare = MaxLive
+
 	// SweepEvery is how often a supervisor looks for idle executions.
 	SweepEvery = time.Second
 

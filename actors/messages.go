@@ -85,8 +85,9 @@ type (
 		cause error
 		life  int
 	}
-	retire   struct{}                // supervisor to execution: finish and stop
-	retiring struct{ execID string } // execution to supervisor: I want to stop
+	retire   struct{}                // supervisor to execution: finish and leave
+	retiring struct{ execID string } // execution to supervisor: I want to leave
+	left     struct{ execID string } // seat to supervisor: it has left
 	sweep    struct{}                // to a supervisor, every SweepEvery
 	census   struct {                // to a supervisor: how many live executions
 		reply   chan<- int

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -11,19 +12,21 @@ import (
 // message after it has left: one that leaves is first taken off the list, and
 // what comes for it meanwhile waits until it is gone.
 type supervisor struct {
-	system   *System
-	live     map[string]*child
-	byPID    map[string]string // execution by its actor's id
-	ticker   *time.Timer
-	props    *actor.Props
-	spawning string     // id of the execution whose actor is being produced
-	spawned  *actor.PID // by which that actor is reached
-	drain    *drain     // asked for and not finished
-	closed   bool       // a drain was asked for: nothing new comes to life
+	system  *System
+	live    map[string]*child
+	spare   []*child          // whose seats are free
+	untaken int               // so many of them since the last sweep
+	byPID   map[string]*child // by the id of their actors
+	ticker  *time.Timer
+	props   *actor.Props
+	spawned *actor.PID // by which the actor that is being made is reached
+	drain   *drain     // asked for and not finished
+	closed  bool       // a drain was asked for: nothing new comes to life
 }
 
 type child struct {
-	pid      *actor.PID
+	pid      *actor.PID // of its seat
+	execID   string
 	used     time.Time
 	retiring bool
 	waiting  []*Deliver // for the one that comes after it
@@ -33,10 +36,9 @@ type child struct {
 type drain struct{ done chan<- error }
 
 func newSupervisor(system *System) *supervisor {
-	s := &supervisor{system: system, live: make(map[string]*child), byPID: make(map[string]string)}
-	// One set of properties serves every execution: they are large, and an actor
-	// is produced while it is spawned, never again, because a failure stops it.
-	s.props = actor.PropsFromProducer(func() actor.Actor { return newExecution(system, s.spawning) },
+	s := &supervisor{system: system, live: make(map[string]*child), byPID: make(map[string]*child)}
+	// One set of properties serves every seat: they are large.
+	s.props = actor.PropsFromProducer(func() actor.Actor { return &seat{system: system} },
 		actor.WithMailbox(actor.UnboundedLockfree()), actor.WithDispatcher(system.crew), actor.WithSpawnFunc(s.produce))
 	return s
 }
@@ -63,15 +65,20 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		s.deliverAll(ctx, m)
 	case retiring:
 		s.retire(ctx, m.execID)
+	case left:
+		s.left(ctx, m.execID)
 	case *actor.Terminated:
-		s.gone(ctx, m.Who)
+		s.broke(ctx, m.Who)
 	case sweep:
+		s.clear(ctx, s.untaken)
+		s.untaken = len(s.spare)
 		s.sweep(ctx)
 		s.ticker = nil
 		if len(s.live) > 0 {
 			s.schedule(ctx)
 		} else {
-			s.live, s.byPID = make(map[string]*child), make(map[string]string) // without the room of thousands
+			s.clear(ctx, len(s.spare))
+			s.live, s.byPID = make(map[string]*child), make(map[string]*child) // without the room of thousands
 		}
 	case handOver:
 		s.handOver(ctx)
@@ -79,6 +86,7 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		m.reply <- s.census(m.leaving)
 	case drain:
 		s.drain, s.closed = &m, true
+		s.clear(ctx, len(s.spare))
 		for id := range s.live {
 			s.retire(ctx, id)
 		}
@@ -129,13 +137,20 @@ func (s *supervisor) deliverAll(ctx actor.Context, p *parcel) {
 	ctx.Send(c.pid, p)
 }
 
+// spawn gives an execution a seat.
 func (s *supervisor) spawn(ctx actor.Context, execID string) *child {
-	s.spawning = execID
-	ctx.Spawn(s.props)
-	c := &child{pid: s.spawned}
-	s.spawned = nil
+	var c *child
+	if last := len(s.spare) - 1; last >= 0 {
+		c, s.spare = s.spare[last], s.spare[:last]
+		s.untaken = min(s.untaken, last)
+	} else {
+		ctx.Spawn(s.props)
+		c = &child{pid: s.spawned}
+		s.spawned = nil
+		s.byPID[c.pid.Id] = c
+	}
+	c.execID = execID
 	s.live[execID] = c
-	s.byPID[c.pid.Id] = execID
 	if s.ticker == nil {
 		s.schedule(ctx) // an empty shard sleeps
 	}
@@ -175,20 +190,47 @@ func (s *supervisor) census(leaving bool) int {
 	return n
 }
 
-// gone forgets an execution that left; what came for it meanwhile starts it anew.
-func (s *supervisor) gone(ctx actor.Context, who *actor.PID) {
-	execID, ok := s.byPID[who.Id]
-	if !ok {
-		return
+// left keeps the seat of an execution for the next one.
+func (s *supervisor) left(ctx actor.Context, execID string) {
+	c := s.live[execID]
+	if c == nil {
+		return // it was forgotten when its seat broke
 	}
-	waiting := s.live[execID].waiting
-	delete(s.byPID, who.Id)
+	waiting := c.waiting
+	*c = child{pid: c.pid}
+	s.spare = append(s.spare, c)
+	if len(s.spare) > MaxSpare || s.closed {
+		s.clear(ctx, 1)
+	}
+	s.gone(ctx, execID, waiting)
+}
+
+// broke forgets an execution whose seat has stopped.
+func (s *supervisor) broke(ctx actor.Context, who *actor.PID) {
+	if c := s.byPID[who.Id]; c != nil && c.execID != "" {
+		delete(s.byPID, who.Id)
+		s.gone(ctx, c.execID, c.waiting)
+	}
+}
+
+// gone forgets an execution that left; what came for it meanwhile starts it anew.
+func (s *supervisor) gone(ctx actor.Context, execID string, waiting []*Deliver) {
 	delete(s.live, execID)
 	s.system.left.Add(1)
 	for _, d := range waiting {
 		s.deliver(ctx, d)
 	}
 	s.drained()
+}
+
+// clear stops the actors of that many free seats.
+func (s *supervisor) clear(ctx actor.Context, n int) {
+	keep := len(s.spare) - n
+	for _, c := range s.spare[keep:] {
+		delete(s.byPID, c.pid.Id)
+		ctx.Stop(c.pid)
+	}
+	s.spare, s.untaken = slices.Delete(s.spare, keep, len(s.spare)), min(s.untaken, keep)
 }
 
 func (s *supervisor) sweep(ctx actor.Context) {
