@@ -200,15 +200,37 @@ func appendText(dst []byte, s string) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(s))<<2), s...)
 }
 
-// appendHex appends what lower case hexadecimal digits stand for; false when s has others.
+// appendHex appends what lower case hexadecimal digits stand for, eight and eight
+// of them; false when s has others.
 func appendHex(dst []byte, s string) ([]byte, bool) {
-	wrong := byte(0)
-	for ; len(s) > 1; s = s[2:] {
-		high, low := digitOf[s[0]], digitOf[s[1]]
-		wrong |= high | low
-		dst = append(dst, high<<4|low)
+	wrong := uint64(0)
+	for ; len(s) >= 8; s = s[8:] {
+		digits := fourDigits(s, 0) | fourDigits(s, 4)<<32
+		value, odd := ofDigits(digits)
+		wrong |= odd
+		dst = binary.LittleEndian.AppendUint32(dst, value)
 	}
-	return dst, wrong <= 0xf
+	return dst, wrong == 0
+}
+
+// fourDigits are four bytes of s.
+func fourDigits(s string, at int) uint64 {
+	return uint64(s[at]) | uint64(s[at+1])<<8 | uint64(s[at+2])<<16 | uint64(s[at+3])<<24
+}
+
+// ofDigits is what eight lower case hexadecimal digits stand for, one in each byte of
+// the word, the first in the lowest, and so in the value; odd is not zero when there
+// are others. All eight are looked at together, as Lemire and Muła do it: a digit's
+// low bits count from 0 or, where bit 6 says that it is a letter, from 9; the sum
+// is below 16 and, turned into a digit again, what it was.
+func ofDigits(digits uint64) (value uint32, odd uint64) {
+	const each = 0x0101010101010101
+	bits := digits&(0x0f*each) + 9*(digits>>6&each)
+	letters := (bits + 6*each) >> 4 & each
+	odd = (bits + '0'*each + ('a'-'0'-10)*letters) ^ digits | bits&(0xf0*each)
+	bits = (bits<<4 | bits>>8) & 0x00ff00ff00ff00ff
+	bits = (bits | bits>>8) & 0x0000ffff0000ffff
+	return uint32(bits | bits>>16), odd
 }
 
 // digitsAt is where the digits of each byte of a UUID stand (RFC 9562): there are
@@ -216,17 +238,17 @@ func appendHex(dst []byte, s string) ([]byte, bool) {
 var digitsAt = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
 
 func appendUUID(dst []byte, s string) ([]byte, bool) {
+	s = s[:36]
 	if s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return dst, false
 	}
-	var id [16]byte
-	wrong := byte(0)
-	for i, at := range digitsAt {
-		high, low := digitOf[s[at]], digitOf[s[at+1]]
-		wrong |= high | low
-		id[i] = high<<4 | low
-	}
-	return append(dst, id[:]...), wrong <= 0xf
+	first, odd := ofDigits(fourDigits(s, 0) | fourDigits(s, 4)<<32)
+	second, odder := ofDigits(fourDigits(s, 9) | fourDigits(s, 14)<<32)
+	third, still := ofDigits(fourDigits(s, 19) | fourDigits(s, 24)<<32)
+	fourth, odds := ofDigits(fourDigits(s, 28) | fourDigits(s, 32)<<32)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(first)|uint64(second)<<32)
+	dst = binary.LittleEndian.AppendUint64(dst, uint64(third)|uint64(fourth)<<32)
+	return dst, odd|odder|still|odds == 0
 }
 
 func (c *coder) readText() string {
@@ -277,20 +299,6 @@ func appendDigits(dst []byte, raw string) []byte {
 	}
 	return dst
 }
-
-// digitOf is what a hexadecimal digit stands for, 0xff for every other byte.
-var digitOf = func() (table [256]byte) {
-	for i := range table {
-		table[i] = 0xff
-	}
-	for i := range byte(10) {
-		table['0'+i] = i
-	}
-	for i := range byte(6) {
-		table['a'+i] = 10 + i
-	}
-	return table
-}()
 
 // list codes the items of a slice; one codes one of them. An empty slice is nil.
 func list[T any](c *coder, items *[]T, one func(*coder, *T)) {
