@@ -11,5 +11,7 @@
 // Proto.Actor is the runtime of the actors of one node. Its traps are handled
 // here: a panic would lose the message, so every Receive recovers and answers
 // the sender; receive timeouts race, so a supervisor sweeps; futures starve
-// under load, so answers are plain callbacks that the store's writer runs.
+// under load, so answers are plain callbacks that the store's writer runs; and its
+// mailboxes wake somebody for each message, so an execution has one of ours, in
+// which a sender who waits for the answer may do the work himself.
 package actors

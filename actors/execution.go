@@ -31,6 +31,7 @@ import (
 type execution struct {
 	system *System
 	id     string
+	post   *post         // of its seat
 	ctx    actor.Context // of the message being handled
 
 	loaded  bool
@@ -54,8 +55,8 @@ type execution struct {
 	pid     *actor.PID   // of its seat, for those who answer from elsewhere
 }
 
-func newExecution(s *System, id string, pid *actor.PID) *execution {
-	return &execution{system: s, id: id, pid: pid}
+func newExecution(s *System, id string, pid *actor.PID, p *post) *execution {
+	return &execution{system: s, id: id, pid: pid, post: p}
 }
 
 // receive handles a message of its seat.
@@ -113,6 +114,7 @@ func (e *execution) takeTurn() {
 	}
 	e.doubted = false
 	began := time.Now()
+	e.post.used.Store(began.UnixNano())
 	batch := e.queue[:min(len(e.queue), TurnSize)]
 	e.queue = e.queue[len(batch):]
 	if len(e.queue) > 0 {

@@ -29,6 +29,13 @@ const (
 	// than there are ever busy at once on a few cores, and their stacks are small.
 	MaxIdle = 64
 
+	// ownTurn messages are handled by a sender who waits for his reply: his own, the
+	// turn that it leads to, and what came just before; others do the rest.
+	ownTurn = 4
+
+	// keepPost is the largest room for messages that an execution without any keeps.
+	keepPost = 16
+
 	// throughput messages of one actor are handled in a row, as the library does.
 	throughput = 300
 

@@ -39,7 +39,7 @@ func (s *System) TellAll(all []*Deliver) {
 			}
 			continue
 		}
-		s.actors.Root.Send(s.shards[s.shard(p.execID)], p)
+		s.actors.Root.Send(s.shard(p.execID).pid, p)
 	}
 }
 

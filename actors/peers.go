@@ -43,8 +43,12 @@ type (
 func (s *System) here(key string) bool { return s.Peers == nil || s.Peers.Here(key) }
 
 // Local delivers to the actor on this node, whoever owns the execution.
-func (s *System) Local(d *Deliver) {
-	s.actors.Root.Send(s.shards[s.shard(d.ExecID)], d)
+func (s *System) Local(d *Deliver) { s.local(d, false) }
+
+func (s *System) local(d *Deliver, stays bool) {
+	if at := s.shard(d.ExecID); !at.give(d, stays) {
+		s.actors.Root.Send(at.pid, d)
+	}
 }
 
 // until is when nobody waits any more for the reply to what is asked with ctx.
@@ -85,8 +89,8 @@ func (s *System) epoch(stored uint64) uint64 {
 // results of what it has begun.
 func (s *System) Rebalance(ctx context.Context, departed bool) error {
 	root := s.actors.Root
-	for _, pid := range s.shards {
-		root.Send(pid, handOver{})
+	for i := range s.shards {
+		root.Send(s.shards[i].pid, handOver{})
 	}
 	if err := s.ill.load(ctx, s.Store); err != nil {
 		return err
@@ -103,8 +107,8 @@ func (s *System) Rebalance(ctx context.Context, departed bool) error {
 
 // LetGo makes every execution leave that this node does not own.
 func (s *System) LetGo() {
-	for _, pid := range s.shards {
-		s.actors.Root.Send(pid, handOver{})
+	for i := range s.shards {
+		s.actors.Root.Send(s.shards[i].pid, handOver{})
 	}
 }
 
@@ -154,8 +158,8 @@ func (s *System) Leaving(ctx context.Context) int { return s.count(ctx, true) }
 
 func (s *System) count(ctx context.Context, leaving bool) int {
 	counts := make(chan int, Shards)
-	for _, pid := range s.shards {
-		s.actors.Root.Send(pid, census{reply: counts, leaving: leaving})
+	for i := range s.shards {
+		s.actors.Root.Send(s.shards[i].pid, census{reply: counts, leaving: leaving})
 	}
 	total := 0
 	for range s.shards {

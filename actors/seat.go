@@ -8,6 +8,7 @@ import "github.com/asynkron/protoactor-go/actor"
 type seat struct {
 	system *System
 	self   *actor.PID
+	post   *post
 	taken  *execution // nil: nobody sits in it
 }
 
@@ -35,6 +36,6 @@ func (s *seat) Receive(ctx actor.Context) {
 
 func (s *seat) take(execID string) {
 	if s.taken == nil {
-		s.taken = newExecution(s.system, execID, s.self)
+		s.taken = newExecution(s.system, execID, s.self, s.post)
 	}
 }

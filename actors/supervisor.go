@@ -7,39 +7,46 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// supervisor owns the executions of one shard. Everything for them passes
-// through it, so no execution is activated twice in one node and none is sent a
-// message after it has left: one that leaves is first taken off the list, and
-// what comes for it meanwhile waits until it is gone.
+// supervisor owns the executions of one shard. Everything for those that are not in
+// memory, or about to leave it, passes through it, so no execution is activated twice
+// in one node and none is sent a message after it has left: the post of one that
+// leaves is closed first, and what comes for it meanwhile waits until it is gone.
 type supervisor struct {
+	*shard
 	system  *System
-	live    map[string]*child
 	spare   []*child          // whose seats are free
 	untaken int               // so many of them since the last sweep
 	byPID   map[string]*child // by the id of their actors
 	ticker  *time.Timer
 	props   *actor.Props
-	spawned *actor.PID // by which the actor that is being made is reached
-	drain   *drain     // asked for and not finished
-	closed  bool       // a drain was asked for: nothing new comes to life
+	born    *child // whose seat is being made
+	drain   *drain // asked for and not finished
+	closed  bool   // a drain was asked for: nothing new comes to life
 }
 
 type child struct {
 	pid      *actor.PID // of its seat
+	post     *post
 	execID   string
-	used     time.Time
 	retiring bool
 	waiting  []*Deliver // for the one that comes after it
+}
+
+// leave has what comes for the child from now on wait until it is gone.
+func (c *child) leave() {
+	c.retiring = true
+	c.post.close()
 }
 
 // drain asks a supervisor to let all of its executions finish.
 type drain struct{ done chan<- error }
 
-func newSupervisor(system *System) *supervisor {
-	s := &supervisor{system: system, live: make(map[string]*child), byPID: make(map[string]*child)}
+func newSupervisor(system *System, of *shard) *supervisor {
+	s := &supervisor{shard: of, system: system, byPID: make(map[string]*child)}
+	s.shrink()
 	// One set of properties serves every seat: they are large.
-	s.props = actor.PropsFromProducer(func() actor.Actor { return &seat{system: system} },
-		actor.WithMailbox(actor.UnboundedLockfree()), actor.WithDispatcher(system.crew), actor.WithSpawnFunc(s.produce))
+	s.props = actor.PropsFromProducer(func() actor.Actor { return &seat{system: system, post: s.born.post} },
+		actor.WithMailbox(func() actor.Mailbox { return s.born.post }), actor.WithDispatcher(system.crew), actor.WithSpawnFunc(s.produce))
 	return s
 }
 
@@ -48,7 +55,7 @@ func newSupervisor(system *System) *supervisor {
 // them, and a PID by which an actor was reached holds the actor.
 func (s *supervisor) produce(system *actor.ActorSystem, name string, props *actor.Props, parent actor.SpawnerContext) (*actor.PID, error) {
 	pid, err := actor.DefaultSpawner(system, name, props, parent)
-	s.spawned = pid
+	s.born.pid = pid
 	return actor.NewPID(pid.Address, pid.Id), err
 }
 
@@ -78,7 +85,8 @@ func (s *supervisor) Receive(ctx actor.Context) {
 			s.schedule(ctx)
 		} else {
 			s.clear(ctx, len(s.spare))
-			s.live, s.byPID = make(map[string]*child), make(map[string]*child) // without the room of thousands
+			s.shrink()
+			s.byPID = make(map[string]*child)
 		}
 	case handOver:
 		s.handOver(ctx)
@@ -116,7 +124,6 @@ func (s *supervisor) deliver(ctx actor.Context, d *Deliver) {
 		c.waiting = append(c.waiting, d)
 		return
 	}
-	c.used = time.Now()
 	ctx.Send(c.pid, d)
 }
 
@@ -133,7 +140,6 @@ func (s *supervisor) deliverAll(ctx actor.Context, p *parcel) {
 	if c == nil {
 		c = s.spawn(ctx, p.execID)
 	}
-	c.used = time.Now()
 	ctx.Send(c.pid, p)
 }
 
@@ -144,13 +150,15 @@ func (s *supervisor) spawn(ctx actor.Context, execID string) *child {
 		c, s.spare = s.spare[last], s.spare[:last]
 		s.untaken = min(s.untaken, last)
 	} else {
+		c = &child{post: new(post)}
+		s.born = c
 		ctx.Spawn(s.props)
-		c = &child{pid: s.spawned}
-		s.spawned = nil
+		s.born = nil
 		s.byPID[c.pid.Id] = c
 	}
 	c.execID = execID
-	s.live[execID] = c
+	c.post.open(execID)
+	s.put(execID, c)
 	if s.ticker == nil {
 		s.schedule(ctx) // an empty shard sleeps
 	}
@@ -163,7 +171,7 @@ func (s *supervisor) retire(ctx actor.Context, execID string) {
 	if c == nil || c.retiring {
 		return
 	}
-	c.retiring = true
+	c.leave()
 	ctx.Send(c.pid, retire{})
 }
 
@@ -171,7 +179,7 @@ func (s *supervisor) retire(ctx actor.Context, execID string) {
 func (s *supervisor) handOver(ctx actor.Context) {
 	for id, c := range s.live {
 		if !s.system.here(id) {
-			c.retiring = true
+			c.leave()
 			ctx.Send(c.pid, evict{})
 		}
 	}
@@ -197,7 +205,7 @@ func (s *supervisor) left(ctx actor.Context, execID string) {
 		return // it was forgotten when its seat broke
 	}
 	waiting := c.waiting
-	*c = child{pid: c.pid}
+	c.execID, c.retiring, c.waiting = "", false, nil
 	s.spare = append(s.spare, c)
 	if len(s.spare) > MaxSpare || s.closed {
 		s.clear(ctx, 1)
@@ -215,7 +223,7 @@ func (s *supervisor) broke(ctx actor.Context, who *actor.PID) {
 
 // gone forgets an execution that left; what came for it meanwhile starts it anew.
 func (s *supervisor) gone(ctx actor.Context, execID string, waiting []*Deliver) {
-	delete(s.live, execID)
+	s.remove(execID)
 	s.system.left.Add(1)
 	for _, d := range waiting {
 		s.deliver(ctx, d)
@@ -234,10 +242,10 @@ func (s *supervisor) clear(ctx actor.Context, n int) {
 }
 
 func (s *supervisor) sweep(ctx actor.Context) {
-	idle := time.Now().Add(-IdleAfter)
+	now := time.Now()
 	crowded := len(s.live) > MaxLive
 	for id, c := range s.live {
-		if c.used.Before(idle) || crowded && time.Since(c.used) > SweepEvery {
+		if idle := now.Sub(time.Unix(0, c.post.used.Load())); idle > IdleAfter || crowded && idle > SweepEvery {
 			s.retire(ctx, id)
 		}
 	}

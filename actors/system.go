@@ -70,7 +70,7 @@ type Options struct {
 type System struct {
 	Options
 	actors   *actor.ActorSystem
-	shards   [Shards]*actor.PID
+	shards   [Shards]shard
 	router   *actor.PID
 	keeper   *keeper
 	alarms   *actor.PID
@@ -111,11 +111,12 @@ func (s *System) Start(ctx context.Context) error {
 	// supervisor sees it terminated and makes a new one on demand.
 	stop := actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })
 	for i := range s.shards {
-		props := actor.PropsFromProducer(func() actor.Actor { return newSupervisor(s) }, actor.WithSupervisor(stop),
+		of := &s.shards[i]
+		props := actor.PropsFromProducer(func() actor.Actor { return newSupervisor(s, of) }, actor.WithSupervisor(stop),
 			// A supervisor only passes messages on, so it runs on the goroutine of
 			// whoever sends to it: a signal takes one hop less.
 			actor.WithDispatcher(actor.NewSynchronizedDispatcher(throughput)))
-		s.shards[i] = s.actors.Root.SpawnPrefix(props, "shard"+strconv.Itoa(i))
+		of.pid = s.actors.Root.SpawnPrefix(props, "shard"+strconv.Itoa(i))
 	}
 	s.router = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return newRouter(s) }, actor.WithSupervisor(stop)))
 	s.alarms = s.actors.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return newAlarms(s) }))
@@ -168,8 +169,8 @@ func (s *System) Stop(ctx context.Context) error {
 	root.Stop(s.alarms)
 	root.Stop(s.router)
 	done := make(chan error, Shards)
-	for _, pid := range s.shards {
-		root.Send(pid, drain{done: done})
+	for i := range s.shards {
+		root.Send(s.shards[i].pid, drain{done: done})
 	}
 	for range s.shards {
 		select {
@@ -178,8 +179,8 @@ func (s *System) Stop(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	for _, pid := range s.shards {
-		root.Stop(pid)
+	for i := range s.shards {
+		root.Stop(s.shards[i].pid)
 	}
 	s.letters.stop(ctx)
 	s.actors.Shutdown()
@@ -189,18 +190,21 @@ func (s *System) Stop(ctx context.Context) error {
 
 // Tell delivers without waiting, to whichever node owns the execution; d.Reply
 // is called in any case.
-func (s *System) Tell(d *Deliver) {
+func (s *System) Tell(d *Deliver) { s.tell(d, false) }
+
+// tell delivers; a sender who stays until he has the reply may handle what he sends.
+func (s *System) tell(d *Deliver, stays bool) {
 	if s.Peers != nil && !s.Peers.Here(d.ExecID) {
 		s.Peers.Deliver(d)
 		return
 	}
-	s.Local(d)
+	s.local(d, stays)
 }
 
 func (s *System) place(name string) uint64 { return maphash.String(s.seed, name) % nearPlaces }
 
-func (s *System) shard(execID string) uint64 {
-	return maphash.String(s.seed, execID) % Shards
+func (s *System) shard(execID string) *shard {
+	return &s.shards[maphash.String(s.seed, execID)%Shards]
 }
 
 // Ask delivers an input from outside and waits for its reply. When the context
@@ -222,7 +226,7 @@ func (s *System) Ask(ctx context.Context, d *Deliver) (Reply, error) {
 		replies <- r
 	}
 	d.Until = s.until(ctx)
-	s.Tell(d)
+	s.tell(d, true)
 	select {
 	case r := <-replies:
 		if s.Peers != nil {

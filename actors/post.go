@@ -1,0 +1,222 @@
+package actors
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
+
+// shard is the executions of one supervisor as everybody sees them: what comes for
+// one that is in memory goes straight into its post.
+type shard struct {
+	pid  *actor.PID // of the supervisor
+	mu   sync.RWMutex
+	live map[string]*child // changed by the supervisor alone
+}
+
+// give puts a delivery into the post of its execution; false when that is not in
+// memory or about to leave it. See post.give for a sender who stays.
+func (s *shard) give(d *Deliver, stays bool) bool {
+	s.mu.RLock()
+	c := s.live[d.ExecID]
+	s.mu.RUnlock()
+	return c != nil && c.post.give(d, stays)
+}
+
+func (s *shard) put(execID string, c *child) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live[execID] = c
+}
+
+func (s *shard) remove(execID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.live, execID)
+}
+
+// shrink gives up the room of thousands when nobody is left.
+func (s *shard) shrink() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = make(map[string]*child)
+}
+
+// post is the mailbox of a seat. Beside what any mailbox does it takes deliveries for
+// the execution that sits there from whoever has them, without a way through the
+// supervisor, until that closes it; and it lets a sender who waits for his reply handle them himself,
+// instead of waking somebody for it. One goroutine at a time handles what came, in
+// the order in which it came.
+type post struct {
+	invoker    actor.MessageInvoker
+	dispatcher actor.Dispatcher
+	used       atomic.Int64 // when it was opened, or a turn began last, by the clock of Unix, in nanoseconds
+
+	mu        sync.Mutex
+	commands  []any // of the library, which go first
+	messages  []any
+	handled   int    // how many of the messages
+	running   bool   // somebody handles them
+	suspended bool   // a failure is being looked at
+	of        string // the execution whose deliveries it takes from everybody; "" when it is closed
+}
+
+var _ actor.Mailbox = (*post)(nil)
+
+// RegisterHandlers implements actor.Mailbox.
+func (p *post) RegisterHandlers(invoker actor.MessageInvoker, dispatcher actor.Dispatcher) {
+	p.invoker, p.dispatcher = invoker, dispatcher
+}
+
+// Start implements actor.Mailbox.
+func (p *post) Start() {}
+
+// UserMessageCount implements actor.Mailbox.
+func (p *post) UserMessageCount() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.messages) - p.handled
+}
+
+// PostUserMessage implements actor.Mailbox.
+func (p *post) PostUserMessage(m any) {
+	p.mu.Lock()
+	p.messages = append(p.messages, m)
+	p.wake()
+}
+
+// PostSystemMessage implements actor.Mailbox.
+func (p *post) PostSystemMessage(m any) {
+	p.mu.Lock()
+	p.commands = append(p.commands, m)
+	p.wake()
+}
+
+// wake unlocks, and has what came handled unless somebody is at it.
+func (p *post) wake() {
+	idle := !p.running
+	p.running = true
+	p.mu.Unlock()
+	if idle {
+		p.dispatcher.Schedule(p.run)
+	}
+}
+
+// give takes a delivery; false, and it is for the supervisor, when the post is
+// closed, or another execution has it by now. A sender who stays until he is answered handles it himself unless somebody
+// is at it: he does what others would have done for him, and never much more.
+func (p *post) give(d *Deliver, stays bool) bool {
+	p.mu.Lock()
+	if p.of != d.ExecID {
+		p.mu.Unlock()
+		return false
+	}
+	p.messages = append(p.messages, d)
+	if !stays || p.running {
+		p.wake()
+		return true
+	}
+	p.running = true
+	p.mu.Unlock()
+	if p.handle(ownTurn) {
+		p.dispatcher.Schedule(p.run)
+	}
+	return true
+}
+
+// open has deliveries for an execution put straight into the post.
+func (p *post) open(execID string) {
+	p.used.Store(time.Now().UnixNano())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of = execID
+}
+
+// close has everything that comes from now on go through the supervisor. What
+// came before is ahead of what that sends.
+func (p *post) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.of = ""
+}
+
+func (p *post) run() {
+	for p.handle(throughput) {
+		runtime.Gosched()
+	}
+}
+
+// handle handles so many messages, and reports whether there are more; if not,
+// the next that comes has somebody called again.
+func (p *post) handle(most int) (more bool) {
+	var m any
+	defer func() {
+		if cause := recover(); cause != nil {
+			p.invoker.EscalateFailure(cause, m)
+			more = true
+		}
+	}()
+	for range most {
+		var command, ok bool
+		if m, command, ok = p.next(); !ok {
+			return false
+		}
+		if command {
+			p.invoker.InvokeSystemMessage(m)
+		} else {
+			p.invoker.InvokeUserMessage(m)
+		}
+	}
+	return p.rests()
+}
+
+// next takes what is to be handled next.
+func (p *post) next() (m any, command, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.commands) > 0 {
+		m, p.commands = p.commands[0], p.commands[1:]
+		switch m.(type) {
+		case *actor.SuspendMailbox:
+			p.suspended = true
+		case *actor.ResumeMailbox:
+			p.suspended = false
+		default:
+			return m, true, true
+		}
+	}
+	p.commands = nil
+	if p.empty() {
+		p.running = false
+		return nil, false, false
+	}
+	m, p.messages[p.handled] = p.messages[p.handled], nil
+	p.handled++
+	p.tidy()
+	return m, false, true
+}
+
+// tidy uses the room of what was handled again.
+func (p *post) tidy() {
+	switch rest := len(p.messages) - p.handled; {
+	case rest == 0 && cap(p.messages) > keepPost:
+		p.messages, p.handled = nil, 0
+	case rest <= p.handled && (rest == 0 || p.handled >= keepPost):
+		copy(p.messages, p.messages[p.handled:])
+		clear(p.messages[rest:])
+		p.messages, p.handled = p.messages[:rest], 0
+	}
+}
+
+func (p *post) empty() bool { return p.suspended || p.handled == len(p.messages) }
+
+// rests reports whether something is left to be handled.
+func (p *post) rests() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.running = len(p.commands) > 0 || !p.empty()
+	return p.running
+}
