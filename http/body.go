@@ -55,6 +55,9 @@ func (x *exchange) readBody() error {
 	if r.Body == nil || r.Body == http.NoBody || x.format == formatLines {
 		return nil
 	}
+	if x.lane == laneQuick {
+		x.unwatch()
+	}
 	b := x.in.b
 	for {
 		if len(b) == cap(b) {

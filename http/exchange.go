@@ -38,6 +38,8 @@ type exchange struct {
 	held    int64   // bytes counted in the server's bodies
 	entered bool    // a place in the route's lane is taken
 
+	unwatched *connection // on which nobody reads ahead; nil when somebody does
+
 	promiseless bool // nothing is written, so nothing is promised of it
 	status      int  // of the answer; 0 before it
 	sent        int  // bytes of the answer's body
@@ -81,6 +83,7 @@ func (s *Server) finish(x *exchange, counted *routeMetrics) {
 			x.writeProblem(mustProblem(CodeInternal, "the node could not do it because of an internal error", "the log has the cause under this request_id"))
 		}
 	}
+	x.watch()
 	if x.entered {
 		s.leave(x.lane)
 	}

@@ -108,6 +108,7 @@ func NewServer(o Options) *Server {
 	s.mount(o.Echo)
 	s.http = &http.Server{
 		Handler:           s,
+		ConnContext:       withConnection,
 		ReadHeaderTimeout: ReadHeaderTimeout,
 		ReadTimeout:       ReadTimeout,
 		WriteTimeout:      WriteTimeout,
@@ -179,7 +180,7 @@ func (s *Server) Serve(l net.Listener) error {
 	} else {
 		s.loopback.Store(-1)
 	}
-	err := s.http.Serve(l)
+	err := s.http.Serve(listener{l})
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
