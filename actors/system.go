@@ -76,6 +76,7 @@ type System struct {
 	alarms   *actor.PID
 	seed     maphash.Seed
 	admitted atomic.Int64
+	asks     sync.Pool // lends the room of asks that were answered
 	watchers watchers
 	ill      quarantine
 	stopping atomic.Bool
@@ -92,6 +93,7 @@ type System struct {
 func NewSystem(o Options) *System {
 	s := &System{Options: o, seed: maphash.MakeSeed(), crew: newCrew()}
 	s.letters = newLetters(s)
+	s.asks.New = s.newAsk
 	s.broadcasts = newBroadcasts(s)
 	s.keeper = newKeeper(s)
 	return s
@@ -207,35 +209,50 @@ func (s *System) shard(execID string) *shard {
 	return &s.shards[maphash.String(s.seed, execID)%Shards]
 }
 
-// Ask delivers an input from outside and waits for its reply. When the context
-// ends first the outcome is unknown to the caller, and the refusal says so.
+// ask is a delivery from outside that somebody waits for.
+type ask struct {
+	Deliver
+	said Reply
+	over chan struct{} // has a token once said is there
+	say  func(Reply)   // what the delivery is answered by, made once
+}
+
+// newAsk makes the room of one, which is lent again and again. It never leaves its
+// system: a channel belongs to the bubble of the test that made it.
+func (s *System) newAsk() any {
+	a := &ask{over: make(chan struct{}, 1)}
+	a.say = func(r Reply) {
+		s.admitted.Add(-1)
+		a.said = r
+		a.over <- struct{}{}
+	}
+	return a
+}
+
+// Ask delivers an input from outside and waits for its reply. The delivery is
+// copied. When the context ends first the outcome is unknown to the caller, and the
+// refusal says so.
 func (s *System) Ask(ctx context.Context, d *Deliver) (Reply, error) {
-	if s.stopping.Load() {
-		return Reply{}, stopping()
+	if err := s.admit(1); err != nil {
+		return Reply{}, err
 	}
-	if err := s.Store.Health(); err != nil {
-		return Reply{}, unavailable(err)
-	}
-	if s.admitted.Add(1) > MaxAdmitted {
-		s.admitted.Add(-1)
-		return Reply{}, overloaded()
-	}
-	replies := make(chan Reply, 1)
-	d.Reply = func(r Reply) {
-		s.admitted.Add(-1)
-		replies <- r
-	}
-	d.Until = s.until(ctx)
-	s.tell(d, true)
+	a := s.asks.Get().(*ask)
+	a.Deliver = *d
+	a.Until, a.Reply = s.until(ctx), a.say
+	s.tell(&a.Deliver, true)
 	select {
-	case r := <-replies:
-		if s.Peers != nil {
-			r = s.state(ctx, d, r)
-		}
-		return r, r.Err
+	case <-a.over:
 	case <-ctx.Done():
-		return Reply{}, timedOut(ctx.Err())
+		return Reply{}, timedOut(ctx.Err()) // the late reply comes into room that is left to it
 	}
+	r := a.said
+	// An answer is the last that happens to a delivery: the room is free.
+	a.Deliver, a.said = Deliver{}, Reply{}
+	s.asks.Put(a)
+	if s.Peers != nil {
+		r = s.state(ctx, d, r)
+	}
+	return r, r.Err
 }
 
 func timedOut(cause error) error {

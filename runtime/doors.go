@@ -18,7 +18,7 @@ func (n *Node) Signal(ctx context.Context, s workflow.Signal) (workflow.Answer, 
 	at := workflow.InstantOf(time.Now())
 	s.ReceivedAt = at
 	r, err := n.system.Ask(ctx, &actors.Deliver{ExecID: s.ExecID, Input: workflow.Signalled{Stamp: workflow.Stamp{At: at}, Signal: s}})
-	n.telemetry.Signal(outcome(r, err))
+	n.telemetry.Signal(outcome(r.Answer, err))
 	return r.Answer, err
 }
 
@@ -32,12 +32,12 @@ func (n *Node) Signals(ctx context.Context, signals []workflow.Signal, into []wo
 		d.ExecID, d.Input = s.ExecID, workflow.Signalled{Stamp: stamp, Signal: *s}
 	}, func(r *actors.Reply) {
 		into = append(into, workflow.SignalResult{Answer: r.Answer, Err: r.Err})
-		n.telemetry.Signal(outcome(*r, r.Err))
+		n.telemetry.Signal(outcome(r.Answer, r.Err))
 	})
 	if err != nil {
 		for range signals {
 			into = append(into, workflow.SignalResult{Err: err})
-			n.telemetry.Signal(outcome(actors.Reply{}, err))
+			n.telemetry.Signal(outcome(workflow.Answer{}, err))
 		}
 	}
 	return into
@@ -56,10 +56,10 @@ func (n *Node) SignalsTogether(ctx context.Context, signals []workflow.Signal) (
 	}
 	answers, refused, err := n.system.Together(ctx, signals[0].ExecID, inputs)
 	if err != nil {
-		n.telemetry.Signal(outcome(actors.Reply{}, err))
+		n.telemetry.Signal(outcome(workflow.Answer{}, err))
 	}
 	for i := range answers {
-		n.telemetry.Signal(outcome(actors.Reply{Answer: answers[i]}, nil))
+		n.telemetry.Signal(outcome(answers[i], nil))
 	}
 	return answers, refused, err
 }
@@ -91,17 +91,23 @@ func (n *Node) Events(ctx context.Context, events []workflow.Event) []workflow.E
 }
 
 // outcome is the label under which a signal is counted.
-func outcome(r actors.Reply, err error) string {
-	var refusal *workflow.Refusal
+func outcome(a workflow.Answer, err error) string {
 	switch {
-	case errors.As(err, &refusal):
-		return refusal.Code
 	case err != nil:
-		return "error"
-	case r.Answer.Duplicate:
+		return refused(err)
+	case a.Duplicate:
 		return "duplicate"
 	}
-	return string(r.Answer.Outcome)
+	return string(a.Outcome)
+}
+
+// refused is outcome of an error: the code of its refusal, if it is one.
+func refused(err error) string {
+	var refusal *workflow.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Code
+	}
+	return "error"
 }
 
 // Event accepts an event; it is durable when this returns.

@@ -23,7 +23,7 @@ func (n *Node) Begin(ctx context.Context, s workflow.Start) (workflow.Begun, err
 		if begun.Answer != nil {
 			r.Answer = *begun.Answer
 		}
-		n.telemetry.Signal(outcome(r, err))
+		n.telemetry.Signal(outcome(r.Answer, err))
 	}
 	return begun, err
 }

@@ -16,6 +16,7 @@ import (
 // id of an execution or a signal.
 type telemetry struct {
 	signals     *prometheus.CounterVec
+	delivered   prometheus.Counter // of the signals, looked up once: nearly all are
 	events      *prometheus.CounterVec
 	executions  *prometheus.CounterVec
 	tasks       *prometheus.CounterVec
@@ -51,6 +52,7 @@ func newTelemetry(n *Node) *telemetry {
 		turn:        single("transition_duration_seconds", "Time that one turn of an execution spends in the core.", prometheus.ExponentialBucketsRange(0.000001, 1, 20)),
 		inputs:      single("turn_inputs", "Inputs that one turn of an execution folds into one commit.", prometheus.ExponentialBuckets(1, 2, 8)),
 	}
+	t.delivered = t.signals.WithLabelValues(string(workflow.Delivered))
 	n.options.Registry.MustRegister(t.signals, t.events, t.executions, t.tasks, t.waited, t.quarantined, t.buried, t.unburied,
 		t.calls, t.callTime, t.tokens, t.commit, t.turn, t.inputs, &gauges{node: n})
 	return t
@@ -71,7 +73,13 @@ func single(name, help string, buckets []float64) prometheus.Histogram {
 const namespace = "signalbox"
 
 // Signal implements actors.Observer.
-func (t *telemetry) Signal(outcome string) { t.signals.WithLabelValues(outcome).Inc() }
+func (t *telemetry) Signal(outcome string) {
+	if outcome == string(workflow.Delivered) {
+		t.delivered.Inc()
+		return
+	}
+	t.signals.WithLabelValues(outcome).Inc()
+}
 
 // Event implements actors.Observer.
 func (t *telemetry) Event(outcome string) { t.events.WithLabelValues(outcome).Inc() }
