@@ -22,13 +22,13 @@ const (
 	// the records of one commit. One row for each commit and not for each record: fewer keys.
 	famRecord = 'r'
 
-	// famStatus: status, past instant of creation, execution -> nothing. Lists
-	// the executions of a status, newest first; all statuses are merged for a
-	// list without this filter.
+	// famStatus was status, past instant of creation, execution -> nothing, until
+	// format 3. Nobody writes or reads it any more.
 	famStatus = 'i'
 
 	// famWorkflow: workflow, status, past instant of creation, execution ->
-	// nothing. The same for the executions of one workflow.
+	// nothing. Lists the executions of a workflow and status, newest first; all
+	// workflows and all statuses are merged for a list without these filters.
 	famWorkflow = 'j'
 
 	// famWait: name, instant of the execution's creation, execution, wait ->
@@ -111,7 +111,7 @@ const (
 // was never anywhere else, and leaves nothing to be deleted. What changes such a row
 // deletes it first.
 var briefly = [256]bool{
-	famStatus: true, famWorkflow: true, famWait: true, famKeyed: true, famCorrelation: true,
+	famWorkflow: true, famWait: true, famKeyed: true, famCorrelation: true,
 	famTimer: true, famWorking: true, famOpen: true,
 }
 
@@ -123,8 +123,12 @@ var (
 )
 
 // formatNow is the layout that this release writes. Since 2 the rows of records and
-// receipts leave out what their keys say; those of 1 are read still.
-const formatNow = 2
+// receipts leave out what their keys say; those of 1 are read still. Since 3 there
+// is no famStatus; what older ones wrote of it is dropped.
+const (
+	formatNow      = 3
+	formatOneIndex = 3
+)
 
 func key1(key []byte, family byte, id string) []byte {
 	return ordered.ID(append(key, family), id)
@@ -138,10 +142,6 @@ func stateKey(key []byte, exec string) []byte { return key1(key, famState, exec)
 
 func recordKey(key []byte, exec string, first uint64) []byte {
 	return ordered.Number(key1(key, famRecord, exec), first)
-}
-
-func statusKey(key []byte, s workflow.Status, created workflow.Instant, exec string) []byte {
-	return ordered.ID(ordered.Past(key1(key, famStatus, string(s)), created), exec)
 }
 
 func workflowKey(key []byte, id string, s workflow.Status, created workflow.Instant, exec string) []byte {

@@ -34,10 +34,10 @@ func TestKeyOrder(t *testing.T) {
 			t.Fatalf("timers %v and %v compare %d, want %d", k, l, got, byTime)
 		}
 		latest := cmp.Or(strings.Compare(k.a, l.a), cmp.Compare(l.at, k.at), strings.Compare(k.b, l.b))
-		if got := bytes.Compare(statusKey(nil, workflow.Status(k.a), k.at, k.b), statusKey(nil, workflow.Status(l.a), l.at, l.b)); got != latest {
+		if got := bytes.Compare(listKey(nil, famLabel, "", k.a, k.at, k.b), listKey(nil, famLabel, "", l.a, l.at, l.b)); got != latest {
 			t.Fatalf("listings %v and %v compare %d, want %d", k, l, got, latest)
 		}
-		p := parts{Rest: statusKey(nil, workflow.Status(k.a), k.at, k.b)[1:]}
+		p := parts{Rest: listKey(nil, famLabel, "", k.a, k.at, k.b)[len(key1(nil, famLabel, "")):]}
 		if a, at, b := p.ID(), p.Past(), p.ID(); p.End() != nil || a != k.a || at != k.at || b != k.b {
 			t.Fatalf("%v came apart into %q %v %q, %v", k, a, at, b, p.End())
 		}

@@ -113,6 +113,10 @@ const (
 	// defaultPage is what a list returns that does not say how much.
 	defaultPage = 100
 
+	// placesAtOnce places of one workflow and status are read together at most while
+	// those of all are merged: going to another one costs as much as reading ten.
+	placesAtOnce = 64
+
 	// contextEvery rows of a scan the caller's context is asked whether to go on.
 	contextEvery = 512
 

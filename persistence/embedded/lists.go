@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/persistence/ordered"
@@ -33,7 +32,7 @@ func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page
 	if err != nil {
 		return page, err
 	}
-	src, err := source(rows, q, from)
+	src, err := source(ctx, rows, q, from)
 	if err != nil {
 		return page, rows.close(err)
 	}
@@ -63,8 +62,9 @@ func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page
 }
 
 // source chooses the index that a query is answered from, the narrowest first:
-// who has a key, who waits for a name, who has a label, or the listing of one workflow or of all, of one status or of all merged.
-func source(r reader, q workflow.Query, from *place) (*merge, error) {
+// who has a key, who waits for a name, who has a label, or the listing of one
+// workflow or of all, of one status or of all merged.
+func source(ctx context.Context, r reader, q workflow.Query, from *place) (*merge, error) {
 	if q.Key != "" {
 		return merged(r, q, from, [][]byte{key2(nil, famKey, q.WorkflowID, q.Key)}, listOrder)
 	}
@@ -74,22 +74,21 @@ func source(r reader, q workflow.Query, from *place) (*merge, error) {
 	if len(q.Labels) > 0 {
 		return merged(r, q, from, [][]byte{key2(nil, famLabel, q.Labels[0].Name, q.Labels[0].Value)}, listOrder)
 	}
-	statuses := workflow.Statuses
-	switch {
-	case q.Status != "":
-		statuses = []workflow.Status{q.Status}
-	case q.Live:
-		statuses = slices.DeleteFunc(slices.Clone(statuses), workflow.Status.Finished)
+	if q.WorkflowID == "" {
+		return everyWorkflow(ctx, r, q, from)
 	}
 	var prefixes [][]byte
-	for _, status := range statuses {
-		if q.WorkflowID != "" {
+	for _, status := range workflow.Statuses {
+		if wanted(q, status) {
 			prefixes = append(prefixes, key2(nil, famWorkflow, q.WorkflowID, string(status)))
-		} else {
-			prefixes = append(prefixes, key1(nil, famStatus, string(status)))
 		}
 	}
 	return merged(r, q, from, prefixes, listOrder)
+}
+
+// wanted reports whether a query is for executions of that status.
+func wanted(q workflow.Query, status workflow.Status) bool {
+	return (q.Status == "" || q.Status == status) && !(q.Live && status.Finished())
 }
 
 // listed reads an execution that an index lists.
@@ -174,7 +173,7 @@ type order struct {
 	reverse bool // the last key is the newest
 }
 
-// listOrder is that of famStatus, famWorkflow, famKey and famLabel. The place of the cursor comes
+// listOrder is that of famWorkflow, famKey and famLabel. The place of the cursor comes
 // back as the first one when it is still there, and merge skips it.
 var listOrder = order{
 	place: func(rest []byte) (place, error) {

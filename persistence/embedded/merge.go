@@ -19,15 +19,20 @@ type merge struct {
 	at    place
 	some  bool // at was shown
 	err   error
+
+	shared *pebble.Iterator // of all heads; nil: each has its own
 }
 
-// head is the next places of one index: those of one moment together, because
-// an index that is read backwards has their ids in the reverse order.
+// head is the next places of one index: in one that is read backwards those of one
+// moment together, because it has their ids in the reverse order.
 type head struct {
 	it     *pebble.Iterator
 	prefix int
 	valid  bool
-	places []place // of one moment, in the order of the listing
+	places []place // in the order of the listing
+
+	next, upper []byte // shared: where its next places begin, and where all of them end
+	batch       int    // and how many were wanted last time
 }
 
 func merged(r reader, q workflow.Query, from *place, prefixes [][]byte, o order) (*merge, error) {
@@ -84,6 +89,10 @@ func (m *merge) first() *head {
 // are of the same moment.
 func (m *merge) refill(h *head) {
 	h.places = h.places[:0]
+	if m.shared != nil && h.valid && m.err == nil {
+		m.gather(h)
+		return
+	}
 	for h.valid && m.err == nil {
 		at, err := m.order.place(h.it.Key()[h.prefix:])
 		if err != nil {
@@ -107,8 +116,15 @@ func (m *merge) place() place { return m.at }
 
 func (m *merge) close() error {
 	err := m.err
+	its := []*pebble.Iterator{m.shared}
 	for _, h := range m.heads {
-		if closing := h.it.Close(); closing != nil {
+		its = append(its, h.it)
+	}
+	for _, it := range its {
+		if it == nil {
+			continue
+		}
+		if closing := it.Close(); closing != nil {
 			err = errors.Join(err, fmt.Errorf("%w: scan the rows: %w", persistence.ErrUnavailable, closing))
 		}
 	}

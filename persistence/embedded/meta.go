@@ -16,6 +16,7 @@ type meta struct {
 	epoch   uint64
 	applied uint64 // number of the last frame that the rows have; unknown when that cannot be read
 	waits   int64  // open waits; unknownWaits when that cannot be read
+	format  uint64 // in which it was written; zero when there is nothing yet, or that cannot be read
 }
 
 const (
@@ -32,6 +33,7 @@ func readMeta(r reader, log *slog.Logger) (meta, error) {
 	if err == nil && format > formatNow {
 		return m, fmt.Errorf("the folder was written in format %d by a newer release, and this one knows formats up to %d; use that release or a newer one", format, formatNow)
 	}
+	m.format = format
 	if err == nil {
 		m.epoch, err = number(r, keyEpoch, 8)
 	}

@@ -70,11 +70,9 @@ func (o *ops) changes(exec string, c *persistence.Changes) {
 	if c.Moved {
 		var none persistence.Listing
 		if c.Was != none {
-			o.delete(statusKey(o.key[:0], c.Was.Status, c.Was.CreatedAt, exec))
 			o.delete(workflowKey(o.key[:0], c.Was.WorkflowID, c.Was.Status, c.Was.CreatedAt, exec))
 		}
 		if c.Now != none {
-			o.set(statusKey(o.key[:0], c.Now.Status, c.Now.CreatedAt, exec), nil)
 			o.set(workflowKey(o.key[:0], c.Now.WorkflowID, c.Now.Status, c.Now.CreatedAt, exec), nil)
 		}
 	}

@@ -43,6 +43,7 @@ type Store struct {
 	log        *slog.Logger
 	durability workflow.Durability
 	epoch      uint64
+	format     uint64 // that was found
 
 	lock     io.Closer
 	db       *rows
@@ -186,7 +187,7 @@ func (s *Store) recover(pieces string, salvage bool) (replayed, error) {
 		return found, err
 	}
 	now, err := readMeta(s.db, s.log)
-	s.epoch = max(known.epoch, now.epoch) + 1
+	s.epoch, s.format = max(known.epoch, now.epoch)+1, now.format
 	if s.waits = now.waits; s.waits == unknownWaits {
 		s.waits = countWaits(s.db)
 	}

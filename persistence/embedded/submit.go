@@ -189,10 +189,13 @@ func (s *Store) await(ctx context.Context, w *write) error {
 	}
 }
 
-// beginEpoch makes the number of this opening durable.
+// beginEpoch makes the number of this opening durable, and the layout of this release.
 func (s *Store) beginEpoch(ctx context.Context) error {
 	w := newWrite(writeRows)
 	w.set(append(w.key[:0], keyEpoch...), binary.BigEndian.AppendUint64(nil, s.epoch))
 	w.set(append(w.key[:0], keyFormat...), binary.BigEndian.AppendUint32(nil, formatNow))
+	if s.format < formatOneIndex {
+		w.deleteRange([]byte{famStatus}, []byte{famStatus + 1})
+	}
 	return s.await(ctx, w)
 }
