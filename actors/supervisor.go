@@ -16,7 +16,7 @@ type supervisor struct {
 	system  *System
 	spare   []*child          // whose seats are free
 	untaken int               // so many of them since the last sweep
-	byPID   map[string]*child // by the id of their actors
+	byPID   map[string]*child // by the id of their actors, until these have stopped
 	ticker  *time.Timer
 	props   *actor.Props
 	born    *child // whose seat is being made
@@ -75,7 +75,7 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	case left:
 		s.left(ctx, m.execID)
 	case *actor.Terminated:
-		s.broke(ctx, m.Who)
+		s.stopped(ctx, m.Who)
 	case sweep:
 		s.clear(ctx, s.untaken)
 		s.untaken = len(s.spare)
@@ -86,7 +86,6 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		} else {
 			s.clear(ctx, len(s.spare))
 			s.shrink()
-			s.byPID = make(map[string]*child)
 		}
 	case handOver:
 		s.handOver(ctx)
@@ -213,12 +212,19 @@ func (s *supervisor) left(ctx actor.Context, execID string) {
 	s.gone(ctx, execID, waiting)
 }
 
-// broke forgets an execution whose seat has stopped.
-func (s *supervisor) broke(ctx actor.Context, who *actor.PID) {
-	if c := s.byPID[who.Id]; c != nil && c.execID != "" {
-		delete(s.byPID, who.Id)
+// stopped forgets a seat, and the execution that sat there when it broke.
+func (s *supervisor) stopped(ctx actor.Context, who *actor.PID) {
+	c := s.byPID[who.Id]
+	if c == nil {
+		return
+	}
+	if delete(s.byPID, who.Id); len(s.byPID) == 0 {
+		s.byPID = make(map[string]*child) // without the room of thousands
+	}
+	if c.execID != "" {
 		s.gone(ctx, c.execID, c.waiting)
 	}
+	s.drained()
 }
 
 // gone forgets an execution that left; what came for it meanwhile starts it anew.
@@ -235,7 +241,6 @@ func (s *supervisor) gone(ctx actor.Context, execID string, waiting []*Deliver) 
 func (s *supervisor) clear(ctx actor.Context, n int) {
 	keep := len(s.spare) - n
 	for _, c := range s.spare[keep:] {
-		delete(s.byPID, c.pid.Id)
 		ctx.Stop(c.pid)
 	}
 	s.spare, s.untaken = slices.Delete(s.spare, keep, len(s.spare)), min(s.untaken, keep)
@@ -251,8 +256,9 @@ func (s *supervisor) sweep(ctx actor.Context) {
 	}
 }
 
+// drained says so when nobody is left, and no actor that a message could miss.
 func (s *supervisor) drained() {
-	if s.drain != nil && len(s.live) == 0 {
+	if s.drain != nil && len(s.live) == 0 && len(s.byPID) == 0 {
 		s.drain.done <- nil
 		s.drain = nil
 	}
