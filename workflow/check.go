@@ -217,6 +217,9 @@ func checkBuffer(s *State) error {
 		if slices.Contains(s.Recent, b.ID) {
 			return fmt.Errorf("signal %s was applied and is still kept", b.ID)
 		}
+		if b.Minted {
+			return fmt.Errorf("signal %s is kept and marked as new", b.ID)
+		}
 		if b.Taken && !b.Transient {
 			return fmt.Errorf("signal %s was taken and is still kept", b.ID)
 		}

@@ -61,6 +61,7 @@ func TestCheckSeesEveryBrokenInvariant(t *testing.T) {
 		"is PENDING with 0 timers":      func(s *workflow.State) { s.Timers = append(s.Timers[:1], s.Timers[2]) },
 		"is kept twice":                 func(s *workflow.State) { s.Buffer = append(s.Buffer, s.Buffer[0]) },
 		"was applied and is still kept": func(s *workflow.State) { s.Recent = []string{"s"} },
+		"is kept and marked as new":     func(s *workflow.State) { s.Buffer[0].Minted = true },
 		"was taken and is still kept":   func(s *workflow.State) { s.Buffer[0].Taken = true },
 		"and no processor works on it":  func(s *workflow.State) { s.Buffer[0].Transient = true },
 		"without being paused":          func(s *workflow.State) { s.Held = []workflow.HeldInput{{Done: &workflow.TaskDone{Task: "call"}}} },

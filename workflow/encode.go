@@ -73,6 +73,7 @@ func appendSignal(b []byte, s *Signal) []byte {
 	o.someText("by", s.By)
 	o.number("received", int64(s.ReceivedAt))
 	o.someNumber("expires", int64(s.ExpiresAt))
+	o.flag("minted", s.Minted)
 	o.flag("force", s.Force)
 	o.flag("redelivered", s.Redelivered)
 	return append(o.b, '}')

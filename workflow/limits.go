@@ -24,8 +24,8 @@ const (
 
 	// MaxRecent ids of applied signals are remembered in the state itself, so
 	// that a duplicate which follows at once is a no-op even before the store is
-	// asked. Older ones are found by their receipts; each id here is written with
-	// every transition.
+	// asked. Older ones are found by their receipts, and ids that we made for the
+	// attempt cannot come twice; each id here is written with every transition.
 	MaxRecent = 16
 
 	// MaxReceiptSteps are kept in a signal's receipt; between the first and the

@@ -21,9 +21,9 @@ type Signal struct {
 	ReceivedAt    Instant `json:"received"`
 	ExpiresAt     Instant `json:"expires,omitempty"` // a buffered one is dropped then; zero keeps it as long as the execution lives
 
-	Minted  bool `json:"-"`               // the id was made by us: nobody can have sent it before
-	Seeking bool `json:"-"`               // the sender looks for whoever has a key: one that is gone is no loss to it
-	Force   bool `json:"force,omitempty"` // accept a name that the workflow can never wait for
+	Minted  bool `json:"minted,omitempty"` // the id was made by us for this attempt: nobody can have sent it before, and who does so later has its receipt
+	Seeking bool `json:"-"`                // the sender looks for whoever has a key: one that is gone is no loss to it
+	Force   bool `json:"force,omitempty"`  // accept a name that the workflow can never wait for
 
 	Redelivered   bool   `json:"redelivered,omitempty"` // it was a dead letter; its receipt goes on
 	RedeliveredBy string `json:"-"`                     // name of the key that sent it on its way again, from From; for the receipt only

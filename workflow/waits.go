@@ -65,6 +65,7 @@ func (t *transition) keep(id string) {
 	if b == nil { // consumed, or gone with the execution
 		return
 	}
+	b.Minted = false // its sender has the id now
 	if b.ExpiresAt != 0 {
 		t.arm(TimerExpiry, id, b.ExpiresAt)
 	}
@@ -279,8 +280,11 @@ func (t *transition) consumed(w OpenWait, signalID, progress, grounds string) {
 	if b := t.kept(signalID); b.Transient {
 		b.Taken = true
 	} else {
+		fresh := b.Minted
 		t.forget(signalID)
-		t.remember(signalID)
+		if !fresh {
+			t.remember(signalID)
+		}
 	}
 	r := Record{Type: SignalConsumed, Task: w.Task, Wait: w.ID, Signal: signalID, Reason: progress}
 	if grounds != "" {

@@ -41,6 +41,23 @@ func TestOnlySoManyAppliedSignalsAreRemembered(t *testing.T) {
 	}
 }
 
+// An id that was made for this very attempt cannot come twice before its sender has
+// it; that of a signal which is kept is like any other from then on.
+func TestNewIDsAreRememberedOnlyOfSignalsThatWereKept(t *testing.T) {
+	two := holdFor("two", "b")
+	two.After = []string{"one"}
+	def := flowOf(holdFor("one", "a"), two)
+	s := begin(t, def)
+	for i, name := range []string{"b", "a"} {
+		in := sentA(name, workflow.Instant(i+2))
+		in.Signal.Name, in.Signal.Minted = name, true
+		s = applied(t, def, s, in)
+	}
+	if s.Status != workflow.Success || !slices.Equal(s.Recent, []string{"b"}) {
+		t.Errorf("it is %s and remembers %v", s.Status, s.Recent)
+	}
+}
+
 func TestWhatOneWaitRefusesTheNextMayTake(t *testing.T) {
 	keyed, strict := holdFor("keyed", "a"), holdFor("strict", "a")
 	keyed.Wait.Correlate, strict.Wait.Schema = literal("k"), wants("amount")
