@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -15,8 +16,18 @@ import (
 // writing. Only a store that nobody of another release reads at the same time
 // writes it.
 
-// formatKeyed is the first byte of a row in that form.
-const formatKeyed = 3
+// formatKeyed is the first byte of a row in that form, formatTurn that of records with
+// the receipts of their turn before them:
+//
+//	[formatTurn 1][size of what is between 4][signal, length, row of its receipt]...[row of the records]
+//
+// Whoever wants the one steps over the other.
+const (
+	formatKeyed = 3
+	formatTurn  = 4
+)
+
+const turnHeader = 1 + 4
 
 // said stands for a text that is known already. As a text it would be
 // hexadecimal digits, none of them, which are written as plain.
@@ -29,7 +40,79 @@ func AppendRecordsUnder(dst []byte, execID string, records []workflow.Record) []
 
 // DecodeRecordsUnder is the inverse of AppendRecordsUnder and of AppendRecords.
 func DecodeRecordsUnder(execID string, row []byte) (records []workflow.Record, err error) {
+	_, row, err = turn(row)
+	if err != nil {
+		return nil, err
+	}
 	return records, decodeUnder(coder{keyed: true, exec: execID}, row, &records, recordsFields)
+}
+
+// AppendTurnUnder is AppendRecordsUnder for records and the receipts of their turn, all
+// of that execution.
+func AppendTurnUnder(dst []byte, execID string, records []workflow.Record, receipts []workflow.Receipt) []byte {
+	if len(receipts) == 0 {
+		return AppendRecordsUnder(dst, execID, records)
+	}
+	header := len(dst)
+	dst = append(dst, formatTurn, 0, 0, 0, 0)
+	for i := range receipts {
+		dst = appendText(dst, receipts[i].SignalID)
+		begin := len(dst)
+		dst = AppendReceiptUnder(dst, &receipts[i])
+		var size [binary.MaxVarintLen64]byte
+		n := binary.PutUvarint(size[:], uint64(len(dst)-begin))
+		dst = slices.Insert(dst, begin, size[:n]...)
+	}
+	binary.BigEndian.PutUint32(dst[header+1:], uint32(len(dst)-header-turnHeader))
+	return AppendRecordsUnder(dst, execID, records)
+}
+
+// turn takes a row apart into receipts and records. Most rows have no receipts.
+func turn(row []byte) (receipts, records []byte, err error) {
+	if len(row) == 0 || row[0] != formatTurn {
+		return nil, row, nil
+	}
+	if len(row) < turnHeader || uint64(binary.BigEndian.Uint32(row[1:])) > uint64(len(row)-turnHeader) {
+		return nil, nil, errShort
+	}
+	size := binary.BigEndian.Uint32(row[1:])
+	return row[turnHeader:][:size], row[turnHeader+size:], nil
+}
+
+// ReceiptsUnder calls each for the receipts that lie in a row with records: with the
+// signal, and with the row that DecodeReceiptUnder decodes.
+func ReceiptsUnder(row []byte, each func(signalID, receipt string) error) error {
+	receipts, _, err := turn(row)
+	if err != nil || len(receipts) == 0 {
+		return err
+	}
+	c := coder{text: string(receipts)}
+	for c.text != "" {
+		signal := c.readText()
+		receipt := c.take(c.number())
+		if c.err != nil {
+			return c.err
+		}
+		if err := each(signal, receipt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ReceiptUnder finds the receipt of a signal in a row with records; nil when it is not there.
+func ReceiptUnder(execID, signalID string, row []byte) (*workflow.Receipt, error) {
+	var found string
+	err := ReceiptsUnder(row, func(signal, receipt string) error {
+		if signal == signalID {
+			found = receipt // the last one counts
+		}
+		return nil
+	})
+	if err != nil || found == "" {
+		return nil, err
+	}
+	return DecodeReceiptUnder(execID, signalID, []byte(found))
 }
 
 // AppendReceiptUnder is AppendReceipt for a row under the key of its execution and signal.

@@ -48,11 +48,39 @@ func TestSignalUnderItsKey(t *testing.T) {
 				t.Fatalf("the receipt comes back changed (-want +got)\n%s", d)
 			}
 		}
+		checkTurn(t, exec, records, []workflow.Receipt{{SignalID: ids.Draw(t, "first"), ExecID: exec, Name: "other"}, *receipt}[rapid.IntRange(0, 2).Draw(t, "without"):])
 	})
 	sig := workflow.Signal{ID: "01a214cd-876b-764d-82d1-4c3c00d4be4a", ExecID: "order-17", Name: "paid", Payload: workflow.Value(`{"amount":9}`), Source: "api", ReceivedAt: 1795645343586}
 	in := workflow.Signalled{Stamp: workflow.Stamp{At: sig.ReceivedAt}, Signal: sig}
 	records := []workflow.Record{{Seq: 1, At: sig.ReceivedAt, Type: in.Kind(), Signal: sig.ID, Data: workflow.ValueOf(in)}}
 	if short, long := len(AppendRecordsUnder(nil, "order-17", records)), len(AppendRecords(nil, records)); short > long-110 {
 		t.Errorf("under its key a signal takes %d bytes, without %d", short, long)
+	}
+}
+
+// checkTurn: records and receipts come back from one row, and of a row that is cut off
+// nothing is invented.
+func checkTurn(t *rapid.T, exec string, records []workflow.Record, receipts []workflow.Receipt) {
+	row := AppendTurnUnder(nil, exec, records, receipts)
+	got, err := DecodeRecordsUnder(exec, row)
+	if d := cmp.Diff(records, got); d != "" || err != nil {
+		t.Fatalf("the records of a turn come back changed: %v (-want +got)\n%s", err, d)
+	}
+	last := map[string]workflow.Receipt{}
+	for _, r := range receipts {
+		last[r.SignalID] = r
+	}
+	for id, want := range last {
+		got, err := ReceiptUnder(exec, id, row)
+		if d := cmp.Diff(&want, got); d != "" || err != nil {
+			t.Fatalf("a receipt of a turn comes back changed: %v (-want +got)\n%s", err, d)
+		}
+	}
+	if none, err := ReceiptUnder(exec, "nobody's", row); none != nil || err != nil {
+		t.Fatalf("a receipt that is not there is %v, %v", none, err)
+	}
+	short := row[:rapid.IntRange(0, len(row)-1).Draw(t, "bytes that are left")]
+	if _, err := DecodeRecordsUnder(exec, short); err == nil {
+		t.Fatalf("%d of %d bytes decode", len(short), len(row))
 	}
 }

@@ -1,7 +1,9 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -39,6 +41,9 @@ type export struct {
 	ctx   context.Context
 	rows  *view
 	yield func(persistence.Item, error) bool
+
+	exec  string // whose records are shown
+	first uint64 // of them
 }
 
 // show shows an item, or what is damaged.
@@ -85,16 +90,34 @@ func (x *export) execution(p *parts, value []byte) error {
 }
 
 func (x *export) records(p *parts, value []byte) error {
-	exec := p.ID()
-	p.Number()
+	exec, number := p.ID(), p.Number()
 	if err := p.End(); err != nil {
 		return err
 	}
 	records, err := persistence.DecodeRecordsUnder(exec, value)
+	if err == nil {
+		err = x.within(exec, number, value)
+	}
+	if errors.Is(err, errEnough) || errors.Is(err, persistence.ErrUnavailable) {
+		return err
+	}
 	if err != nil {
 		return x.show(persistence.Item{}, &persistence.Corrupt{ExecID: exec, Cause: "a row of its records: " + err.Error()})
 	}
+	if exec != x.exec {
+		x.exec, x.first = exec, folding(x.rows.base, exec)
+	}
+	if number < x.first {
+		return nil
+	}
 	return x.show(persistence.RecordsItem(exec, records), nil)
+}
+
+// within shows the receipts that lie in a row of records.
+func (x *export) within(exec string, number uint64, value []byte) error {
+	return persistence.ReceiptsUnder(value, func(signal, row string) error {
+		return x.receiptAt(exec, signal, binary.AppendUvarint(nil, number), []byte(row))
+	})
 }
 
 func (x *export) receipt(p *parts, value []byte) error {
@@ -102,7 +125,19 @@ func (x *export) receipt(p *parts, value []byte) error {
 	if err := p.End(); err != nil {
 		return err
 	}
-	r, err := persistence.DecodeReceiptUnder(exec, signal, value)
+	return x.receiptAt(exec, signal, nil, value)
+}
+
+// receiptAt shows a receipt, unless a newer one of its signal lies elsewhere.
+func (x *export) receiptAt(exec, signal string, place, row []byte) error {
+	now, found, err := x.rows.get(key2(nil, famSignal, signal, exec), nil)
+	if err != nil {
+		return unavailable("read the receipt of signal", signal, err)
+	}
+	if !found || !bytes.Equal(now, place) {
+		return nil
+	}
+	r, err := persistence.DecodeReceiptUnder(exec, signal, row)
 	if err != nil {
 		return x.show(persistence.Item{}, &persistence.Corrupt{ExecID: exec, Cause: fmt.Sprintf("the receipt of signal %q: %v", signal, err)})
 	}
@@ -188,7 +223,7 @@ func (s *Store) importing(w *write, it persistence.Item) error {
 		if err != nil {
 			return err
 		}
-		w.records(it.A, 0, 0, records)
+		w.turn(it.A, 0, 0, records, nil)
 	case persistence.ItemReceipt:
 		r, err := it.Receipt()
 		if err != nil {

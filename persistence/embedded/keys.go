@@ -18,8 +18,9 @@ const (
 	// famState: execution -> snapshot row, see persistence.AppendSnapshot.
 	famState = 's'
 
-	// famRecord: execution, number of the first -> persistence.AppendRecordsUnder of
-	// the records of one commit. One row for each commit and not for each record: fewer keys.
+	// famRecord: execution, number of the first -> persistence.AppendTurnUnder of the
+	// records of one commit, and of its receipts when the row stays, see
+	// stayingRecords. One row for each commit and not for each record: fewer keys.
 	famRecord = 'r'
 
 	// famStatus was status, past instant of creation, execution -> nothing, until
@@ -51,10 +52,13 @@ const (
 	// famWorking: execution -> nothing, while its last commit said Working.
 	famWorking = 'k'
 
-	// famReceipt: execution, signal -> persistence.AppendReceiptUnder.
+	// famReceipt: execution, signal -> persistence.AppendReceiptUnder, of receipts that
+	// do not lie in famRecord. One that famSignal says is elsewhere is out of date.
 	famReceipt = 'p'
 
-	// famSignal: signal, execution -> nothing. Finds the receipts of a signal.
+	// famSignal: signal, execution -> number of the row in famRecord that has the
+	// receipt, as a varint; nothing when it lies in famReceipt. Finds the receipts of
+	// a signal.
 	famSignal = 'q'
 
 	// famEvent: event -> persistence.AppendEventReceipt.
@@ -123,10 +127,11 @@ var (
 )
 
 // formatNow is the layout that this release writes. Since 2 the rows of records and
-// receipts leave out what their keys say; those of 1 are read still. Since 3 there
-// is no famStatus; what older ones wrote of it is dropped.
+// receipts leave out what their keys say. Since 3 there is no famStatus; what older
+// ones wrote of it is dropped. Since 4 receipts lie with their records. The rows of
+// all of them are read still.
 const (
-	formatNow      = 3
+	formatNow      = 4
 	formatOneIndex = 3
 )
 

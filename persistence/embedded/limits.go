@@ -1,6 +1,10 @@
 package embedded
 
-import "time"
+import (
+	"time"
+
+	"github.com/signalbox/signalbox/workflow"
+)
 
 // Every bound of the embedded store, with its reason. What an execution, a
 // signal or an event may measure is bounded in workflow/limits.go.
@@ -105,6 +109,11 @@ const (
 	// whether it keeps more than workflow.MaxRecords: folding costs the reads a
 	// little, so it is done seldom.
 	foldStep = 1000
+
+	// stayingRecords of an execution are never deleted before it is, so that receipts can
+	// lie in their rows: nearly all executions have fewer, and one that has very many
+	// keeps a fifth more of them than it shows.
+	stayingRecords = workflow.MaxRecords / 5
 
 	// maxPage is the most that one call of a list returns, whatever it asks for:
 	// a page is built in memory.

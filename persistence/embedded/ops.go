@@ -138,22 +138,29 @@ func (o *ops) opened(exec string, c *persistence.Changes, w *workflow.OpenWait) 
 	o.set(correlationKey(o.key[:0], w, c.Now.CreatedAt, exec), nil)
 }
 
-// records adds the row of a commit's records, and folds away what is more than
-// workflow.MaxRecords now and then.
-func (o *ops) records(exec string, was, now uint64, records []workflow.Record) {
+// turn adds the row of a commit's records, with its receipts in it unless the row may be
+// folded away, and folds away what is more than workflow.MaxRecords now and then.
+func (o *ops) turn(exec string, was, now uint64, records []workflow.Record, receipts []workflow.Receipt) {
+	if len(records) == 0 || records[0].Seq > stayingRecords {
+		o.receipts(receipts)
+		receipts = nil
+	}
 	if len(records) == 0 {
 		return
 	}
-	o.val = persistence.AppendRecordsUnder(o.val[:0], exec, records)
+	o.val = persistence.AppendTurnUnder(o.val[:0], exec, records, receipts)
 	o.set(recordKey(o.key[:0], exec, records[0].Seq), o.val)
-	if now > workflow.MaxRecords && was/foldStep != now/foldStep {
-		first := recordKey(nil, exec, 0)
-		o.deleteRange(first, recordKey(nil, exec, now-workflow.MaxRecords))
+	o.val = binary.AppendUvarint(o.val[:0], records[0].Seq)
+	for i := range receipts {
+		o.set(key2(o.key[:0], famSignal, receipts[i].SignalID, exec), o.val)
+	}
+	if now > workflow.MaxRecords+stayingRecords && was/foldStep != now/foldStep {
+		o.deleteRange(recordKey(nil, exec, stayingRecords+1), recordKey(nil, exec, now-workflow.MaxRecords))
 	}
 }
 
-// receipts adds the rows of receipts, family by family: rows that follow one another
-// find their places in the sorted rows together.
+// receipts adds receipts in rows of their own, family by family: rows that follow one
+// another find their places in the sorted rows together.
 func (o *ops) receipts(all []workflow.Receipt) {
 	for i := range all {
 		r := &all[i]

@@ -1,7 +1,9 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -87,6 +89,10 @@ func (s *Store) Records(ctx context.Context, execID string, after uint64, limit 
 // readRecords walks rows of several records each: it begins in the row before
 // the one wanted, which may hold it.
 func readRecords(ctx context.Context, it *pebble.Iterator, execID string, after uint64, limit int) ([]workflow.Record, error) {
+	if first := folding(it, execID); first > 1 {
+		prefix := key1(nil, famRecord, execID)
+		it.SetBounds(recordKey(nil, execID, first), afterAll(prefix))
+	}
 	var out []workflow.Record
 	ok := it.SeekLT(recordKey(nil, execID, after+1))
 	if !ok {
@@ -110,6 +116,18 @@ func readRecords(ctx context.Context, it *pebble.Iterator, execID string, after 
 		}
 	}
 	return out, nil
+}
+
+// folding is the number of the first record that an execution still shows, as far as
+// that follows from the newest one: some rows before it stay for their receipts.
+func folding(it *pebble.Iterator, execID string) uint64 {
+	prefix := key1(nil, famRecord, execID)
+	if !it.SeekLT(afterAll(prefix)) || !bytes.HasPrefix(it.Key(), prefix) {
+		return 0
+	}
+	p := parts{Rest: it.Key()[len(prefix):]}
+	newest := p.Number() / foldStep * foldStep
+	return max(newest, workflow.MaxRecords) - workflow.MaxRecords
 }
 
 // folded stands for all records before the first one that is kept.
@@ -147,14 +165,34 @@ func (s *Store) Receipt(ctx context.Context, signalID, execID string) (*workflow
 }
 
 func receipt(r reader, signalID, execID string) (*workflow.Receipt, error) {
-	row, found, err := r.get(key2(nil, famReceipt, execID, signalID), nil)
+	place, found, err := r.get(key2(nil, famSignal, signalID, execID), nil)
+	if err == nil && found {
+		rec, err := receiptAt(r, signalID, execID, place)
+		if rec != nil || err != nil {
+			return rec, err
+		}
+	}
+	if err != nil {
+		return nil, unavailable("read the receipt of signal", signalID, err)
+	}
+	return nil, fmt.Errorf("signal %q to execution %q: %w", signalID, execID, persistence.ErrNotFound)
+}
+
+// receiptAt reads a receipt where famSignal says that it lies; nil when it was
+// forgotten since.
+func receiptAt(r reader, signalID, execID string, place []byte) (*workflow.Receipt, error) {
+	key, decode := key2(nil, famReceipt, execID, signalID), persistence.DecodeReceiptUnder
+	if first, n := binary.Uvarint(place); n > 0 {
+		key, decode = recordKey(nil, execID, first), persistence.ReceiptUnder
+	}
+	row, found, err := r.get(key, nil)
 	if err != nil {
 		return nil, unavailable("read the receipt of signal", signalID, err)
 	}
 	if !found {
-		return nil, fmt.Errorf("signal %q to execution %q: %w", signalID, execID, persistence.ErrNotFound)
+		return nil, nil
 	}
-	rec, err := persistence.DecodeReceiptUnder(execID, signalID, row)
+	rec, err := decode(execID, signalID, row)
 	if err != nil {
 		return nil, unavailable("decode the receipt of signal", signalID, err)
 	}

@@ -44,28 +44,47 @@ func (c *recent) forget() {
 // get returns a copy of the row behind dst. found is false when the sorted rows
 // must be asked; asked then says when that was, for remember.
 func (c *recent) get(dst []byte, exec string) (row []byte, st stamp, asked uint64, found bool) {
-	hash := maphash.String(c.seed, exec)
 	c.mu.RLock()
 	defer c.mu.RUnlock()
+	entry, found := c.find(exec)
+	if !found {
+		return dst, stamp{}, c.forgotten, false
+	}
+	return append(dst, entry[entryHeader+len(exec):][:binary.BigEndian.Uint32(entry)]...), stampIn(entry), 0, true
+}
+
+// stamp is get of the stamp alone.
+func (c *recent) stamp(exec string) (stamp, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	entry, found := c.find(exec)
+	if !found {
+		return stamp{}, false
+	}
+	return stampIn(entry), true
+}
+
+// find returns what begins with the entry of an execution.
+func (c *recent) find(exec string) ([]byte, bool) {
+	hash := maphash.String(c.seed, exec)
 	at, in := c.young.index[hash]
 	arena := c.young.arena
 	if !in {
 		if at, in = c.old.index[hash]; !in {
-			return dst, stamp{}, c.forgotten, false
+			return nil, false
 		}
 		arena = c.old.arena
 	}
 	entry := arena[at:]
-	id := entry[entryHeader:][:binary.BigEndian.Uint16(entry[4:])]
-	if string(id) != exec {
-		// Another id of the same hash came later. The older half may hold a row
-		// of this one, but not necessarily its last.
-		return dst, stamp{}, c.forgotten, false
-	}
-	st = stamp{
+	// Another id of the same hash may have come later. The older half may hold a row
+	// of this one then, but not necessarily its last.
+	return entry, string(entry[entryHeader:][:binary.BigEndian.Uint16(entry[4:])]) == exec
+}
+
+func stampIn(entry []byte) stamp {
+	return stamp{
 		Version: binary.BigEndian.Uint64(entry[6:]), Epoch: binary.BigEndian.Uint64(entry[14:]), Commit: binary.BigEndian.Uint64(entry[22:]),
 	}
-	return append(dst, entry[entryHeader+len(id):][:binary.BigEndian.Uint32(entry)]...), st, 0, true
 }
 
 // put remembers a row that has just become visible.

@@ -57,9 +57,8 @@ func (s *Store) Submit(c *persistence.Commit) {
 	w.val = persistence.AppendSnapshot(w.val[:0], c.Now, c.Epoch, c.ID)
 	w.set(stateKey(w.key[:0], c.ExecID), w.val)
 	w.row = [2]int{len(w.buf) - len(w.val), len(w.buf)} // the value is what an operation ends with
-	w.records(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records)
+	w.turn(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records, c.Receipts)
 	w.ops.changes(c.ExecID, &w.changes)
-	w.ops.receipts(c.Receipts)
 	w.tally = persistence.Tally(w.tally[:0], c.Receipts)
 	w.keep(c.Dead)
 	w.revived = c.Revived

@@ -133,7 +133,11 @@ func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec st
 	f.ops.delete(finishedKey(nil, at, exec))
 	f.ops.delete(key1(nil, famWorking, exec))
 	f.ops.delete(stateKey(nil, exec))
-	if err := forgetRecords(ctx, r, exec, &f.ops); err != nil {
+	err = forgetRecords(ctx, r, exec, &f.ops)
+	if errors.As(err, &corrupt) {
+		return forgotten{}, false, nil
+	}
+	if err != nil {
 		return forgotten{}, false, err
 	}
 	prefix := key1(nil, famReceipt, exec)
@@ -147,12 +151,22 @@ func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec st
 	return f, err == nil, err
 }
 
+// forgetRecords deletes the rows of records, and the entries of the receipts in them.
 func forgetRecords(ctx context.Context, r reader, exec string, o *ops) error {
 	prefix := key1(nil, famRecord, exec)
 	var keys [][]byte
-	err := scan(ctx, r, prefix, prefix, func(rest, _ []byte) (bool, error) {
-		keys = append(keys, append(prefix[:len(prefix):len(prefix)], rest...))
-		return len(keys) <= maxPointDeletes, nil
+	err := scan(ctx, r, prefix, prefix, func(rest, row []byte) (bool, error) {
+		if len(keys) <= maxPointDeletes {
+			keys = append(keys, append(prefix[:len(prefix):len(prefix)], rest...))
+		}
+		err := persistence.ReceiptsUnder(row, func(signal, _ string) error {
+			o.delete(key2(o.key[:0], famSignal, signal, exec))
+			return nil
+		})
+		if err != nil {
+			err = &persistence.Corrupt{ExecID: exec, Cause: "a row of its records: " + err.Error()}
+		}
+		return true, err
 	})
 	if len(keys) > maxPointDeletes {
 		o.deleteRange(prefix, afterAll(prefix))

@@ -315,9 +315,7 @@ func (s *Store) stampNow(exec string) (stamp, error) {
 	if row, ok := g.states[exec]; ok {
 		return row.stamp, nil
 	}
-	row, st, _, known := s.recent.get(g.row[:0], exec)
-	g.row = row
-	if known {
+	if st, known := s.recent.stamp(exec); known {
 		return st, nil
 	}
 	row, found, err := s.db.get(stateKey(g.ops.key[:0], exec), g.row[:0])
