@@ -193,7 +193,7 @@ func appendText(dst []byte, s string) []byte {
 			return hash
 		}
 	default: // no word is as long as those
-		if n, known := wordNumbers[s]; known {
+		if n, known := wordNumber(s); known {
 			return binary.AppendUvarint(dst, n<<2|formWord)
 		}
 	}

@@ -348,3 +348,15 @@ func BenchmarkDecodeSnapshot(b *testing.B) {
 		}
 	}
 }
+
+// TestWords: every word is written as its number, and what is nearly one is not.
+func TestWords(t *testing.T) {
+	for i, word := range words[1:] {
+		if n, known := wordNumber(word); !known || n > uint64(i)+1 || words[n] != word {
+			t.Errorf("%q has the number %d, %v", word, n, known)
+		}
+		if n, known := wordNumber(word + "-"); known {
+			t.Errorf("%q has the number %d", word+"-", n)
+		}
+	}
+}
