@@ -11,7 +11,8 @@
 // The newest rows are a hash. When they are many, or somebody walks over a family of
 // which it has rows, they are sorted and handed to a pebble, which keeps all others:
 // only the last of what was written to a key, and nothing of rows that came and went
-// meanwhile.
+// meanwhile. Of executions and events that are not there the store knows so, as a
+// rule, without a look at either.
 //
 // The journal is ours and not pebble's for two reasons: pebble shows what its
 // own log has not synced yet, and an error of that log ends the process, where

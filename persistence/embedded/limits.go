@@ -162,4 +162,18 @@ const (
 	// fewKeys are sorted by comparing them whole: to go on with eight bytes of each
 	// costs more.
 	fewKeys = 12
+
+	// firstWalkAfter lookups in vain are worth a walk over all rows of executions
+	// and events: fewer than these a store does not notice.
+	firstWalkAfter = 1000
+
+	// bitsPerKey bits, bitsSet of them set, let one in a hundred keys that are not
+	// there be looked for among the sorted rows.
+	bitsPerKey = 10
+	bitsSet    = 6
+
+	// firstFilterBytes are the room for 50,000 keys, and maxFilters, each four times
+	// as large, for 18,000,000 in 21 MiB: beyond that the sorted rows are asked.
+	firstFilterBytes = 64 << 10
+	maxFilters       = 5
 )

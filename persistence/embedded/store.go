@@ -63,6 +63,7 @@ type Store struct {
 	journal *journal
 	recent  recent
 	group   group
+	absent  absent
 	books   books
 	letters letters
 	kept    kept
@@ -117,6 +118,7 @@ func Open(dir string, o Options) (*Store, error) {
 		probeAt:    time.NewTimer(time.Hour),
 		recent:     newRecent(),
 		group:      newGroup(),
+		absent:     newAbsent(),
 	}
 	s.probeAt.Stop()
 	segment := o.SegmentBytes

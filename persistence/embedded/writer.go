@@ -26,6 +26,7 @@ type group struct {
 	opened []string                          // names of waits that it opens
 	ops    ops                               // room for operations that the writer makes
 	row    []byte                            // room for a row that is read
+	key    []byte                            // and for its key
 }
 
 // stateRow is the row of an execution's state, with its stamp.
@@ -56,6 +57,7 @@ func (g *group) reset() {
 // written, was taken back or taken over by now.
 func (s *Store) reset() {
 	s.group.reset()
+	s.look()
 	s.books.undo()
 	s.letters.undo()
 	s.kept.undo()
@@ -318,12 +320,18 @@ func (s *Store) stampNow(exec string) (stamp, error) {
 	if st, known := s.recent.stamp(exec); known {
 		return st, nil
 	}
-	row, found, err := s.db.get(stateKey(g.ops.key[:0], exec), g.row[:0])
+	key := stateKey(g.key[:0], exec)
+	g.key = key
+	if s.absent.certain(key) {
+		return stamp{}, nil
+	}
+	row, found, err := s.db.get(key, g.row[:0])
 	if err != nil {
 		return stamp{}, unavailable("read execution", exec, err)
 	}
 	g.row = row
 	if !found {
+		s.absent.missed()
 		return stamp{}, nil
 	}
 	now, err := persistence.StampOf(exec, row)
@@ -338,11 +346,17 @@ func (s *Store) eventNow(id string) (*workflow.EventReceipt, error) {
 	if r, ok := s.group.events[id]; ok {
 		return r, nil
 	}
-	row, found, err := s.db.get(key1(nil, famEvent, id), nil)
+	key := key1(s.group.key[:0], famEvent, id)
+	s.group.key = key
+	if s.absent.certain(key) {
+		return nil, nil
+	}
+	row, found, err := s.db.get(key, nil)
 	if err != nil {
 		return nil, unavailable("read event", id, err)
 	}
 	if !found {
+		s.absent.missed()
 		return nil, nil
 	}
 	return decodeEvent(id, row)
@@ -442,6 +456,12 @@ func (s *Store) show() {
 	s.stats.grouped.Add(g.writes)
 	for exec, state := range g.states {
 		s.recent.put(exec, state.stamp, state.row)
+		g.key = stateKey(g.key[:0], exec)
+		s.absent.shown(g.key)
+	}
+	for id := range g.events {
+		g.key = key1(g.key[:0], famEvent, id)
+		s.absent.shown(g.key)
 	}
 }
 
