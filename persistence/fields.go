@@ -452,9 +452,11 @@ func DecodeEventReceipt(row []byte) (*workflow.EventReceipt, error) {
 	return r, decode(row, r, eventReceiptFields)
 }
 
-// AppendWaitRow appends what a row of the waits index says about a wait.
+// AppendWaitRow appends what a row of the waits index says about a wait: a waitRow,
+// whose two fields it writes without making one.
 func AppendWaitRow(dst []byte, workflowID string, w *workflow.OpenWait) []byte {
-	return encode(dst, &waitRow{WorkflowID: workflowID, OpenWait: *w}, waitRowFields)
+	dst = append(dst, formatBinary, 2)
+	return encodeFields(appendText(dst, workflowID), w, waitFields)
 }
 
 // DecodeWaitRow is the inverse of AppendWaitRow.
