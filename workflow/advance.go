@@ -35,7 +35,10 @@ func (r *Room) Advance(def *Definition, s *State, in Input) (*State, error) {
 	if err := agree(def, s, in); err != nil {
 		return nil, err
 	}
-	r.t = transition{text: r.t.text, notes: r.t.notes, moment: r.t.moment, def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects}
+	r.t = transition{
+		text: r.t.text, notes: r.t.notes, moment: r.t.moment, berth: r.t.berth,
+		def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects,
+	}
 	r.spare = nil
 	t := &r.t
 	if !t.apply(in) {
@@ -43,6 +46,7 @@ func (r *Room) Advance(def *Definition, s *State, in Input) (*State, error) {
 		return nil, nil
 	}
 	t.settle()
+	t.vacate()
 	t.s.Version++
 	t.s.UpdatedAt = t.at
 	r.Records, r.Effects = t.records, t.effects
@@ -62,7 +66,7 @@ func (r *Room) Clear() {
 	if cap(notes) > maxKeptNotes {
 		notes = nil
 	}
-	*r = Room{Records: r.Records[:0], Effects: r.Effects[:0], t: transition{text: r.t.text, notes: notes, moment: r.t.moment}}
+	*r = Room{Records: r.Records[:0], Effects: r.Effects[:0], t: transition{text: r.t.text, notes: notes, moment: r.t.moment, berth: r.t.berth}}
 }
 
 // agree refuses a state that this definition cannot have led to.
@@ -94,7 +98,8 @@ type transition struct {
 	text    []byte // see encoded
 	notes   []byte // see noted
 	moment  lastMoment
-	said    bool // some wait has said why it does not take the signal that is being judged
+	berth   []Buffered // see land
+	said    bool       // some wait has said why it does not take the signal that is being judged
 
 	reaching string   // id of the event that is being given to every wait, see reach
 	unasked  []string // ids of the waits that are still to be asked about it
@@ -229,7 +234,7 @@ func (t *transition) timerFired(in TimerFired) bool {
 }
 
 func (t *transition) fire(timer Timer) {
-	t.disarm(timer.ID)
+	t.disarm(timer.Kind, timer.Of)
 	switch timer.Kind {
 	case TimerDeadline:
 		t.waitTimedOut(timer.Of)
@@ -248,8 +253,8 @@ func (t *transition) arm(kind TimerKind, of string, due Instant) {
 	t.s.Timers = append(t.s.Timers, Timer{ID: string(kind) + ":" + of, Kind: kind, Of: of, Due: due})
 }
 
-func (t *transition) disarm(id string) {
-	t.s.Timers = slices.DeleteFunc(t.s.Timers, func(timer Timer) bool { return timer.ID == id })
+func (t *transition) disarm(kind TimerKind, of string) {
+	t.s.Timers = slices.DeleteFunc(t.s.Timers, func(timer Timer) bool { return timer.Kind == kind && timer.Of == of })
 }
 
 // settle brings the execution to rest: signals meet the waits that opened, and
@@ -280,11 +285,14 @@ func (t *transition) settle() {
 	}
 }
 
-// usualRecords is room for what most inputs leave behind. maxKeptText bounds what
+// usualRecords is room for what most inputs leave behind, usualID for the id of a
+// wait, and usualBody for what a digest is made of. maxKeptText bounds what
 // one large payload leaves behind in the room of the next text, and maxKeptNotes
 // what all payloads of a turn do.
 const (
 	usualRecords = 6
+	usualID      = 128
+	usualBody    = 512
 	maxKeptText  = 64 << 10
 	maxKeptNotes = 256 << 10
 )

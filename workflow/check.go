@@ -93,7 +93,7 @@ func checkWaiting(s *State, ts *TaskState) error {
 		if w.Branch != ExtendBranch {
 			open++
 		}
-		if w.ID != waitID(ts.ID, ts.Run, w.Branch) {
+		if !isWaitID(w.ID, ts.ID, ts.Run, w.Branch) {
 			return fmt.Errorf("wait %s is not of run %d of task %q", w.ID, ts.Run, ts.ID)
 		}
 		if (w.Branch != "" || w.Have != 0) && ts.Gathered == nil {

@@ -51,3 +51,12 @@ func fillFields(rng *rand.Rand, v reflect.Value) {
 		panic("fillFields does not know " + v.Type().String() + "; teach it")
 	}
 }
+
+// The text of an instant is what the library makes of it.
+func TestInstantsAreWrittenAsTheLibraryWritesThem(t *testing.T) {
+	for _, at := range []Instant{1, 999, 1000, -1, -1000, -62_135_596_800_001, 1_764_146_000_007, 1_764_146_000_070, 253_402_300_799_999, 253_402_300_800_000, 1 << 60} {
+		if want := at.Time().Format("2006-01-02T15:04:05.000Z07:00"); at.String() != want {
+			t.Errorf("%d is written as %q, want %q", at, at.String(), want)
+		}
+	}
+}

@@ -69,11 +69,9 @@ func EventKey(eventID string) string { return eventID }
 func (e Event) Digest() string { return digest(e.Name, e.Payload) }
 
 func digest(name string, payload Value) string {
-	h := sha256.New()
-	h.Write([]byte(name))
-	h.Write([]byte{0})
-	h.Write(payload)
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	room := make([]byte, 0, usualBody)
+	sum := sha256.Sum256(append(append(append(room, name...), 0), payload...))
+	return string(hex.AppendEncode(room[:0], sum[:16]))
 }
 
 // FromEvent is the Source of a signal that an event delivered.

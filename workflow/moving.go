@@ -97,7 +97,7 @@ func (t *transition) rearm(w *OpenWait, due Instant) {
 	if w.Deadline == due {
 		return
 	}
-	t.disarm(string(TimerDeadline) + ":" + w.ID)
+	t.disarm(TimerDeadline, w.ID)
 	w.Deadline = due
 	t.arm(TimerDeadline, w.ID, due)
 }

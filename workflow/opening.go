@@ -85,7 +85,7 @@ func (t *transition) openBranches(task *Task, ts *TaskState, deadline Instant) e
 
 // openOne opens one wait with what is already known of it.
 func (t *transition) openOne(task *Task, ts *TaskState, branch string, hold *Hold, w OpenWait) error {
-	name, err := text(hold.Name, t.brief(task, ts))
+	name, err := t.name(hold.Name, t.brief(task, ts))
 	if err == nil {
 		w.Path, w.Key, err = t.correlate(hold, task, ts)
 	}
@@ -114,11 +114,22 @@ func (t *transition) openOne(task *Task, ts *TaskState, branch string, hold *Hol
 
 // waitID is task/run, with the branch after a dot where there is one.
 func waitID(task string, run int, branch string) string {
-	id := task + "/" + strconv.Itoa(run)
+	var room [usualID]byte
+	return string(appendWaitID(room[:0], task, run, branch))
+}
+
+func appendWaitID(b []byte, task string, run int, branch string) []byte {
+	b = strconv.AppendInt(append(append(b, task...), '/'), int64(run), 10)
 	if branch != "" {
-		id += "." + branch
+		b = append(append(b, '.'), branch...)
 	}
-	return id
+	return b
+}
+
+// isWaitID reports whether an id is what waitID makes.
+func isWaitID(id, task string, run int, branch string) bool {
+	var room [usualID]byte
+	return id == string(appendWaitID(room[:0], task, run, branch))
 }
 
 // branchesNeeded is how many branches end the wait well.

@@ -83,7 +83,7 @@ func (t *transition) remind(of string) {
 // silence disarms the reminders of a wait that has ended.
 func (t *transition) silence(task *Task, ts *TaskState) {
 	for i := range task.Wait.Remind {
-		t.disarm(string(TimerRemind) + ":" + rungID(task.ID, ts.Run, i))
+		t.disarm(TimerRemind, rungID(task.ID, ts.Run, i))
 	}
 }
 

@@ -340,7 +340,7 @@ func (t *transition) ended(task *Task, ts *TaskState) {
 func (t *transition) follow(task *Task, ts *TaskState) {
 	scope := t.brief(task, ts)
 	scope.Output, scope.Previous = ts.Output, task.ID
-	id, err := text(task.OnSuccess, scope)
+	id, err := t.name(task.OnSuccess, scope)
 	next := t.def.Task(id)
 	switch {
 	case err != nil:
@@ -404,15 +404,48 @@ func (t *transition) duration(source Template, task *Task, ts *TaskState) (time.
 	return ParseDuration(s)
 }
 
+// name is text for a template that often renders a name which the definition has:
+// then that one is it.
+func (t *transition) name(source Template, scope *Scope) (string, error) {
+	v, err := source.Render(scope)
+	if err != nil {
+		return "", err
+	}
+	if plain := plainText(v); plain != nil {
+		if task := t.def.byID[string(plain)]; task != nil {
+			return task.ID, nil
+		}
+		for _, awaited := range t.def.Awaits {
+			if awaited == string(plain) {
+				return awaited, nil
+			}
+		}
+	}
+	return textOf(v)
+}
+
 // text renders a template whose value must be a text, as names and durations are.
 func text(source Template, scope *Scope) (string, error) {
 	v, err := source.Render(scope)
 	if err != nil {
 		return "", err
 	}
+	return textOf(v)
+}
+
+// plainText is the text that a JSON string without escapes stands for, as nearly
+// every name is; nil of any other value, and of an empty one.
+func plainText(v Value) []byte {
+	if n := len(v) - 1; n > 1 && v[0] == '"' && bytes.IndexByte(v, '\\') < 0 {
+		return v[1:n]
+	}
+	return nil
+}
+
+func textOf(v Value) (string, error) {
 	var s string
-	if n := len(v) - 1; n > 0 && v[0] == '"' && bytes.IndexByte(v, '\\') < 0 {
-		s = string(v[1:n]) // nearly every name
+	if plain := plainText(v); plain != nil {
+		s = string(plain)
 	} else if json.Unmarshal(v, &s) != nil {
 		// A lone reference to a number keeps its type; its text will do.
 		s = string(v)

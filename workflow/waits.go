@@ -21,9 +21,11 @@ func (t *transition) signalled(in Signalled) bool {
 	}
 	t.input(Record{Signal: sig.ID})
 	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched, JudgedAt: t.s.Context}
-	b.Reason = "no wait for " + strconv.Quote(sig.Name) + " is open now"
 	if t.s.Paused {
 		b.Reason = "the execution is paused; the signal is judged when it resumes"
+	}
+	if len(t.s.Buffer) == 0 {
+		t.s.Buffer = t.land()
 	}
 	t.s.Buffer = append(t.s.Buffer, b)
 	switch {
@@ -35,6 +37,29 @@ func (t *transition) signalled(in Signalled) bool {
 	}
 	t.keep(sig.ID)
 	return true
+}
+
+// land is a buffer with room for the signal that comes. Nearly always a wait takes it at
+// once, so that room is lent, and vacate has whatever stays moved out of it.
+func (t *transition) land() []Buffered {
+	if cap(t.berth) == 0 {
+		t.berth = make([]Buffered, 0, 1)
+	}
+	return t.berth
+}
+
+func (t *transition) vacate() {
+	if cap(t.berth) == 0 {
+		return
+	}
+	lent := t.berth[:1]
+	switch {
+	case len(t.s.Buffer) == 0:
+		t.s.Buffer = nil
+	case &t.s.Buffer[0] == &lent[0]:
+		t.s.Buffer = slices.Clone(t.s.Buffer)
+	}
+	clear(lent)
 }
 
 // known reports whether a signal of that id was applied or is kept already.
@@ -65,7 +90,10 @@ func (t *transition) keep(id string) {
 	if b == nil { // consumed, or gone with the execution
 		return
 	}
-	b.Minted = false // its sender has the id now
+	b.Minted = false    // its sender has the id now
+	if b.Reason == "" { // no wait had a say
+		b.Reason = "no wait for " + strconv.Quote(b.Name) + " is open now"
+	}
 	if b.ExpiresAt != 0 {
 		t.arm(TimerExpiry, id, b.ExpiresAt)
 	}
@@ -390,7 +418,7 @@ func (t *transition) close(waitID, why string) {
 	i := slices.IndexFunc(t.s.Waits, func(w OpenWait) bool { return w.ID == waitID })
 	w := t.s.Waits[i]
 	t.s.Waits = slices.Delete(t.s.Waits, i, i+1)
-	t.disarm(string(TimerDeadline) + ":" + waitID)
+	t.disarm(TimerDeadline, waitID)
 	t.miss(&w, why)
 	if t.def.HoldOf(&w).Processor != nil {
 		t.abandon(&w, why)
@@ -428,7 +456,7 @@ func (t *transition) stopped(w *OpenWait, b *Buffered, why string) (said string)
 // forget drops a signal from the buffer.
 func (t *transition) forget(id string) {
 	t.s.Buffer = slices.DeleteFunc(t.s.Buffer, func(b Buffered) bool { return b.ID == id })
-	t.disarm(string(TimerExpiry) + ":" + id)
+	t.disarm(TimerExpiry, id)
 }
 
 // remember notes an applied signal, so that its duplicate is a no-op.
@@ -456,8 +484,8 @@ func (t *transition) expire(id string) {
 func (t *transition) interrupt(w *OpenWait, why string) {
 	w.Judging = ""
 	processor := t.def.HoldOf(w).Processor
-	t.disarm(string(TimerRetry) + ":" + processor.ID)
-	t.disarm(string(TimerSleep) + ":" + processor.ID)
+	t.disarm(TimerRetry, processor.ID)
+	t.disarm(TimerSleep, processor.ID)
 	if ts := t.s.Task(processor.ID); !ts.Status.Finished() {
 		t.stop(ts, "stopped: "+why)
 	}
