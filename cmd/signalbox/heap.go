@@ -16,7 +16,7 @@ import (
 // heap is how this process uses memory for what it allocates. Under load it may
 // grow by a room between two collections where Go's own rule, by as much as lives
 // in it, would collect a small heap many times a second; a heap that is larger than
-// the room follows Go's rule. At rest it follows that rule, too, and what a load
+// the room follows Go's rule. What a load fills is kept in large pages. At rest it follows that rule, too, and what a load
 // has left behind is given back. Whoever sets GOGC decides on the growth instead;
 // GOMEMLIMIT holds in both cases.
 type heap struct {
@@ -70,6 +70,9 @@ func (h *heap) watch(ctx context.Context, allocated func() uint64, let func()) {
 		if now-before > restBytes {
 			quiet = 0
 			h.resting.Store(false)
+		}
+		if now-before > loadBytes {
+			inLargePages()
 		}
 		before = now
 		if quiet == restSoon || quiet == restLate {

@@ -76,6 +76,10 @@ const (
 	restSoon  = 5
 	restLate  = 20
 
+	// loadBytes are allocated between two looks by a node that is under load: some
+	// 5,000 signals. What it has in use then is worth large pages.
+	loadBytes = 32 << 20
+
 	// keptForever is the retention of a node that was told to forget nothing:
 	// longer than anybody looks back.
 	keptForever = 100 * 365 * 24 * time.Hour
