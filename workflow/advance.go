@@ -345,7 +345,7 @@ func (t *transition) finish(status Status, failure *Failure) {
 	if status == Success {
 		t.output()
 	}
-	data := ValueOf(finished{Status: t.s.Status, Error: t.s.Error})
+	data := noted(t, finished{Status: t.s.Status, Error: t.s.Error})
 	t.record(Record{Type: ExecutionFinished, Data: data})
 }
 

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// What every signal leaves behind is encoded by hand: by reflection it took
-// longer than everything else that the core does for it. A test compares with
+// What every signal, and every execution, leaves behind is encoded by hand: by
+// reflection it took longer than everything else that the core does for it. A test compares with
 // encoding/json, so a field that is added and forgotten here is noticed.
 
 // encoder is a value that writes its own JSON.
@@ -50,6 +50,49 @@ func (c *lastMoment) text(at Instant) string {
 		c.at, c.written = at, at.String()
 	}
 	return c.written
+}
+
+func (in Started) appendJSON(b []byte) []byte {
+	o := members{b: append(b, '{')}
+	o.number("at", int64(in.At))
+	o.text("exec", in.ExecID)
+	o.text("workflow", in.WorkflowID)
+	o.text("def", in.Definition)
+	o.someValue("input", in.Input)
+	if in.Origin != nil {
+		o.name("origin")
+		o.b = appendOrigin(o.b, in.Origin)
+	}
+	o.someText("by", in.By)
+	o.someText("key", in.Key)
+	o.flag("unique", in.Unique)
+	if len(in.Labels) > 0 {
+		o.name("labels")
+		o.b = append(o.b, '[')
+		for i, l := range in.Labels {
+			if i > 0 {
+				o.b = append(o.b, ',')
+			}
+			m := members{b: append(o.b, '{')}
+			m.text("name", l.Name)
+			m.text("value", l.Value)
+			o.b = append(m.b, '}')
+		}
+		o.b = append(o.b, ']')
+	}
+	return append(o.b, '}')
+}
+
+func appendOrigin(b []byte, from *Origin) []byte {
+	o := members{b: append(b, '{')}
+	o.text("type", from.Type)
+	o.someText("name", from.Name)
+	o.someValue("payload", from.Payload)
+	o.someText("event_id", from.EventID)
+	o.someText("correlation_id", from.CorrelationID)
+	o.someText("signal_id", from.SignalID)
+	o.someText("traceparent", from.TraceParent)
+	return append(o.b, '}')
 }
 
 func (in Signalled) appendJSON(b []byte) []byte {
@@ -119,6 +162,20 @@ func (w opened) appendJSON(b []byte) []byte {
 func (j judged) appendJSON(b []byte) []byte {
 	o := members{b: append(b, '{')}
 	o.text("grounds", j.Grounds)
+	return append(o.b, '}')
+}
+
+func (f finished) appendJSON(b []byte) []byte {
+	o := members{b: append(b, '{')}
+	o.text("status", string(f.Status))
+	if f.Error != nil {
+		o.name("error")
+		m := members{b: append(o.b, '{')}
+		m.text("message", f.Error.Message)
+		m.someText("code", f.Error.Code)
+		m.someValue("details", f.Error.Details)
+		o.b = append(m.b, '}')
+	}
 	return append(o.b, '}')
 }
 

@@ -12,7 +12,7 @@ import (
 // values of which every field is filled.
 func TestEncoders(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	for _, of := range []encoder{Signalled{}, TaskDone{}, envelope{}, opened{}, attempt{}} {
+	for _, of := range []encoder{Started{}, Signalled{}, TaskDone{}, finished{}, envelope{}, opened{}, attempt{}} {
 		for range 500 {
 			v := reflect.New(reflect.TypeOf(of)).Elem()
 			fillFields(rng, v)
@@ -40,6 +40,16 @@ func fillFields(rng *rand.Rand, v reflect.Value) {
 			if v.Type().Field(i).Tag.Get("json") != "-" {
 				fillFields(rng, v.Field(i))
 			}
+		}
+	case v.Kind() == reflect.Pointer:
+		if rng.IntN(2) == 0 {
+			v.Set(reflect.New(v.Type().Elem()))
+			fillFields(rng, v.Elem())
+		}
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), rng.IntN(3), 3))
+		for i := range v.Len() {
+			fillFields(rng, v.Index(i))
 		}
 	case v.Kind() == reflect.String:
 		v.SetString(texts[rng.IntN(len(texts))])
