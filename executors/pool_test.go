@@ -481,6 +481,10 @@ func TestNowDoesWhatHasNoEffect(t *testing.T) {
 	}{
 		{"tool", `{"tool":{"type":"echo"},"with":{"a":1}}`, `{"a":1}`, "", true},
 		{"tool", `{"tool":{"type":"transform","output":[2]}}`, `[2]`, "", true},
+		{"tool", `{"tool":{"id":"e","type":"echo"},"with":{"a":1}}`, `{"a":1}`, "", true},
+		{"tool", `{"tool":{"id":"e","type":"http","url":"http://localhost"}}`, "", "", false},
+		{"tool", `{"tool":{"id":"e\",\"type\":\"echo","type":"http","url":"http://localhost"}}`, "", "", false},
+		{"tool", `{"tool":{"id":"e","output":{"a":"b","type":"echo"},"type":"http"}}`, "", "", false},
 		{"tool", `{"tool":{"type":"echo"},"with":{"a":1},"schema":{"required":["b"]}}`, "", CodeOutputInvalid, true},
 		{"tool", `{"tool":{"type":"echo"},"with":` + large + `}`, "", "", false},
 		{"tool", `{"tool":{"type":"http","url":"http://localhost"}}`, "", "", false},
@@ -496,7 +500,7 @@ func TestNowDoesWhatHasNoEffect(t *testing.T) {
 			t.Errorf("%s %.60s: %s, %v, %v", c.executor, c.request, out, err, done)
 		}
 	}
-	if want := []string{"builtin tool ok", "builtin tool ok", "builtin tool " + CodeOutputInvalid}; !slices.Equal(ended, want) {
+	if want := []string{"builtin tool ok", "builtin tool ok", "builtin tool ok", "builtin tool " + CodeOutputInvalid}; !slices.Equal(ended, want) {
 		t.Errorf("%v ended", ended)
 	}
 }

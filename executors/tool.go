@@ -100,6 +100,9 @@ func (t *tool) Pure(job Job) bool { return toolTypes[kindOfTool(job.Request)].bu
 // kindOfTool reads the type of a tool out of a request, and no further than it
 // must: the caller is in a hurry, and `with` may be large.
 func kindOfTool(request workflow.Value) string {
+	if kind, plain := plainKind(request); plain {
+		return kind
+	}
 	dec := json.NewDecoder(bytes.NewReader(request))
 	if _, err := dec.Token(); err != nil {
 		return ""
@@ -125,6 +128,21 @@ func kindOfTool(request workflow.Value) string {
 		}
 	}
 	return ""
+}
+
+// plainKind is kindOfTool of a request that begins as definitions render it: a tool
+// with its id and its type. A quote within a text has a backslash before it.
+func plainKind(request workflow.Value) (kind string, plain bool) {
+	rest, plain := bytes.CutPrefix(request, []byte(`{"tool":{"id":"`))
+	if !plain {
+		return "", false
+	}
+	id, rest, typed := bytes.Cut(rest, []byte(`","type":"`))
+	of, _, ended := bytes.Cut(rest, []byte{'"'})
+	if !typed || !ended || bytes.ContainsAny(id, `"\`) || bytes.IndexByte(of, '\\') >= 0 {
+		return "", false
+	}
+	return string(of), true
 }
 
 func (t *tool) work(ctx context.Context, job Job, request workflow.Value) (workflow.Value, error) {
