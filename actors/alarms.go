@@ -162,9 +162,13 @@ func (a *alarms) ring(ctx actor.Context) {
 
 // setAlarms tells the clock of the timers that a commit armed within its window.
 func (s *System) setAlarms(was, now *workflow.State) {
+	alarms := now.Alarms()
+	if len(alarms) == 0 {
+		return
+	}
 	var due []persistence.Due
 	limit := workflow.InstantOf(time.Now()).Add(AlarmWindow)
-	for _, t := range now.Alarms() {
+	for _, t := range alarms {
 		if t.Due > limit || was != nil && stays(was.Alarms(), t) {
 			continue
 		}

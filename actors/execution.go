@@ -36,6 +36,7 @@ type execution struct {
 
 	loaded  bool
 	state   *workflow.State // nil: there is no such execution
+	hidden  bool            // nobody but turns has ever looked at the state
 	tip     uint64          // id of the commit that the state is from
 	epoch   uint64          // that its commits are made in
 	def     *workflow.Definition
@@ -122,7 +123,11 @@ func (e *execution) takeTurn() {
 	} else {
 		e.queue = nil
 	}
-	e.fold(batch)
+	e.fold(batch, began)
+	if e.queue == nil && cap(batch) <= keepQueue {
+		clear(batch)
+		e.queue = batch[:0]
+	}
 	e.system.Observer.Turn(len(batch), time.Since(began))
 	e.leave()
 }
@@ -138,8 +143,8 @@ func (e *execution) leave() {
 
 // fold is steps 2 and 3, with every panic and disagreement contained: the
 // execution is quarantined and everybody who asked is told.
-func (e *execution) fold(batch []*Deliver) {
-	f := newFold(e)
+func (e *execution) fold(batch []*Deliver, began time.Time) {
+	f := newFold(e, began)
 	f.expect(len(batch))
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -230,7 +235,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 // routed again, to this execution once it is loaded anew or to its new owner.
 func (e *execution) drop(cause error) {
 	e.life++
-	e.loaded, e.state, e.tip, e.def, e.aloft = false, nil, 0, nil, nil
+	e.loaded, e.state, e.hidden, e.tip, e.def, e.aloft = false, nil, false, 0, nil, nil
 	presumed := e.presumed
 	e.presumed = false
 	if errors.Is(cause, persistence.ErrConflict) && !presumed {

@@ -19,11 +19,27 @@ type flight struct {
 // takeOff begins the flight of a commit that changes those receipts.
 func (e *execution) takeOff(t *told) *flight {
 	e.flights.Add(1)
-	f := &flight{told: t}
-	// All but the youngest matter only until they land.
-	e.aloft = slices.DeleteFunc(e.aloft, (*flight).down)
+	// All but the youngest matter only until they land: then another is made of one.
+	var f *flight
+	e.aloft = slices.DeleteFunc(e.aloft, func(a *flight) bool {
+		down := a.down()
+		if down {
+			f = a
+		}
+		return down
+	})
+	if f == nil {
+		f = new(flight)
+	}
+	f.begin(t)
 	e.aloft = append(e.aloft, f)
 	return f
+}
+
+func (f *flight) begin(t *told) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.told, f.landed, f.err = t, false, nil
 }
 
 // under finds the receipt of a signal in commits that may not be durable yet.

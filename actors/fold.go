@@ -36,15 +36,23 @@ type fold struct {
 	scratch []workflow.Receipt // room for those that one input changes
 	life    int                // of the execution's memory that it was made from
 	sent    bool               // the commit is on its way: replies come from there
+	landing *flight            // of the commit
+	spent   *workflow.State    // that nobody looks at any more when the commit has landed
 	unread  error              // a receipt that must change could not be read
+
+	done   func(error) // finish, made once
+	opened func()      // what whenKept returns, made once
 }
 
 // folds lends the room of turns that are over.
 var folds = sync.Pool{New: func() any { return new(fold) }}
 
-func newFold(e *execution) *fold {
+func newFold(e *execution, began time.Time) *fold {
 	f := folds.Get().(*fold)
-	f.execution, f.began, f.life = e, time.Now(), e.life
+	if f.done == nil {
+		f.done, f.opened = f.finish, func() { f.system.keeper.opened(f.id) }
+	}
+	f.execution, f.began, f.life = e, began, e.life
 	return f
 }
 
@@ -55,10 +63,13 @@ func (f *fold) over() {
 		return
 	}
 	f.room.Clear()
+	if f.spent != nil {
+		f.room.Keep(f.spent)
+	}
 	f.page.clear()
 	clear(f.replies)
 	clear(f.scratch[:cap(f.scratch)])
-	*f = fold{room: f.room, page: f.page, replies: f.replies[:0], scratch: f.scratch[:0]}
+	*f = fold{room: f.room, page: f.page, replies: f.replies[:0], scratch: f.scratch[:0], done: f.done, opened: f.opened}
 	folds.Put(f)
 }
 
@@ -400,6 +411,8 @@ func (f *fold) abandon(batch []*Deliver, why *workflow.Refusal) {
 // returns, or at any moment after.
 func (f *fold) commit() {
 	f.sent = true
+	hidden := f.hidden
+	f.hidden = f.shown == nil && (hidden || f.changed())
 	if !f.changed() {
 		f.afterLast(func(err error) {
 			f.speak(err)
@@ -417,20 +430,28 @@ func (f *fold) commit() {
 	parent := f.tip
 	f.tip = rand.Uint64()
 
-	landing := f.takeOff(f.told)
+	f.landing = f.takeOff(f.told)
+	if hidden && f.hidden && len(f.aloft) == 1 {
+		f.spent = f.was // the turn that made it has landed, and this is the last that looks at it
+	}
 	f.write = persistence.Commit{
 		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.epoch,
 		Was: f.was, Now: f.now, Records: f.room.Records, Receipts: f.told.all(), Events: events,
 		Dead: f.dead, Revived: f.revived, Taken: f.taken, Event: f.event,
 		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
-		Kept: f.whenKept(),
-		Done: func(err error) {
-			f.landed(err)
-			landing.land(err)
-			f.over()
-		},
+		Kept: f.whenKept(), Done: f.done,
 	}
 	f.system.Store.Submit(&f.write)
+}
+
+// finish is what comes of a commit.
+func (f *fold) finish(err error) {
+	f.landed(err)
+	f.landing.land(err)
+	if err != nil {
+		f.spent = nil
+	}
+	f.over()
 }
 
 // speak is steps 5 and 6: it runs when what the turn rests on is durable, or

@@ -33,6 +33,10 @@ const (
 	// turn that it leads to, and what came just before; others do the rest.
 	ownTurn = 4
 
+	// keepQueue is the largest room for deliveries that one without any keeps: most
+	// turns are of one.
+	keepQueue = 4
+
 	// keepPost is the largest room for messages that an execution without any keeps.
 	keepPost = 16
 

@@ -176,7 +176,9 @@ type mark struct {
 }
 
 func (f *fold) mark() mark {
-	f.shown = f.now
+	if f.now != nil {
+		f.shown = f.now
+	}
 	return mark{f.now, len(f.room.Records), len(f.room.Effects), len(f.dead), f.told.clone(), f.unread}
 }
 

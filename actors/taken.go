@@ -74,7 +74,7 @@ func (f *fold) whenKept() func() {
 	if len(f.now.Waits) == 0 {
 		return nil
 	}
-	return func() { f.system.keeper.opened(f.id) }
+	return f.opened
 }
 
 // resumed offers what is kept to an execution that refused it while it was paused.

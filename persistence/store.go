@@ -42,7 +42,8 @@ type Commit struct {
 	// Done is called exactly once, when the write is durable (nil) or certainly
 	// refused (ErrConflict, ErrKnown, *KeyTaken), or when its fate is failure or unknown (ErrUnavailable
 	// and others). It runs on the store's own goroutine, or on the caller's when
-	// the commit is refused at once, and must not block.
+	// the commit is refused at once, and must not block. The store looks at nothing
+	// of the commit any more: states and records are made in its room.
 	Done func(error)
 }
 

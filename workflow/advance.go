@@ -57,6 +57,21 @@ func (r *Room) Advance(def *Definition, s *State, in Input) (*State, error) {
 // is made in its place.
 func (r *Room) Reuse(s *State) { r.spare = s }
 
+// Keep is Reuse of a state that lies in the room until some other execution needs it.
+func (r *Room) Keep(s *State) {
+	*s = State{Tasks: emptied(s.Tasks), Waits: emptied(s.Waits), Timers: emptied(s.Timers), Recent: emptied(s.Recent)}
+	r.spare = s
+}
+
+// emptied is the room of a list, unless that is much.
+func emptied[E any](list []E) []E {
+	if cap(list) > maxKeptItems {
+		return nil
+	}
+	clear(list)
+	return list[:0]
+}
+
 // Clear forgets everything that gathered and keeps the room for it. Nobody may
 // look at its records and effects any more.
 func (r *Room) Clear() {
@@ -288,13 +303,14 @@ func (t *transition) settle() {
 // usualRecords is room for what most inputs leave behind, usualID for the id of a
 // wait, and usualBody for what a digest is made of. maxKeptText bounds what
 // one large payload leaves behind in the room of the next text, and maxKeptNotes
-// what all payloads of a turn do.
+// what all payloads of a turn do; maxKeptItems bounds each list of a state that is kept.
 const (
 	usualRecords = 6
 	usualID      = 128
 	usualBody    = 512
 	maxKeptText  = 64 << 10
 	maxKeptNotes = 256 << 10
+	maxKeptItems = 32
 )
 
 // input writes the record that carries an input, so that history can be replayed.

@@ -51,24 +51,23 @@ func live(t *testing.T, seed uint64) int {
 	var s workflow.State
 	var history []workflow.Record
 	receipts, events := make(map[string]workflow.Receipt), make(map[string]bool)
+	var room workflow.Room
 	step := func(in workflow.Input) {
 		before := encode(t, s)
 		next, records, effects, err := workflow.Advance(def, s, in)
 		if err != nil {
 			t.Fatalf("seed %d: %T: %v", seed, in, err)
 		}
-		again, _, _, _ := workflow.Advance(def, s, in)
 		after := encode(t, next)
 		switch {
 		case !bytes.Equal(before, encode(t, s)):
 			t.Fatalf("seed %d: %T changed the state that it was given", seed, in)
-		case !bytes.Equal(after, encode(t, again)):
-			t.Fatalf("seed %d: %T gave two results:\n%s\n%s", seed, in, after, encode(t, again))
 		case len(records) == 0 && (len(effects) > 0 || !bytes.Equal(before, after)):
 			t.Fatalf("seed %d: %T changed something without a record", seed, in)
 		case len(records) > 0 && next.Version != s.Version+1:
 			t.Fatalf("seed %d: %T made version %d of version %d", seed, in, next.Version, s.Version)
 		}
+		again(t, seed, &room, def, &s, in, after, records)
 		if _, more, moreEffects, _ := workflow.Advance(def, next, in); len(more)+len(moreEffects) > 0 {
 			t.Fatalf("seed %d: the same %T applied twice: %v", seed, in, more)
 		}
@@ -115,6 +114,25 @@ func live(t *testing.T, seed uint64) int {
 		}
 	}
 	return made
+}
+
+// again makes a transition once more, in a room in which others were made and where the
+// state of one lies that nobody looks at any more.
+func again(t *testing.T, seed uint64, room *workflow.Room, def *workflow.Definition, s *workflow.State, in workflow.Input, after []byte, records []workflow.Record) {
+	next, _ := room.Advance(def, s, in)
+	if next == nil {
+		next = s
+	}
+	if second := encode(t, *next); !bytes.Equal(after, second) {
+		t.Fatalf("seed %d: %T gave two results:\n%s\n%s", seed, in, after, second)
+	}
+	if !slices.EqualFunc(records, room.Records, func(a, b workflow.Record) bool { return reflect.DeepEqual(a, b) }) {
+		t.Fatalf("seed %d: %T gave two histories:\n%v\n%v", seed, in, records, room.Records)
+	}
+	room.Clear()
+	if next != s {
+		room.Keep(next)
+	}
 }
 
 // misinformed finds a kept signal that blames a processor which does not work,
