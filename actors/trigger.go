@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strconv"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/google/uuid"
@@ -147,5 +148,8 @@ var triggerSpace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("signalbox:trigger"))
 
 // DerivedID is the id of the execution that an event starts through a trigger.
 func DerivedID(eventID, workflowID string, trigger int) string {
-	return uuid.NewSHA1(triggerSpace, fmt.Appendf(nil, "%s\x00%s\x00%d", eventID, workflowID, trigger)).String()
+	name := make([]byte, 0, 128)
+	name = append(append(name, eventID...), 0)
+	name = append(append(name, workflowID...), 0)
+	return uuid.NewSHA1(triggerSpace, strconv.AppendInt(name, int64(trigger), 10)).String()
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -23,6 +24,9 @@ func (t *text) UnmarshalJSON(data []byte) error {
 	switch {
 	case bytes.Equal(data, []byte("null")):
 		*t = ""
+		return nil
+	case plainText(data):
+		*t = text(data[1 : len(data)-1])
 		return nil
 	case len(data) > 0 && data[0] == '"':
 		return json.Unmarshal(data, (*string)(t))
@@ -54,6 +58,20 @@ func empty(v workflow.Value) bool {
 		return true
 	}
 	return false
+}
+
+// plainText reports whether a JSON value is a text that stands there as it is, as
+// nearly every one does: no package has to read it once more.
+func plainText(data []byte) bool {
+	if len(data) < 2 || data[0] != '"' {
+		return false
+	}
+	for _, c := range data[1 : len(data)-1] {
+		if c == '\\' || c >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }
 
 // decodeRequest reads a request into what an executor understands.
