@@ -24,6 +24,7 @@ type group struct {
 	events map[string]*workflow.EventReceipt // that the group writes; nil for one it forgets
 	docs   map[string][]byte                 // documents that the group writes, by the row's key; nil for one it deletes
 	opened []string                          // names of waits that it opens
+	begun  []string                          // executions that it begins
 	ops    ops                               // room for operations that the writer makes
 	row    []byte                            // room for a row that is read
 	key    []byte                            // and for its key
@@ -49,7 +50,7 @@ func (g *group) reset() {
 	clear(g.claims)
 	clear(g.events)
 	clear(g.docs)
-	g.opened = g.opened[:0]
+	g.opened, g.begun = g.opened[:0], g.begun[:0]
 	g.ops.reset()
 }
 
@@ -273,6 +274,9 @@ func (s *Store) judgeCommit(w *write) error {
 	g.add(&g.ops)
 	g.writes++
 	g.states[w.exec] = stateRow{w.stamp, w.buf[w.row[0]:w.row[1]]}
+	if w.expect == 0 {
+		g.begun = append(g.begun, w.exec)
+	}
 	if c := &w.changes; c.Released != "" {
 		g.claims[string(key2(nil, famUnique, c.Was.WorkflowID, c.Released))] = ""
 	}
@@ -456,6 +460,8 @@ func (s *Store) show() {
 	s.stats.grouped.Add(g.writes)
 	for exec, state := range g.states {
 		s.recent.put(exec, state.stamp, state.row)
+	}
+	for _, exec := range g.begun {
 		g.key = stateKey(g.key[:0], exec)
 		s.absent.shown(g.key)
 	}
