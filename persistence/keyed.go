@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -61,7 +60,9 @@ func AppendTurnUnder(dst []byte, execID string, records []workflow.Record, recei
 		dst = AppendReceiptUnder(dst, &receipts[i])
 		var size [binary.MaxVarintLen64]byte
 		n := binary.PutUvarint(size[:], uint64(len(dst)-begin))
-		dst = slices.Insert(dst, begin, size[:n]...)
+		dst = append(dst, size[:n]...) // not slices.Insert, which would make the size in a place of its own
+		copy(dst[begin+n:], dst[begin:])
+		copy(dst[begin:], size[:n])
 	}
 	binary.BigEndian.PutUint32(dst[header+1:], uint32(len(dst)-header-turnHeader))
 	return AppendRecordsUnder(dst, execID, records)
