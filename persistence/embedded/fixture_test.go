@@ -3,6 +3,7 @@ package embedded
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -151,6 +152,9 @@ func checkIndexes(t testing.TB, s *Store, versions map[string]uint64) {
 
 func same[T any](t testing.TB, what string, got, want T) {
 	t.Helper()
+	if reflect.DeepEqual(want, got) {
+		return // the other comparison takes twenty times as long
+	}
 	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
 		t.Fatalf("%s differs (-want +got):\n%s", what, d)
 	}
