@@ -47,9 +47,9 @@ func (s *shard) shrink() {
 
 // post is the mailbox of a seat. Beside what any mailbox does it takes deliveries for
 // the execution that sits there from whoever has them, without a way through the
-// supervisor, until that closes it; and it lets a sender who waits for his reply handle them himself,
-// instead of waking somebody for it. One goroutine at a time handles what came, in
-// the order in which it came.
+// supervisor, until that closes it; and it lets a sender who waits for his reply
+// handle them himself, instead of waking somebody for it. One goroutine at a time
+// handles what came, in the order in which it came.
 type post struct {
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
@@ -106,8 +106,9 @@ func (p *post) wake() {
 }
 
 // give takes a delivery; false, and it is for the supervisor, when the post is
-// closed, or another execution has it by now. A sender who stays until he is answered handles it himself unless somebody
-// is at it: he does what others would have done for him, and never much more.
+// closed, or another execution has it by now. A sender who stays until he is
+// answered handles it himself unless somebody is at it: he does what others would
+// have done for him, and never much more.
 func (p *post) give(d *Deliver, stays bool) bool {
 	p.mu.Lock()
 	if p.of != d.ExecID {

@@ -15,6 +15,7 @@ type Job struct {
 	Attempt int
 	Request workflow.Value // rendered by the core; secrets are masked, see Options.Unmask
 	Timeout time.Duration  // the context already carries it
+	Now     bool           // before the commit: nothing that has an effect outside may be done
 
 	TraceParent string // W3C trace context that calls to outside continue, "" for none
 }

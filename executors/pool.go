@@ -171,6 +171,7 @@ func (p *Pool) Now(executor string, job Job) (out workflow.Value, err error, don
 	if !ok || len(job.Request) > MaxNowBytes || !e.Pure(job) {
 		return nil, nil, false
 	}
+	job.Now = true
 	began := time.Now()
 	out, err = p.run(context.Background(), &ticket{executor: executor, job: job})
 	if p.hooks.Ended != nil {

@@ -485,6 +485,8 @@ func TestNowDoesWhatHasNoEffect(t *testing.T) {
 		{"tool", `{"tool":{"id":"e","type":"http","url":"http://localhost"}}`, "", "", false},
 		{"tool", `{"tool":{"id":"e\",\"type\":\"echo","type":"http","url":"http://localhost"}}`, "", "", false},
 		{"tool", `{"tool":{"id":"e","output":{"a":"b","type":"echo"},"type":"http"}}`, "", "", false},
+		{"tool", `{"tool":{"id":"e","type":"echo","type":"http","url":"http://localhost"}}`, "", CodeUnknownTool, true},
+		{"tool", `{"tool":{"type":"echo"},"tool":{"type":"http","url":"http://localhost"}}`, "", CodeUnknownTool, true},
 		{"tool", `{"tool":{"type":"echo"},"with":{"a":1},"schema":{"required":["b"]}}`, "", CodeOutputInvalid, true},
 		{"tool", `{"tool":{"type":"echo"},"with":` + large + `}`, "", "", false},
 		{"tool", `{"tool":{"type":"http","url":"http://localhost"}}`, "", "", false},
@@ -500,7 +502,7 @@ func TestNowDoesWhatHasNoEffect(t *testing.T) {
 			t.Errorf("%s %.60s: %s, %v, %v", c.executor, c.request, out, err, done)
 		}
 	}
-	if want := []string{"builtin tool ok", "builtin tool ok", "builtin tool ok", "builtin tool " + CodeOutputInvalid}; !slices.Equal(ended, want) {
+	if want := []string{"builtin tool ok", "builtin tool ok", "builtin tool ok", "builtin tool " + CodeUnknownTool, "builtin tool " + CodeUnknownTool, "builtin tool " + CodeOutputInvalid}; !slices.Equal(ended, want) {
 		t.Errorf("%v ended", ended)
 	}
 }

@@ -155,6 +155,9 @@ func (t *tool) work(ctx context.Context, job Job, request workflow.Value) (workf
 		types := strings.Join(slices.Sorted(maps.Keys(toolTypes)), ", ")
 		return nil, permanent(CodeUnknownTool, "%s: there is no tool type %q; the types are %s", r.Tool.name(), excerpt(string(r.Tool.Type)), types)
 	}
+	if job.Now && !kind.builtin { // Pure looked at the beginning of the request only
+		return nil, permanent(CodeUnknownTool, "%s: its request says that it is a built-in tool, and then that its type is %q; name the type once", r.Tool.name(), r.Tool.Type)
+	}
 	if absent(r.With) {
 		r.With = workflow.Value("{}")
 	}

@@ -47,9 +47,6 @@ func open(body []byte) (members, error) {
 // checkJSON says what is wrong with a body that is not UTF-8, one JSON value,
 // or nested too deeply.
 func checkJSON(body []byte) error {
-	if utf8.Valid(body) && soundJSON(body, MaxBodyDepth) {
-		return nil
-	}
 	if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
 		return refuse(workflow.CodeInvalid, "the body is empty", "send a JSON object")
 	}
@@ -60,7 +57,10 @@ func checkJSON(body []byte) error {
 		return refuse(workflow.CodeInvalid,
 			fmt.Sprintf("the body nests %d levels deep, at most %d are allowed", deep, MaxBodyDepth), "flatten it")
 	}
-	return malformed(body)
+	if !json.Valid(body) {
+		return malformed(body)
+	}
+	return nil
 }
 
 // depth is how deeply brackets nest outside of strings, valid JSON or not.

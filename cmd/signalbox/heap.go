@@ -16,7 +16,8 @@ import (
 // heap is how this process uses memory for what it allocates. Under load it may
 // grow by a room between two collections where Go's own rule, by as much as lives
 // in it, would collect a small heap many times a second; a heap that is larger than
-// the room follows Go's rule. What a load fills is kept in large pages. At rest it follows that rule, too, and what a load
+// the room follows Go's rule. What a load fills is kept in large pages. At rest it
+// follows that rule, too, and what a load
 // has left behind is given back. Whoever sets GOGC decides on the growth instead;
 // GOMEMLIMIT holds in both cases.
 type heap struct {

@@ -18,8 +18,9 @@ const (
 // inLargePages has what this process has written to kept in pages of 2 MiB instead
 // of 4 KiB. Under load it goes round in hundreds of megabytes, more than a processor
 // remembers the small pages of, and on a virtual machine it takes long to look one
-// up. The kernel does it on its own only where it is set up so, and slowly. Memory
-// that is given back later is given back as before.
+// up. The kernel does it on its own only where it is set up so, and slowly. When it
+// has no such page to spare, nothing more is asked for this time. Memory that is
+// given back later is given back as before.
 func inLargePages() {
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
@@ -30,7 +31,9 @@ func inLargePages() {
 		from, to := allocated(lines.Bytes())
 		from = (from + largePage - 1) &^ (largePage - 1)
 		for ; from+largePage <= to; from += largePage {
-			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, from, largePage, collapse)
+			if _, _, no := syscall.Syscall(syscall.SYS_MADVISE, from, largePage, collapse); no == syscall.ENOMEM || no == syscall.EBUSY {
+				return // all of the machine's, or of the container's, are taken
+			}
 		}
 	}
 }
