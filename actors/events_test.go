@@ -404,6 +404,31 @@ func TestAKeptEventExpires(t *testing.T) {
 	})
 }
 
+// TestAKeptEventWhoseTimeIsOverHoldsUpNobody: its end cannot be written at first, and
+// the next one is taken all the same.
+func TestAKeptEventWhoseTimeIsOverHoldsUpNobody(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		def := ordering()
+		w := newWorld(t, def)
+		faulty := storetest.NewFaulty(w.store, 1, storetest.Odds{})
+		defer faulty.Close()
+		s, stop := w.start(faulty)
+		w.post(s, "over", "A", time.Hour)
+		time.Sleep(time.Millisecond)
+		w.post(s, "next", "A", 2*time.Hour)
+		w.fate("next", workflow.FateBuffered)
+		faulty.Script(storetest.Refused)
+		time.Sleep(time.Hour + actors.RedeliverAfter/2)
+		w.fate("over", workflow.FateBuffered)
+		if err := w.beginOrder(s, def, "x", "A"); err != nil {
+			t.Fatal(err)
+		}
+		w.fate("next", workflow.FateConsumed)
+		w.fate("over", workflow.FateExpired)
+		stop()
+	})
+}
+
 // forgetful is a store whose owner dies between a commit and what it would do
 // with the word that events are kept.
 type forgetful struct{ persistence.Store }

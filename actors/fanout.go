@@ -33,7 +33,8 @@ type (
 type fanout struct {
 	system    *System
 	receipt   *workflow.EventReceipt
-	redone    bool // an earlier fan-out may have reached somebody
+	was       workflow.Standing // of the event, when it was found so
+	redone    bool              // an earlier fan-out may have reached somebody
 	listeners []Listener
 	triggers  []*actor.PID
 	open      int                 // deliveries without an answer
@@ -95,6 +96,11 @@ func (f *fanout) page(ctx actor.Context) {
 	if err != nil {
 		f.system.Logger.Warn("the waits for an event cannot be read; its fan-out is done again", "event_id", f.receipt.Event.ID, "err", err)
 		f.paged, f.failed = true, true
+		return
+	}
+	if len(rows) > 0 && f.overtaken() {
+		f.paged, f.settling = true, true
+		f.leave(ctx)
 		return
 	}
 	f.paged = done
@@ -223,10 +229,6 @@ func (f *fanout) settle(ctx actor.Context) {
 		f.again(ctx)
 		return
 	}
-	if f.system.settledElsewhere(f.receipt.Event.ID) {
-		f.leave(ctx)
-		return
-	}
 	if f.redone {
 		if err := f.recall(); err != nil {
 			f.system.Logger.Warn("what an earlier fan-out of an event did cannot be read; it is done again", "event_id", f.receipt.Event.ID, "err", err)
@@ -242,10 +244,22 @@ func (f *fanout) settle(ctx actor.Context) {
 	f.write(ctx)
 }
 
-// write settles the receipt as it is now.
+// write settles the receipt as it is now, unless somebody else has.
 func (f *fanout) write(ctx actor.Context) {
 	self, root := ctx.Self(), ctx.ActorSystem().Root
-	f.system.Store.SettleEvent(f.receipt, func(err error) { root.Send(self, settled{err: err}) })
+	f.system.Store.SettleEvent(f.was, f.receipt, func(err error) { root.Send(self, settled{err: err}) })
+}
+
+// overtaken reports whether another node has fanned the event out meanwhile. The store
+// refuses what an overtaken fan-out still does; this spares everybody the attempt.
+func (f *fanout) overtaken() bool {
+	if f.system.Peers == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+	defer cancel()
+	stored, err := f.system.Store.Event(ctx, f.receipt.Event.ID)
+	return err == nil && stored.Standing() != f.was
 }
 
 // again leaves the event accepted; the router finds it in the store once more.

@@ -23,6 +23,7 @@ type fold struct {
 	now     *workflow.State                   // after the inputs taken so far, nil while nothing changed
 	room    workflow.Room                     // records and effects of the inputs taken so far
 	shown   *workflow.State                   // the last one that somebody may still look at
+	fanned  []string                          // ids of events that it takes from their fan-outs
 	taken   []*workflow.EventReceipt          // kept events that it takes, settled
 	event   *workflow.EventReceipt            // that it begins for, see Deliver
 	kept    map[string]*workflow.EventReceipt // in a dry run: kept events as they would be
@@ -69,7 +70,8 @@ func (f *fold) over() {
 	f.page.clear()
 	clear(f.replies)
 	clear(f.scratch[:cap(f.scratch)])
-	*f = fold{room: f.room, page: f.page, replies: f.replies[:0], scratch: f.scratch[:0], done: f.done, opened: f.opened}
+	clear(f.fanned)
+	*f = fold{room: f.room, page: f.page, replies: f.replies[:0], scratch: f.scratch[:0], fanned: f.fanned[:0], done: f.done, opened: f.opened}
 	folds.Put(f)
 }
 
@@ -180,7 +182,7 @@ func (f *fold) again(d *Deliver, in workflow.Started, s *workflow.State) error {
 // signal admits the Signalled of a delivery and arranges its reply.
 func (f *fold) signal(d *Deliver, input workflow.Input) error {
 	in := input.(workflow.Signalled)
-	r, err := f.admit(input)
+	r, err := f.admit(input, d.reroutes > 0)
 	if err == nil {
 		r.Answer = f.asFirst(d, in.Signal, r.Answer)
 		r.Known = r.Known && (r.Answer.SignalID == "" || r.Answer.Duplicate)
@@ -206,8 +208,8 @@ func (f *fold) asFirst(d *Deliver, sig workflow.Signal, a workflow.Answer) workf
 }
 
 // admit takes a signal, unless it is one that came before, and says what its
-// sender hears.
-func (f *fold) admit(input workflow.Input) (Reply, error) {
+// sender hears. One that is routed again may have had a commit refused.
+func (f *fold) admit(input workflow.Input, again bool) (Reply, error) {
 	in := input.(workflow.Signalled)
 	first, err := f.receipt(in.Signal)
 	if err != nil {
@@ -216,7 +218,7 @@ func (f *fold) admit(input workflow.Input) (Reply, error) {
 	if first != nil && !reopens(first, in.Signal) {
 		return repeated(first, in.Signal, f.current()), nil
 	}
-	kept, no := f.mayTake(in)
+	kept, no := f.mayTake(in, again)
 	if no != nil {
 		return *no, nil
 	}
@@ -236,6 +238,9 @@ func (f *fold) admit(input workflow.Input) (Reply, error) {
 		return Reply{}, err
 	case changed:
 		taken := kept == nil || f.takeEvent(kept, in)
+		if in.OnlyIfMatched && kept == nil {
+			f.fanned = append(f.fanned, in.Signal.ID)
+		}
 		r := f.told.find(in.Signal.ID)
 		answer := r.Answer
 		if in.Signal.Redelivered {
@@ -437,7 +442,7 @@ func (f *fold) commit() {
 	f.write = persistence.Commit{
 		ExecID: f.id, Expect: version(f.was), Parent: parent, ID: f.tip, Epoch: f.epoch,
 		Was: f.was, Now: f.now, Records: f.room.Records, Receipts: f.told.all(), Events: events,
-		Dead: f.dead, Revived: f.revived, Taken: f.taken, Event: f.event,
+		Dead: f.dead, Revived: f.revived, Fanned: f.fanned, Taken: f.taken, Event: f.event,
 		Working: workflow.Working(f.now), Worked: f.was != nil && workflow.Working(f.was),
 		Kept: f.whenKept(), Done: f.done,
 	}

@@ -171,7 +171,11 @@ func (k *keeper) all() error {
 // toWaits offers an event to the open waits that it can satisfy, until one takes it.
 func (k *keeper) toWaits(r *workflow.EventReceipt) error {
 	l := lookup{event: r.Event}
-	for done := r.Fate != workflow.FateBuffered; !done; {
+	done, err := k.gone(r)
+	if err != nil {
+		return err
+	}
+	for !done {
 		rows, last, err := l.next(k.ctx, k.system, FanoutWindow/2)
 		if err != nil {
 			return err
@@ -213,6 +217,11 @@ func (k *keeper) toWait(execID string, w *workflow.OpenWait) error {
 			return err
 		}
 		for _, r := range page.Items {
+			if gone, err := k.gone(r); err != nil {
+				return err
+			} else if gone {
+				continue
+			}
 			if taken, err := k.give(r, execID); taken || err != nil {
 				return err
 			}
@@ -226,16 +235,12 @@ func (k *keeper) toWait(execID string, w *workflow.OpenWait) error {
 // give offers an event to an execution and waits for what it does. An error means
 // that it is to be tried again.
 func (k *keeper) give(r *workflow.EventReceipt, execID string) (taken bool, err error) {
-	at := now()
-	if r.Event.ExpiresAt <= at {
-		return true, nil // its time is over: nobody may have it
-	}
 	replies := make(chan Reply, 1)
 	sig := delivered(&r.Event, execID)
 	sig.ExpiresAt = r.Event.ExpiresAt
 	k.system.Tell(&Deliver{
 		ExecID: execID,
-		Input:  workflow.Signalled{Stamp: workflow.Stamp{At: at}, OnlyIfMatched: true, Signal: sig},
+		Input:  workflow.Signalled{Stamp: workflow.Stamp{At: now()}, OnlyIfMatched: true, Signal: sig},
 		Reply:  func(r Reply) { replies <- r },
 	})
 	select {
@@ -289,16 +294,24 @@ func (k *keeper) end(r *workflow.EventReceipt) error {
 	over.Fate, over.Cause = workflow.FateExpired, workflow.CauseExpired
 	over.Reason = "its time to live ended at " + r.Event.ExpiresAt.String() + " before a wait took it; " + r.Reason
 	over.Steps = append(over.Steps[:len(over.Steps):len(over.Steps)], workflow.Step{At: now(), What: string(over.Fate), Reason: over.Reason})
+	return k.release(&over)
+}
+
+// release settles an event while it is kept; somebody who takes it at the same moment
+// settles it instead.
+func (k *keeper) release(r *workflow.EventReceipt) error {
 	done := make(chan error, 1)
-	k.system.Store.ReleaseEvent(&over, func(err error) { done <- err })
+	k.system.Store.ReleaseEvent(r, func(err error) { done <- err })
 	select {
 	case err := <-done:
 		if errors.Is(err, persistence.ErrConflict) {
 			return nil
 		}
 		if err == nil {
-			k.system.Observer.Event(string(over.Fate))
-			k.system.Observer.Buried(over.Cause)
+			k.system.Observer.Event(string(r.Fate))
+			if r.Cause != "" {
+				k.system.Observer.Buried(r.Cause)
+			}
 			k.system.notify(workflow.EventKey(r.Event.ID))
 		}
 		return err

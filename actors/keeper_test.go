@@ -28,7 +28,7 @@ func TestAClusterThatChangesOffersWhatIsKept(t *testing.T) {
 		kept.Fate = workflow.FateBuffered
 		done := make(chan error, 2)
 		w.store.AcceptEvent(ev, func(_ *workflow.EventReceipt, _ bool, err error) { done <- err })
-		w.store.SettleEvent(kept, func(err error) { done <- err })
+		w.store.SettleEvent(workflow.StandsAsking, kept, func(err error) { done <- err })
 		for range 2 {
 			if err := <-done; err != nil {
 				t.Fatal(err)

@@ -209,7 +209,7 @@ func (f *fold) together(d *Deliver) error {
 	before := f.mark()
 	answers := make([]workflow.Answer, len(d.Together))
 	for i, in := range d.Together {
-		r, err := f.admit(in)
+		r, err := f.admit(in, false)
 		if err != nil {
 			return err
 		}

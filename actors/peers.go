@@ -186,15 +186,3 @@ func (s *System) state(ctx context.Context, d *Deliver, r Reply) Reply {
 	r.State = snapshot.State
 	return r
 }
-
-// settledElsewhere reports whether another node has fanned an event out
-// meanwhile: its receipt is the one that counts.
-func (s *System) settledElsewhere(eventID string) bool {
-	if s.Peers == nil {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
-	defer cancel()
-	stored, err := s.Store.Event(ctx, eventID)
-	return err == nil && stored.Fate.Final()
-}

@@ -64,7 +64,7 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 		return "", stopping()
 	}
 	stored, err := s.Store.Event(ctx, letter.MessageID)
-	at := now()
+	was, at := stored.Standing(), now()
 	switch {
 	case errors.Is(err, persistence.ErrNotFound):
 		stored = persistence.Accepted(workflow.Event{
@@ -84,7 +84,7 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 	}
 	again.Steps = append(append([]workflow.Step(nil), stored.Steps...), workflow.Step{At: at, What: "redelivered", By: who.By, From: who.From})
 	settled := make(chan error, 1)
-	s.Store.SettleEvent(&again, func(err error) {
+	s.Store.SettleEvent(was, &again, func(err error) {
 		if err == nil {
 			receipt := again
 			s.fan(&receipt)
@@ -93,6 +93,9 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 	})
 	select {
 	case err := <-settled:
+		if errors.Is(err, persistence.ErrConflict) {
+			return s.redelivered(ctx, letter.MessageID)
+		}
 		if err != nil {
 			return "", unavailable(err)
 		}
@@ -100,6 +103,15 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 	case <-ctx.Done():
 		return "", timedOut(ctx.Err())
 	}
+}
+
+// redelivered is what became of an event that somebody else redelivered at the same moment.
+func (s *System) redelivered(ctx context.Context, id string) (workflow.Fate, error) {
+	stored, err := s.Store.Event(ctx, id)
+	if err != nil {
+		return "", unavailable(err)
+	}
+	return stored.Fate, nil
 }
 
 // Discard forgets dead letters; it returns how many of them there were.

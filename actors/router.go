@@ -74,7 +74,8 @@ func (r *router) Receive(ctx actor.Context) {
 		}
 		for id, pid := range r.running {
 			if pid.Equal(m.Who) {
-				r.over(ctx, id, pid)
+				// This overtakes what the router was told before, of the same event, too.
+				ctx.Send(ctx.Self(), fanned{eventID: id, by: pid})
 			}
 		}
 	}
@@ -113,7 +114,7 @@ func (r *router) fan(ctx actor.Context, receipt *workflow.EventReceipt, redone b
 		triggers[i] = r.trigger(ctx, l)
 	}
 	props := actor.PropsFromProducer(func() actor.Actor {
-		return &fanout{system: r.system, receipt: receipt, redone: redone, lookup: lookup{event: receipt.Event}, listeners: listeners, triggers: triggers}
+		return &fanout{system: r.system, receipt: receipt, was: receipt.Standing(), redone: redone, lookup: lookup{event: receipt.Event}, listeners: listeners, triggers: triggers}
 	})
 	r.running[id] = ctx.Spawn(props)
 	return true
@@ -194,8 +195,13 @@ func (r *router) wanted(ctx actor.Context, eventID string) {
 		r.system.Logger.Warn("an event of another node cannot be read; looking for it again later", "event_id", eventID, "err", err)
 		return
 	}
-	if receipt.Fate == workflow.FateAccepted && !r.fan(ctx, receipt, true) {
-		r.left()
+	switch receipt.Fate {
+	case workflow.FateBuffered:
+		r.system.keeper.kept(&receipt.Event)
+	case workflow.FateAccepted:
+		if !r.fan(ctx, receipt, true) {
+			r.left()
+		}
 	}
 }
 

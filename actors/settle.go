@@ -100,6 +100,10 @@ func (f *fanout) settled(ctx actor.Context, err error) {
 		f.write(ctx)
 		return
 	}
+	if errors.Is(err, persistence.ErrConflict) {
+		f.again(ctx) // in vain: another node has fanned it out meanwhile, and its receipt is the one that counts
+		return
+	}
 	if err != nil {
 		f.system.Logger.Warn("the receipt of an event could not be settled; its fan-out is done again", "event_id", r.Event.ID, "err", err)
 		if r.Fate == workflow.FateBuffered {

@@ -13,21 +13,26 @@ import (
 func keptDelivery(in workflow.Signalled) bool { return in.OnlyIfMatched && in.Signal.ExpiresAt != 0 }
 
 // mayTake says why an event's delivery cannot be taken by this execution: the
-// event started it, so it is no news to it, or it was kept and is not any more. A
-// nil reply lets it be judged; stored is the receipt of an event that is kept.
-func (f *fold) mayTake(in workflow.Signalled) (stored *workflow.EventReceipt, no *Reply) {
+// event started it, so it is no news to it, it was kept and is not any more, or others
+// have decided about it since its fan-out began: the store refuses the commit that
+// takes it all the same, and then it comes again. A nil reply lets it be judged; stored
+// is the receipt of an event that is kept.
+func (f *fold) mayTake(in workflow.Signalled, again bool) (stored *workflow.EventReceipt, no *Reply) {
 	s := f.current()
 	if in.OnlyIfMatched && s.Trigger != nil && s.Trigger.EventID == in.Signal.ID {
 		return nil, &Reply{State: s}
 	}
-	if !keptDelivery(in) {
+	kept := keptDelivery(in)
+	if !kept && !(in.OnlyIfMatched && again) {
 		return nil, nil
 	}
 	stored, err := f.keptEvent(in.Signal.ID)
 	switch {
 	case err != nil && !errors.Is(err, persistence.ErrNotFound):
 		return nil, &Reply{Err: unavailable(err)}
-	case err != nil, stored.Fate != workflow.FateBuffered, stored.Event.ExpiresAt <= in.At, s.Paused:
+	case err == nil && !kept && stored.Standing() == workflow.StandsAsking:
+		return nil, nil
+	case err != nil, !kept, stored.Fate != workflow.FateBuffered, stored.Event.ExpiresAt <= in.At, s.Paused:
 		return nil, &Reply{State: s}
 	}
 	return stored, nil
@@ -41,6 +46,47 @@ func (f *fold) keptEvent(id string) (*workflow.EventReceipt, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	return f.system.Store.Event(ctx, id)
+}
+
+// gone reports whether nobody may have an event that was kept. Of two nodes which both
+// fanned it out one may have kept it when the other had just brought it to a wait. No
+// wait takes it from a fan-out after that, so what the executions have written down by
+// now decides: who took it has it, and while somebody has yet to decide nobody else may.
+func (k *keeper) gone(r *workflow.EventReceipt) (bool, error) {
+	if r.Fate != workflow.FateBuffered || r.Event.ExpiresAt <= now() {
+		return true, nil
+	}
+	taken := false
+	for after := ""; ; {
+		page, err := k.system.Store.Receipts(k.ctx, r.Event.ID, after, FanoutWindow)
+		if err != nil {
+			return false, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		for i := range page {
+			told := &page[i]
+			if after = told.ExecID; told.Source != workflow.FromEvent {
+				continue
+			}
+			if !told.Fate.Final() {
+				return true, nil // its decision has the event looked at once more
+			}
+			taken = taken || told.Fate == workflow.FateConsumed
+		}
+	}
+	if !taken {
+		return false, nil
+	}
+	whole := *r
+	whole.Steps, whole.Deliveries = slices.Clip(r.Steps), slices.Clip(r.Deliveries)
+	f := fanout{system: k.system, receipt: &whole}
+	if err := f.recall(); err != nil {
+		return false, err
+	}
+	f.conclude()
+	return true, k.release(&whole)
 }
 
 // takeEvent settles a kept event with the commit of this turn, or makes it accepted

@@ -29,15 +29,10 @@ func (s *System) lookAfter(eventID string) {
 
 // look finds out what the waits that had yet to decide have made of the event.
 func (f *fanout) look(ctx actor.Context) {
-	id := f.receipt.Event.ID
-	if f.system.settledElsewhere(id) {
-		f.leave(ctx)
-		return
-	}
 	news, err := f.decided()
 	switch {
 	case err != nil:
-		f.system.Logger.Warn("what became of an event cannot be read; it is looked at again", "event_id", id, "err", err)
+		f.system.Logger.Warn("what became of an event cannot be read; it is looked at again", "event_id", f.receipt.Event.ID, "err", err)
 		f.again(ctx)
 	case !news:
 		f.leave(ctx)

@@ -29,6 +29,7 @@ type Commit struct {
 	Event    *workflow.EventReceipt   // of the event that this commit begins the execution for, settled: accepted with it; refused with ErrKnown when its id is known. Only for a Sole store
 	Dead     []workflow.DeadLetter    // messages that died in this commit
 	Revived  []string                 // ids of dead letters whose messages this commit takes up again: dropped with it, before Dead is kept
+	Fanned   []string                 // ids of events that this commit takes from their fan-outs; refused with ErrConflict unless each is still asking, see workflow.Standing
 	Taken    []*workflow.EventReceipt // receipts of kept events that this commit takes, settled, or accepted while a wait has yet to decide; refused with ErrConflict unless each is still kept
 	Working  bool                     // Now has work in progress that must be issued again after a crash
 	Worked   bool                     // the commit that it was made on said Working; stores write only what changes
@@ -161,13 +162,14 @@ type Store interface {
 	// receipt: the new one, or the one that was there (known true). Like
 	// Commit.Done it must not block.
 	AcceptEvent(ev workflow.Event, done func(stored *workflow.EventReceipt, known bool, err error))
-	// SettleEvent replaces the receipt of an event; once its fate is final it is
+	// SettleEvent replaces the receipt of an event that stands as it did when whoever
+	// decides has looked, or is refused with ErrConflict; once its fate is final it is
 	// no longer listed by OpenEvents. With the fate dead it keeps the event's dead
 	// letter, see workflow.LetterOfEvent; with any other it drops it. With the fate
 	// buffered the event is no open event any more and kept until its ExpiresAt,
 	// which it must have: for the first commit that has it in Taken, or until
 	// ReleaseEvent. Beyond workflow.MaxKept that is refused with ErrFull.
-	SettleEvent(r *workflow.EventReceipt, done func(error))
+	SettleEvent(was workflow.Standing, r *workflow.EventReceipt, done func(error))
 	// Event returns the receipt of an event, or ErrNotFound.
 	Event(ctx context.Context, id string) (*workflow.EventReceipt, error)
 	// OpenEvents returns up to limit receipts, in the order of id after the given

@@ -169,6 +169,36 @@ type EventReceipt struct {
 	Counts     Counts     `json:"counts,omitzero"` // of all deliveries, also of those that are not listed
 }
 
+// Standing is how an event stands with those who listen. Whoever decides about it says
+// how it stood when he looked, and the store refuses him when that is not so any more.
+type Standing string
+
+const (
+	StandsNowhere   Standing = ""          // there is no such event
+	StandsAsking    Standing = "asking"    // it is brought to whoever listens; nobody has decided
+	StandsUndecided Standing = "undecided" // everybody was asked, and some have yet to decide
+	StandsKept      Standing = "kept"      // for the first wait that opens for it
+	StandsConsumed  Standing = "consumed"  // some listener took it
+	StandsBuried    Standing = "buried"    // dead or expired
+)
+
+// Standing is how the event stands; nowhere without a receipt.
+func (r *EventReceipt) Standing() Standing {
+	switch {
+	case r == nil:
+		return StandsNowhere
+	case r.Fate == FateBuffered:
+		return StandsKept
+	case r.Fate == FateConsumed:
+		return StandsConsumed
+	case r.Fate.Final():
+		return StandsBuried
+	case r.Counts.Buffered > 0:
+		return StandsUndecided
+	}
+	return StandsAsking
+}
+
 // Counts says how many listeners did what with an event.
 type Counts struct {
 	Started   int `json:"started,omitempty"`   // triggers that started an execution

@@ -173,9 +173,12 @@ func (s *Store) Books(ctx context.Context) ([]workflow.BookRow, error) {
 func (s *Store) judgeSettle(w *write) error {
 	g := &s.group
 	id := w.receipt.Event.ID
-	was, err := s.fateNow(id)
+	stands, was, err := s.standingNow(id)
 	if err != nil {
 		return err
+	}
+	if stands != w.stood && (w.stood != workflow.StandsUndecided || stands != workflow.StandsAsking) { // a release before could not tell these two
+		return moved(id, stands)
 	}
 	if was == workflow.FateBuffered || w.receipt.Fate == workflow.FateBuffered {
 		if err := s.judgeKeeping(was, w.receipt); err != nil {
@@ -188,26 +191,55 @@ func (s *Store) judgeSettle(w *write) error {
 	return nil
 }
 
-// fateNow is the fate of an event as of the group so far, "" when there is none.
-// Nearly always it is open, which one look tells.
-func (s *Store) fateNow(id string) (workflow.Fate, error) {
-	if r, ok := s.group.events[id]; ok {
-		if r == nil {
-			return "", nil
+func moved(id string, stands workflow.Standing) error {
+	return fmt.Errorf("event %q is %q by now: %w", id, stands, persistence.ErrConflict)
+}
+
+// judgeFanned refuses a commit that takes an event from a fan-out which is overtaken.
+func (s *Store) judgeFanned(w *write) error {
+	g := &s.group
+	for _, id := range w.fanned {
+		if _, changed := g.events[id]; id == g.asking && !changed {
+			continue // one event goes to many waits
 		}
-		return r.Fate, nil
+		stands, _, err := s.standingNow(id)
+		if err != nil {
+			return err
+		}
+		if stands != workflow.StandsAsking {
+			return moved(id, stands)
+		}
+		g.asking = id
+	}
+	return nil
+}
+
+// standingNow is how an event stands as of the group so far, and its fate. Nearly
+// always it is open, which one look tells.
+func (s *Store) standingNow(id string) (workflow.Standing, workflow.Fate, error) {
+	if r, ok := s.group.events[id]; ok {
+		return standing(r)
 	}
 	row, open, err := s.db.get(key1(s.group.ops.key[:0], famOpen, id), s.group.row[:0])
 	s.group.row = row
-	if err != nil {
-		return "", unavailable("read event", id, err)
-	}
-	if open {
-		return workflow.FateAccepted, nil
+	switch {
+	case err != nil:
+		return "", "", unavailable("read event", id, err)
+	case open && len(row) > 0:
+		return workflow.StandsUndecided, workflow.FateAccepted, nil
+	case open:
+		return workflow.StandsAsking, workflow.FateAccepted, nil
 	}
 	r, err := s.eventNow(id)
-	if err != nil || r == nil {
-		return "", err
+	if err != nil {
+		return "", "", err
 	}
-	return r.Fate, nil
+	return standing(r)
+}
+
+func standing(r *workflow.EventReceipt) (workflow.Standing, workflow.Fate, error) {
+	if r == nil {
+		return workflow.StandsNowhere, "", nil
+	}
+	return r.Standing(), r.Fate, nil
 }

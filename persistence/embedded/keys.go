@@ -64,7 +64,8 @@ const (
 	// famEvent: event -> persistence.AppendEventReceipt.
 	famEvent = 'e'
 
-	// famOpen: event -> nothing, while its fan-out is not finished.
+	// famOpen: event -> nothing while it is fanned out, a byte while everybody was asked
+	// and some have yet to decide.
 	famOpen = 'o'
 
 	// famSettled: instant when it was received, event -> nothing, once it is

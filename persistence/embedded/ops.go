@@ -200,6 +200,10 @@ func (o *ops) event(r *workflow.EventReceipt) {
 	if r.Fate == workflow.FateBuffered {
 		o.keeping(&r.Event, false)
 	} else {
-		o.set(key1(o.key[:0], famOpen, id), nil)
+		var undecided []byte
+		if r.Standing() == workflow.StandsUndecided {
+			undecided = []byte{1}
+		}
+		o.set(key1(o.key[:0], famOpen, id), undecided)
 	}
 }

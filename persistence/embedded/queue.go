@@ -22,6 +22,7 @@ type write struct {
 	earliest workflow.Instant // of the timers that it arms; zero for none
 	events   []workflow.Event // accepted with it unless they are known
 	tally    []persistence.Entry
+	fanned   []string                 // events that it takes from their fan-outs
 	taken    []*workflow.EventReceipt // kept events that it takes, settled
 	kept     func()                   // told when events are kept for waits that it opens
 	offer    bool                     // that is so
@@ -33,6 +34,7 @@ type write struct {
 
 	// An event, accepted or settled, or that of a commit.
 	receipt *workflow.EventReceipt
+	stood   workflow.Standing // as whoever settles it has seen it
 
 	// A document: its key, what it becomes and, to replace it, what it must be; nil for none.
 	document, body, was []byte

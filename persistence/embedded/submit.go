@@ -43,7 +43,7 @@ func (s *Store) Submit(c *persistence.Commit) {
 	w.exec, w.expect, w.parent = c.ExecID, c.Expect, c.Parent
 	w.stamp = stamp{Version: c.Now.Version, Epoch: c.Epoch, Commit: c.ID}
 	w.events = c.Events
-	w.taken, w.kept = c.Taken, c.Kept
+	w.fanned, w.taken, w.kept = c.Fanned, c.Taken, c.Kept
 	if w.receipt = c.Event; c.Event != nil {
 		w.ops.settled(c.Event)
 	}
@@ -133,11 +133,11 @@ func (s *Store) AcceptEvent(ev workflow.Event, done func(*workflow.EventReceipt,
 	s.push(w)
 }
 
-// SettleEvent replaces the receipt of an event.
-func (s *Store) SettleEvent(r *workflow.EventReceipt, done func(error)) {
+// SettleEvent replaces the receipt of an event that stands as it did.
+func (s *Store) SettleEvent(was workflow.Standing, r *workflow.EventReceipt, done func(error)) {
 	w := newWrite(writeSettle)
 	w.done = done
-	w.receipt = r
+	w.receipt, w.stood = r, was
 	w.ops.event(r)
 	if r.Fate == workflow.FateDead {
 		l := workflow.LetterOfEvent(r)

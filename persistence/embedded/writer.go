@@ -22,6 +22,7 @@ type group struct {
 	states map[string]stateRow               // of executions that the group writes; zero for one it forgets
 	claims map[string]string                 // holders of unique keys that the group gives or, "", takes away; by the row's key
 	events map[string]*workflow.EventReceipt // that the group writes; nil for one it forgets
+	asking string                            // event that was found so by the last commit that takes it from its fan-out
 	docs   map[string][]byte                 // documents that the group writes, by the row's key; nil for one it deletes
 	opened []string                          // names of waits that it opens
 	begun  []string                          // executions that it begins
@@ -45,7 +46,7 @@ func (g *group) reset() {
 		g.frame = nil
 	}
 	g.frame = append(g.frame[:0], make([]byte, frameHeader+batchHeader)...)
-	g.count, g.writes, g.grew, g.due = 0, 0, 0, 0
+	g.count, g.writes, g.grew, g.due, g.asking = 0, 0, 0, 0, ""
 	clear(g.states)
 	clear(g.claims)
 	clear(g.events)
@@ -236,6 +237,9 @@ func (s *Store) judgeCommit(w *write) error {
 			w.exec, now.Version, now.Commit, now.Epoch, w.expect, w.parent, w.stamp.Epoch, persistence.ErrConflict)
 	}
 	if err := s.judgeClaim(w); err != nil {
+		return err
+	}
+	if err := s.judgeFanned(w); err != nil {
 		return err
 	}
 	if err := s.judgeTaken(w); err != nil {

@@ -96,6 +96,10 @@ const (
 	// keyOpen: index of event, while its fan-out is not finished.
 	keyOpen = "o"
 
+	// keyUndecided: a hash, event -> "1", of those in keyOpen about which everybody was
+	// asked and some have yet to decide.
+	keyUndecided = "od"
+
 	// keySettled: index of the instant when it was received, event, once it is
 	// settled: what Sweep forgets.
 	keySettled = "x"

@@ -181,4 +181,7 @@ func (o *ops) eventLists(r *workflow.EventReceipt) {
 	}
 	o.enter(keyOpen, member1(id))
 	o.leave(keySettled, momentMember(r.Event.ReceivedAt, id))
+	if r.Standing() == workflow.StandsUndecided {
+		o.put(keyUndecided, []byte(id), []byte{'1'})
+	}
 }

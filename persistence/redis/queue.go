@@ -22,6 +22,7 @@ type write struct {
 	claim  *claim    // of a unique key, to be made first
 	free   *claim    // of a unique key, to be given back afterwards
 
+	fanned []string                 // events of other partitions that it takes from their fan-outs
 	taken  []*workflow.EventReceipt // kept events that it takes, in a store of several partitions
 	opened []string                 // names of waits that it opens
 	kept   func()                   // told when events are kept for one of them
@@ -56,7 +57,8 @@ const (
 	writeRows // without a verdict of its own: receipts that are replaced, documents
 	writeForget
 	writeClaim
-	writeRelease // the receipt of an event that is kept
+	writeSettle  // the receipt of an event that stands as it did
+	writeRelease // that of one that is kept
 	writeConfirm // the receipt of an event that was taken, while it is claimed
 	writeReplace // a document that must be what it was
 )

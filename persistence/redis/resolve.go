@@ -25,7 +25,7 @@ func (s *Store) resolve(ctx context.Context, items []*write) error {
 		switch w.kind {
 		case writeCommit:
 			found[w] = c.GetRange(ctx, w.part.keyOf(keyState, w.exec), 0, stampBytes-1)
-		case writeAccept, writeRelease:
+		case writeAccept, writeSettle, writeRelease:
 			found[w] = c.HGet(ctx, w.part.key(keyEvents), w.receipt.Event.ID)
 		case writeReplace:
 			found[w] = c.HGet(ctx, w.part.key(keyDocuments), string(w.guard[2].([]byte)))
@@ -44,7 +44,7 @@ func (s *Store) resolve(ctx context.Context, items []*write) error {
 			chains[w.exec] = append(chains[w.exec], w)
 		case w.kind == writeReplace && w.fate == lost:
 			w.resolveDocument(found[w].Result())
-		case w.kind == writeRelease && w.fate == lost:
+		case (w.kind == writeSettle || w.kind == writeRelease) && w.fate == lost:
 			w.fate = unsent
 			if found[w].Val() == string(w.row) {
 				w.fate = written

@@ -35,6 +35,7 @@ func (s *Store) commitment(c *persistence.Commit) (*write, error) {
 	var changes persistence.Changes
 	changes.Derive(c.Was, c.Now)
 	w.begin(w.part.key(state), "commit", ordered.Number(nil, c.Expect), ordered.Number(nil, c.Parent), appendStamp(nil, w.stamp))
+	s.fanned(w, c.Fanned)
 	s.takes(w, c.Taken)
 	s.claims(w, &changes)
 	w.set(state, persistence.AppendSnapshot(appendStamp(nil, w.stamp), c.Now, c.Epoch, c.ID))
@@ -139,17 +140,21 @@ func (s *Store) acceptance(r *workflow.EventReceipt, done func(*workflow.EventRe
 	return w
 }
 
-// SettleEvent replaces the receipt of an event.
-func (s *Store) SettleEvent(r *workflow.EventReceipt, done func(error)) {
-	w := &write{kind: writeRows, done: done, keeps: r.Fate == workflow.FateBuffered}
+// SettleEvent replaces the receipt of an event that stands as it did.
+func (s *Store) SettleEvent(was workflow.Standing, r *workflow.EventReceipt, done func(error)) {
+	w := &write{kind: writeSettle, done: done, keeps: r.Fate == workflow.FateBuffered, receipt: r, row: eventRow(r)}
 	w.part = s.home(r.Event.ID)
 	w.begin(w.part.key(keyEvents), "none")
+	w.stands(was, &r.Event)
 	if w.keeps {
 		w.alone = true
 		w.add("<", keyExpiring, momentMember(r.Event.ExpiresAt, r.Event.ID), strconv.AppendInt(nil, workflow.MaxKept, 10))
 	}
 	w.eventMoved(r)
-	w.ops.event(r, eventRow(r))
+	if was != workflow.StandsAsking {
+		w.drop(keyUndecided, []byte(r.Event.ID))
+	}
+	w.ops.event(r, w.row)
 	if r.Fate == workflow.FateDead {
 		w.letters([]workflow.DeadLetter{workflow.LetterOfEvent(r)}, nil)
 	} else {

@@ -181,6 +181,7 @@ func (s *Store) forgetEvent(ctx context.Context, at workflow.Instant, id string)
 	w.part = p
 	w.begin(p.key(keyEvents), "same", []byte(id), still([]byte(row)))
 	w.drop(keyEvents, []byte(id))
+	w.drop(keyUndecided, []byte(id))
 	w.leave(keySettled, momentMember(at, id))
 	return w, nil
 }

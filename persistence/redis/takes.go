@@ -24,7 +24,7 @@ import (
 // a receipt is brought home. Without one the commit is barred, should it still come,
 // and the event is free again. All steps may be done twice.
 
-var errNotKept = fmt.Errorf("an event that it takes is not kept any more, or somebody else is just taking it: %w", persistence.ErrConflict)
+var errNotKept = fmt.Errorf("an event that it takes, or decides about, does not stand as it did, or somebody else is just taking it: %w", persistence.ErrConflict)
 
 // takes adds what a commit takes.
 func (s *Store) takes(w *write, taken []*workflow.EventReceipt) {

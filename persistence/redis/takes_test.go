@@ -24,7 +24,7 @@ func keptApart(t *testing.T, s *Store, exec string) *workflow.EventReceipt {
 	if err := <-accepted; err != nil {
 		t.Fatal(err)
 	}
-	s.SettleEvent(kept, func(err error) { settled <- err })
+	s.SettleEvent(workflow.StandsAsking, kept, func(err error) { settled <- err })
 	if err := <-settled; err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func (s *Store) writeGroup(items []*write) {
 		return
 	}
 	s.flag(items)
-	s.deliver(s.takeFirst(s.claimFirst(unsettled(nil, items))))
+	s.deliver(s.takeFirst(s.claimFirst(s.askFirst(unsettled(nil, items)))))
 	s.freeAfterwards(items)
 	if len(s.parts) > 1 {
 		s.untake(items)

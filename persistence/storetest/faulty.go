@@ -198,8 +198,8 @@ func (f *Faulty) AcceptEvent(ev workflow.Event, done func(*workflow.EventReceipt
 }
 
 // SettleEvent passes a receipt on, or not.
-func (f *Faulty) SettleEvent(r *workflow.EventReceipt, done func(error)) {
-	f.write(func(real func(error)) { f.Store.SettleEvent(r, real) }, done)
+func (f *Faulty) SettleEvent(was workflow.Standing, r *workflow.EventReceipt, done func(error)) {
+	f.write(func(real func(error)) { f.Store.SettleEvent(was, r, real) }, done)
 }
 
 // ReleaseEvent passes a receipt on, or not.

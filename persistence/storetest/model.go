@@ -288,7 +288,7 @@ func (m *model) settle(rt *rapid.T) {
 	}
 	r.Fate = rapid.SampledFrom(fates).Draw(rt, "fate")
 	answer := make(chan error, 1)
-	m.store.SettleEvent(&r, func(err error) { answer <- err })
+	m.store.SettleEvent(m.events[id].Standing(), &r, func(err error) { answer <- err })
 	if err := wait(rt, answer); err != nil {
 		rt.Fatalf("settle: %v", err)
 	}

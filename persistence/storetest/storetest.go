@@ -66,6 +66,8 @@ var checks = map[string]func(*fixture){
 	"events and starts":  eventsAndStarts,
 	"unawaited":          unawaited,
 	"events at work":     eventsAtWork,
+	"events decided":     eventsDecided,
+	"events fanned":      eventsFanned,
 	"books of signals":   booksOfSignals,
 	"books of events":    booksOfEvents,
 	"books of nothing":   booksOfNothing,
@@ -324,9 +326,19 @@ func (f *fixture) accept(ev workflow.Event) (*workflow.EventReceipt, bool, error
 // settle replaces an event's receipt.
 func (f *fixture) settle(r *workflow.EventReceipt) {
 	f.Helper()
-	answer := make(chan error, 1)
-	f.SettleEvent(r, func(err error) { answer <- err })
-	if err := wait(f.T, answer); err != nil {
+	stored, err := f.Event(f.ctx, r.Event.ID)
+	if err != nil && !errors.Is(err, persistence.ErrNotFound) {
+		f.Fatal(err)
+	}
+	if err := f.decide(stored.Standing(), r); err != nil {
 		f.Fatalf("settle event %q: %v", r.Event.ID, err)
 	}
+}
+
+// decide replaces an event's receipt by somebody who believes that it stands so.
+func (f *fixture) decide(was workflow.Standing, r *workflow.EventReceipt) error {
+	f.Helper()
+	answer := make(chan error, 1)
+	f.SettleEvent(was, r, func(err error) { answer <- err })
+	return wait(f.T, answer)
 }

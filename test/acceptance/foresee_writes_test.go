@@ -40,9 +40,9 @@ func (s *sealed) AcceptEvent(ev workflow.Event, done func(*workflow.EventReceipt
 	s.Store.AcceptEvent(ev, done)
 }
 
-func (s *sealed) SettleEvent(r *workflow.EventReceipt, done func(error)) {
+func (s *sealed) SettleEvent(was workflow.Standing, r *workflow.EventReceipt, done func(error)) {
 	s.write("SettleEvent")
-	s.Store.SettleEvent(r, done)
+	s.Store.SettleEvent(was, r, done)
 }
 
 func (s *sealed) KeepLetters(letters []workflow.DeadLetter, done func(error)) {

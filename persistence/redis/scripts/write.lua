@@ -5,7 +5,7 @@
 --         arguments follow, the guard, the key that it looks at, what it needs, and operations
 -- Answer  the count of writes, then for each: 1 written, or {1, claim replaced, letters gone,
 --         letters dropped}; 2 it was written before; refused: {0, what is there}, {3, who has the
---         claim}, {4} an event is not kept, {5} too many are
+--         claim}, {4} an event does not stand as it must, {5} too many are kept
 --
 -- Nothing is written before every check has passed: Redis takes nothing back. Entries
 -- of indexes and fields of hashes are gathered, and written with one command for each key.
@@ -100,9 +100,9 @@ local function check(at)
   return nil, redis.error_reply('GUARD ' .. guard) -- only another release's script could say so
 end
 
--- passes is check with the conditions that stand before the operations.
-local function passes(at)
-  local from, what = check(at)
+-- holds goes through the conditions that stand before the operations. It returns the place
+-- behind them, or nil and the answer.
+local function holds(from, what)
   while from do
     local condition, key, value = ARGV[from], KEYS[tonumber(ARGV[from + 1])], ARGV[from + 2]
     if condition == '?' then
@@ -114,6 +114,11 @@ local function passes(at)
     elseif condition == '!' then
       -- a commit that must not be barred
       if redis.call('SISMEMBER', key, value) == 1 then return nil, {4} end
+    elseif condition == '=' then
+      -- a field with a value that must begin with one of the letters
+      local now = redis.call('HGET', key, value)
+      if not now or not string.find(ARGV[from + 3], string.sub(now, 1, 1), 1, true) then return nil, {4} end
+      from = from + 1
     elseif condition == '<' then
       -- a member for which there must be room, among so many
       if redis.call('ZCARD', key) >= tonumber(ARGV[from + 3]) and not redis.call('ZSCORE', key, value) then return nil, {5} end
@@ -124,6 +129,16 @@ local function passes(at)
     from = from + 3
   end
   return nil, what
+end
+
+-- passes is check with the conditions. What follows a commit that does not pass finds what
+-- was there before it.
+local function passes(at)
+  local commit, subject = ARGV[at] == 'commit' or ARGV[at] == 'claiming', ARGV[at + 1]
+  local before = stamps[subject]
+  local from, what = holds(check(at))
+  if not from and commit then stamps[subject] = before end
+  return from, what
 end
 
 local answer, todo = {0}, {}
