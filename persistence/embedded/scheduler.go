@@ -9,7 +9,9 @@ import (
 
 // scheduler lets pebble compact the rows, one compaction at a time. Pebble's own
 // would repeat at once, for ever, a compaction that meets damaged bytes; this one
-// holds after it, each time for longer.
+// holds after it, each time for longer. And pebble's own would merge everything anew
+// for every few rows that were deleted, which no reader needs so soon: what pebble
+// calls optional waits for a quiet moment, or for its share of a processor.
 type scheduler struct {
 	db pebble.DBForCompaction
 
@@ -22,10 +24,15 @@ type scheduler struct {
 	hold     time.Duration
 	until    time.Time // no compaction begins before
 	later    *time.Timer
+
+	optional bool      // what runs is
+	began    time.Time // when it did
+	flushed  time.Time // when rows were added last
+	share    time.Time // an optional compaction may begin even if they are added still
 }
 
 func newScheduler() *scheduler {
-	s := &scheduler{}
+	s := &scheduler{share: time.Now().Add(tidyEvery)}
 	s.calm.L = &s.mu
 	return s
 }
@@ -46,16 +53,21 @@ func (s *scheduler) Unregister() {
 	}
 }
 
-// TrySchedule implements pebble.CompactionScheduler.
+// TrySchedule implements pebble.CompactionScheduler. It does not say which kind of
+// compaction it is about, so pebble is asked for that at once.
 func (s *scheduler) TrySchedule() (bool, pebble.CompactionGrantHandle) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.granting || !s.free() {
-		s.asked = true
-		return false, nil
+	s.ask()
+	return false, nil
+}
+
+// ask has pebble asked soon, on another goroutine: it holds its lock now.
+func (s *scheduler) ask() {
+	s.asked = true
+	if s.free() && !s.granting {
+		go s.grant()
 	}
-	s.running = true
-	return true, s
 }
 
 // free reports whether a compaction may begin now.
@@ -68,11 +80,14 @@ func (s *scheduler) UpdateGetAllowedWithoutPermission() {}
 func (s *scheduler) Done() {
 	s.mu.Lock()
 	s.running = false
+	if s.optional {
+		s.share = time.Now().Add(max(tidyEvery, tidyShare*time.Since(s.began)))
+	}
 	s.mu.Unlock()
 	s.grant()
 }
 
-// grant offers pebble to begin the compaction for which it was refused before.
+// grant offers pebble to begin the compaction that it waits with.
 func (s *scheduler) grant() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,10 +96,8 @@ func (s *scheduler) grant() {
 		// It runs before Schedule returns, and may have ended by then.
 		s.asked, s.granting, s.running = false, true, true
 		s.mu.Unlock()
-		began := false
-		if waiting, _ := s.db.GetWaitingCompaction(); waiting {
-			began = s.db.Schedule(s)
-		}
+		waiting, what := s.db.GetWaitingCompaction()
+		began := waiting && s.begin(what.Optional) && s.db.Schedule(s)
 		s.mu.Lock()
 		s.granting = false
 		if !began {
@@ -92,6 +105,40 @@ func (s *scheduler) grant() {
 		}
 		s.calm.Broadcast()
 	}
+	if hold := time.Until(s.until); s.asked && hold > 0 {
+		s.again(hold)
+	}
+}
+
+// begin notes what kind of compaction is about to begin, and reports whether it may.
+func (s *scheduler) begin(optional bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.optional, s.began = optional, time.Now()
+	if hold := min(tidyAfter-time.Since(s.flushed), time.Until(s.share)); optional && hold > 0 {
+		s.again(hold)
+		return false
+	}
+	return true
+}
+
+// again has pebble asked again after a while, unless the end comes first.
+func (s *scheduler) again(hold time.Duration) {
+	if s.later != nil {
+		s.later.Stop()
+	}
+	if !s.ended {
+		s.later = time.AfterFunc(hold, s.grant)
+	}
+}
+
+// added is told that rows were added, which may make another compaction more urgent
+// than the one that pebble waits with. It must not block.
+func (s *scheduler) added() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flushed = time.Now()
+	s.ask()
 }
 
 // failed is told of every error of the background. It must not block.
@@ -103,10 +150,7 @@ func (s *scheduler) failed(err error) {
 	defer s.mu.Unlock()
 	s.hold = min(max(2*s.hold, damagedFirst), damagedLast)
 	s.until = time.Now().Add(s.hold)
-	if s.later != nil {
-		s.later.Stop()
-	}
-	s.later = time.AfterFunc(s.hold, s.grant)
+	s.again(s.hold)
 }
 
 // succeeded is told of every compaction that ended well.

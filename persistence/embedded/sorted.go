@@ -33,6 +33,7 @@ func openSorted(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 		Logger:                      log,
 		EventListener: &pebble.EventListener{
 			BackgroundError: turns.failed, // pebble tries again, and patience knows why
+			FlushEnd:        func(pebble.FlushInfo) { turns.added() },
 			CompactionEnd: func(info pebble.CompactionInfo) {
 				if info.Err == nil {
 					turns.succeeded()
