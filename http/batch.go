@@ -199,7 +199,7 @@ func nextItem(rest []byte) (item, after []byte) {
 	if m.rest[0] == ']' {
 		return nil, nil
 	}
-	item = firstValue(m.rest)
+	item, _ = firstValue(m.rest)
 	return item, m.rest[len(item):]
 }
 

@@ -52,7 +52,7 @@ func readCloudEvent(m *members) (*cloudEvent, error) {
 		var err error
 		switch name := string(m.name); name {
 		case "data":
-			c.data = compact(m.value)
+			c.data = m.compact()
 		case "data_base64":
 			c.base64, err = m.text()
 		default:

@@ -18,7 +18,7 @@ var seeds = []string{
 	` { "name" : "\u0061" , "payload" : { } , "event_id":"e" } `, `{"input":{"a":{"b":{}}},"exec_id":"x","timeout":1.5}`,
 	`{"name":"k","scopes":["admin"],"expires":"30d"}`, `{"reason":"r"}`, `{}`, ``, `[]`, `{"a":1`, `{"\ud800":1}`, "{\"a\":\"\xff\"}",
 	`{"signal_name":"a","payload":{"a":"]}{[\\\""}}`, strings.Repeat(`{"a":`, 70) + `1` + strings.Repeat(`}`, 70), `{"ttl":1e999}`, `{"ttl":"999999999999h"}`,
-	`{"payload":"{"}`, `{"a" :1 ,"b":[ ] }x`,
+	`{"input":{"wide":[` + strings.Repeat(`[ ], `, 70) + `{}]}}`, "\n", `{"payload":"{"}`, `{"a" :1 ,"b":[ ] }x`,
 }
 
 // FuzzDecoders feeds every decoder of a request: none may panic, every error

@@ -22,6 +22,7 @@ type members struct {
 	rest  []byte
 	name  []byte
 	value []byte
+	loose bool   // there is space between the tokens of the value
 	twice []byte // the name that stood before
 
 	met   [maxFields][]byte // the names so far
@@ -33,29 +34,31 @@ const maxFields = 12
 
 // open checks a whole body - UTF-8, one JSON value, not nested too deeply, an
 // object - and stands before its first member.
-func open(body []byte) (members, error) {
+func open(body []byte) (m members, err error) {
 	if err := checkJSON(body); err != nil {
-		return members{}, err
+		return m, err
 	}
-	body = bytes.Trim(body, " \t\r\n")
-	if body[0] != '{' {
-		return members{}, refuse(workflow.CodeInvalid, "the body is "+kindOf(body)+", not an object", "send a JSON object")
+	m.rest = body
+	m.skip()
+	if m.rest[0] != '{' {
+		return m, refuse(workflow.CodeInvalid, "the body is "+kindOf(m.rest)+", not an object", "send a JSON object")
 	}
-	return members{rest: body[1:]}, nil
+	m.rest = m.rest[1:]
+	return m, nil
 }
 
 // checkJSON says what is wrong with a body that is not UTF-8, one JSON value,
 // or nested too deeply.
 func checkJSON(body []byte) error {
-	if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
-		return refuse(workflow.CodeInvalid, "the body is empty", "send a JSON object")
-	}
 	if !utf8.Valid(body) {
 		return refuse(workflow.CodeInvalid, "the body is not valid UTF-8", "send JSON as UTF-8")
 	}
-	if deep := depth(body); deep > MaxBodyDepth {
-		return refuse(workflow.CodeInvalid,
-			fmt.Sprintf("the body nests %d levels deep, at most %d are allowed", deep, MaxBodyDepth), "flatten it")
+	// What has few brackets cannot nest deeply, and counting them is quick.
+	if bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) > MaxBodyDepth {
+		if deep := depth(body); deep > MaxBodyDepth {
+			return refuse(workflow.CodeInvalid,
+				fmt.Sprintf("the body nests %d levels deep, at most %d are allowed", deep, MaxBodyDepth), "flatten it")
+		}
 	}
 	if !json.Valid(body) {
 		return malformed(body)
@@ -102,6 +105,9 @@ func quoted(text []byte) []byte {
 
 // malformed says where a body stops being JSON.
 func malformed(body []byte) error {
+	if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
+		return refuse(workflow.CodeInvalid, "the body is empty", "send a JSON object")
+	}
 	var v json.RawMessage
 	err := json.Unmarshal(body, &v)
 	var syntax *json.SyntaxError
@@ -128,7 +134,7 @@ func (m *members) next() bool {
 	if bytes.IndexByte(m.name, '\\') >= 0 {
 		m.name = []byte(unquote(name))
 	}
-	m.value = firstValue(m.rest)
+	m.value, m.loose = firstValue(m.rest)
 	m.rest = m.rest[len(m.value):]
 	m.meet()
 	return true
@@ -160,10 +166,11 @@ func (m *members) skip() {
 	}
 }
 
-// firstValue is the value that valid JSON begins with.
-func firstValue(text []byte) []byte {
+// firstValue is the value that valid JSON begins with; loose says that there is
+// space between its tokens.
+func firstValue(text []byte) (value []byte, loose bool) {
 	if text[0] == '"' {
-		return quoted(text)
+		return quoted(text), false
 	}
 	level := 0
 	for i := 0; i < len(text); i++ {
@@ -174,35 +181,47 @@ func firstValue(text []byte) []byte {
 			level++
 		case '}', ']':
 			if level--; level == 0 {
-				return text[:i+1]
+				return text[:i+1], loose
 			}
 			if level < 0 {
-				return text[:i]
+				return text[:i], loose
 			}
-		case ',', ' ', '\t', '\r', '\n':
+		case ',':
 			if level == 0 {
-				return text[:i]
+				return text[:i], loose
 			}
+		case ' ', '\t', '\r', '\n':
+			if level == 0 {
+				return text[:i], loose
+			}
+			loose = true
 		}
 	}
-	return text
+	return text, loose
 }
 
 // compact copies valid JSON without the space between its tokens.
 func compact(text []byte) workflow.Value {
 	out := make([]byte, 0, len(text))
+	from := 0 // what is not copied yet begins there
 	for i := 0; i < len(text); i++ {
 		switch text[i] {
-		case ' ', '\t', '\r', '\n':
 		case '"':
-			s := quoted(text[i:])
-			out = append(out, s...)
-			i += len(s) - 1
-		default:
-			out = append(out, text[i])
+			i += len(quoted(text[i:])) - 1
+		case ' ', '\t', '\r', '\n':
+			out = append(out, text[from:i]...)
+			from = i + 1
 		}
 	}
-	return out
+	return append(out, text[from:]...)
+}
+
+// compact copies the value, quickly when there is no space between its tokens.
+func (m *members) compact() workflow.Value {
+	if m.loose {
+		return compact(m.value)
+	}
+	return bytes.Clone(m.value)
 }
 
 // unquote decodes a valid JSON string.
@@ -268,7 +287,7 @@ func (m *members) label() (string, error) {
 func (m *members) object() (workflow.Value, error) {
 	switch m.value[0] {
 	case '{':
-		return compact(m.value), nil
+		return m.compact(), nil
 	case 'n':
 		return nil, nil
 	}
