@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
@@ -74,10 +75,8 @@ func checkID(field, id string) error {
 	if err := checkName(field, id); err != nil {
 		return err
 	}
-	for i := range len(id) {
-		if id[i] == '/' {
-			return invalidField(field, "must not contain a slash", "it is part of an address: use letters, digits, dots, hyphens")
-		}
+	if strings.IndexByte(id, '/') >= 0 {
+		return invalidField(field, "must not contain a slash", "it is part of an address: use letters, digits, dots, hyphens")
 	}
 	return nil
 }
