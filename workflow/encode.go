@@ -252,12 +252,8 @@ const hexDigits = "0123456789abcdef"
 func appendText(b []byte, s string) []byte {
 	b = append(b, '"')
 	from := 0
-	for i := 0; i < len(s); {
+	for i := skipPlain(s, 0); i < len(s); i = skipPlain(s, i) {
 		c := s[i]
-		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
-			i++
-			continue
-		}
 		r, size := utf8.DecodeRuneInString(s[i:])
 		escaped := ""
 		switch {
@@ -288,3 +284,19 @@ func appendText(b []byte, s string) []byte {
 	}
 	return append(append(b, s[from:]...), '"')
 }
+
+// skipPlain is the place of the first byte, from the given one on, that is not known to
+// stand for itself in a JSON string; the length of s when there is none.
+func skipPlain(s string, from int) int {
+	for from < len(s) && standsForItself[s[from]] {
+		from++
+	}
+	return from
+}
+
+var standsForItself = func() (bytes [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		bytes[c] = c != '"' && c != '\\'
+	}
+	return bytes
+}()

@@ -1,6 +1,7 @@
 package ordered
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 
@@ -15,11 +16,10 @@ const (
 
 // ID appends an id.
 func ID[T ~string | ~[]byte](key []byte, id T) []byte {
-	for i := 0; i < len(id); i++ {
-		key = append(key, id[i])
-		if id[i] == escape {
-			key = append(key, escaped)
-		}
+	begin := len(key)
+	key = append(key, id...)
+	if bytes.IndexByte(key[begin:], escape) >= 0 { // as hardly any id has it
+		key = append(key[:begin], bytes.ReplaceAll(key[begin:], []byte{escape}, []byte{escape, escaped})...)
 	}
 	return append(key, escape, separator)
 }
