@@ -165,9 +165,12 @@ func (c *coder) value(v *workflow.Value) {
 
 // text of a string, in the shortest of the forms below.
 func text[T ~string](c *coder, s *T) {
-	if c.writing {
+	switch {
+	case c.writing && *s == "": // as most texts of most rows are
+		c.buf = append(c.buf, formWord)
+	case c.writing:
 		c.buf = appendText(c.buf, string(*s))
-	} else if !c.absent() {
+	case !c.absent():
 		*s = T(c.readText())
 	}
 }
@@ -362,11 +365,22 @@ func encodeFields[T any](dst []byte, v *T, one func(*coder, *T)) []byte {
 }
 
 func encodeWith[T any](with coder, dst []byte, v *T, one func(*coder, *T)) []byte {
-	c := coders.Get().(*coder)
-	*c = with
-	c.writing, c.buf = true, dst
+	c := with.writer(dst)
 	one(c, v)
-	dst, *c = c.buf, coder{}
+	return c.written()
+}
+
+// writer lends a coder that appends to dst; written gives it back.
+func (c coder) writer(dst []byte) *coder {
+	w := coders.Get().(*coder)
+	*w = c
+	w.writing, w.buf = true, dst
+	return w
+}
+
+func (c *coder) written() []byte {
+	dst := c.buf
+	*c = coder{}
 	coders.Put(c)
 	return dst
 }

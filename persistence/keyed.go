@@ -49,23 +49,33 @@ func DecodeRecordsUnder(execID string, row []byte) (records []workflow.Record, e
 // AppendTurnUnder is AppendRecordsUnder for records and the receipts of their turn, all
 // of that execution.
 func AppendTurnUnder(dst []byte, execID string, records []workflow.Record, receipts []workflow.Receipt) []byte {
-	if len(receipts) == 0 {
-		return AppendRecordsUnder(dst, execID, records)
+	c := coder{keyed: true, exec: execID}.writer(dst)
+	if len(receipts) > 0 {
+		header := len(c.buf)
+		c.buf = append(c.buf, formatTurn, 0, 0, 0, 0)
+		for i := range receipts {
+			c.receipt(&receipts[i])
+		}
+		binary.BigEndian.PutUint32(c.buf[header+1:], uint32(len(c.buf)-header-turnHeader))
+		c.signal = ""
 	}
-	header := len(dst)
-	dst = append(dst, formatTurn, 0, 0, 0, 0)
-	for i := range receipts {
-		dst = appendText(dst, receipts[i].SignalID)
-		begin := len(dst)
-		dst = AppendReceiptUnder(dst, &receipts[i])
-		var size [binary.MaxVarintLen64]byte
-		n := binary.PutUvarint(size[:], uint64(len(dst)-begin))
-		dst = append(dst, size[:n]...) // not slices.Insert, which would make the size in a place of its own
-		copy(dst[begin+n:], dst[begin:])
-		copy(dst[begin:], size[:n])
-	}
-	binary.BigEndian.PutUint32(dst[header+1:], uint32(len(dst)-header-turnHeader))
-	return AppendRecordsUnder(dst, execID, records)
+	c.buf = append(c.buf, formatKeyed)
+	list(c, &records, recordFields)
+	return c.written()
+}
+
+// receipt writes what AppendReceiptUnder does, with the signal and the length before it.
+func (c *coder) receipt(r *workflow.Receipt) {
+	c.buf = appendText(c.buf, r.SignalID)
+	begin := len(c.buf)
+	c.buf = append(c.buf, formatKeyed)
+	c.signal = r.SignalID
+	receiptFields(c, r)
+	var size [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(size[:], uint64(len(c.buf)-begin))
+	c.buf = append(c.buf, size[:n]...) // not slices.Insert, which would make the size in a place of its own
+	copy(c.buf[begin+n:], c.buf[begin:])
+	copy(c.buf[begin:], size[:n])
 }
 
 // turn takes a row apart into receipts and records. Most rows have no receipts.
@@ -173,15 +183,13 @@ func (c *coder) data(r *workflow.Record) {
 		c.value(&r.Data)
 		return
 	}
-	var room [2][256]byte
 	if c.writing {
-		head, tail := c.frame(r, room[0][:0], room[1][:0])
-		whole, short := []byte(r.Data), uint64(0)
-		if len(head) > 0 && bytes.HasPrefix(whole, head) && bytes.HasSuffix(whole[len(head):], tail) {
-			whole, short = whole[len(head):len(whole)-len(tail)], 1
+		part, short := []byte(r.Data), uint64(0)
+		if r.Type == accepted {
+			part, short = c.framed(r)
 		}
-		c.buf = binary.AppendUvarint(c.buf, uint64(len(whole))<<1|short)
-		c.buf = append(c.buf, whole...)
+		c.buf = binary.AppendUvarint(c.buf, uint64(len(part))<<1|short)
+		c.buf = append(c.buf, part...)
 		return
 	}
 	if c.absent() {
@@ -192,14 +200,26 @@ func (c *coder) data(r *workflow.Record) {
 	switch {
 	case n&1 == 0 && part != "":
 		r.Data = workflow.Value(part)
+	case n&1 == 1 && r.Type != accepted:
+		c.fail(fmt.Errorf("a record of type %q is written in a way that only accepted signals are", r.Type))
 	case n&1 == 1:
+		var room [2][256]byte
 		head, tail := c.frame(r, room[0][:0], room[1][:0])
-		if len(head) == 0 {
-			c.fail(fmt.Errorf("a record of type %q is written in a way that only accepted signals are", r.Type))
-			return
-		}
 		r.Data = append(append(append(make(workflow.Value, 0, len(head)+len(part)+len(tail)), head...), part...), tail...)
 	}
+}
+
+// framed is the part of an accepted signal's data that must be written, and 1 when
+// that is only what its frame leaves.
+func (c *coder) framed(r *workflow.Record) (part []byte, short uint64) {
+	var room [2][256]byte
+	head, tail := c.frame(r, room[0][:0], room[1][:0])
+	inside, begins := bytes.CutPrefix(r.Data, head)
+	inside, ends := bytes.CutSuffix(inside, tail)
+	if !begins || !ends {
+		return r.Data, 0
+	}
+	return inside, 1
 }
 
 // accepted is the type of the records that bring a signal.
@@ -209,9 +229,6 @@ var accepted = workflow.Signalled{}.Kind()
 // it would have to escape is not there: then the data is another one, and is
 // written whole.
 func (c *coder) frame(r *workflow.Record, head, tail []byte) ([]byte, []byte) {
-	if r.Type != accepted {
-		return nil, nil
-	}
 	head = strconv.AppendInt(append(head, `{"at":`...), int64(r.At), 10)
 	head = append(append(head, `,"signal":{"id":"`...), r.Signal...)
 	head = append(append(head, `","exec":"`...), c.exec...)
