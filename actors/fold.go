@@ -105,21 +105,21 @@ func (f *fold) take(d *Deliver) error {
 		return nil
 	}
 	for _, due := range f.current().Overdue(d.Input.When()) {
-		if _, err := f.advance(due); err != nil {
+		if _, err := f.advance(due, nil); err != nil {
 			return err
 		}
 	}
 	if d.Together != nil {
 		return f.together(d)
 	}
-	if _, ok := d.Input.(workflow.Signalled); ok {
-		return f.signal(d, d.Input)
+	if in, ok := d.Input.(workflow.Signalled); ok {
+		return f.signal(d, d.Input, &in)
 	}
 	if refusal := refuseSteering(f.current(), d.Input); refusal != nil && !f.ours(d, f.current().UpdatedAt) {
 		f.reply(d, Reply{Err: refusal, State: f.current()})
 		return nil
 	}
-	changed, err := f.advance(d.Input)
+	changed, err := f.advance(d.Input, nil)
 	f.reply(d, Reply{State: f.current(), Known: !changed})
 	return err
 }
@@ -131,7 +131,7 @@ func (f *fold) start(d *Deliver, in workflow.Started) error {
 	}
 	f.def = d.Definition
 	f.now = &workflow.State{}
-	if _, err := f.advance(in); err != nil {
+	if _, err := f.advance(in, nil); err != nil {
 		return err
 	}
 	if d.Signal == nil {
@@ -147,7 +147,7 @@ func (f *fold) start(d *Deliver, in workflow.Started) error {
 		f.reply(d, Reply{Err: refusal})
 		return nil
 	}
-	if _, err := f.advance(workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal}); err != nil {
+	if _, err := f.advance(workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal}, d.Signal); err != nil {
 		return err
 	}
 	f.reply(d, Reply{Answer: f.told.find(d.Signal.ID).Answer, Matched: true, State: f.now})
@@ -160,11 +160,12 @@ func (f *fold) again(d *Deliver, in workflow.Started, s *workflow.State) error {
 	same := s.WorkflowID == in.WorkflowID
 	if same && d.Signal != nil {
 		for _, due := range s.Overdue(in.At) {
-			if _, err := f.advance(due); err != nil {
+			if _, err := f.advance(due, nil); err != nil {
 				return err
 			}
 		}
-		return f.signal(d, workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal})
+		signalled := workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal}
+		return f.signal(d, signalled, &signalled)
 	}
 	if same && sameJSON(s.Input, in.Input) {
 		f.reply(d, Reply{State: s, Known: !f.ours(d, s.CreatedAt)})
@@ -179,12 +180,11 @@ func (f *fold) again(d *Deliver, in workflow.Started, s *workflow.State) error {
 	return nil
 }
 
-// signal admits the Signalled of a delivery and arranges its reply.
-func (f *fold) signal(d *Deliver, input workflow.Input) error {
-	in := input.(workflow.Signalled)
-	r, err := f.admit(input, d.reroutes > 0)
+// signal admits the Signalled of a delivery, which the input is, and arranges its reply.
+func (f *fold) signal(d *Deliver, input workflow.Input, in *workflow.Signalled) error {
+	r, err := f.admit(input, in, d.reroutes > 0)
 	if err == nil {
-		r.Answer = f.asFirst(d, in.Signal, r.Answer)
+		f.asFirst(d, &in.Signal, &r.Answer)
 		r.Known = r.Known && (r.Answer.SignalID == "" || r.Answer.Duplicate)
 		if _, alone := d.Input.(workflow.Signalled); alone && !d.Whole && !in.OnlyIfMatched && !f.quiet {
 			r.State = nil // nobody looks at it, and it would live until the commit has landed
@@ -194,29 +194,28 @@ func (f *fold) signal(d *Deliver, input workflow.Input) error {
 	return err
 }
 
-// asFirst is the answer to a signal without the mark of a duplicate when the
+// asFirst takes the mark of a duplicate from the answer to a signal when the
 // first one was an attempt of this very delivery.
-func (f *fold) asFirst(d *Deliver, sig workflow.Signal, a workflow.Answer) workflow.Answer {
+func (f *fold) asFirst(d *Deliver, sig *workflow.Signal, a *workflow.Answer) {
 	if !d.Resent || !a.Duplicate {
-		return a
+		return
 	}
 	// Two copies of a signal may come in the same millisecond; their requests differ.
 	if first, err := f.receipt(sig); err == nil && first != nil && f.ours(d, first.At) && sig.RequestID != "" && first.RequestID == sig.RequestID {
 		a.Duplicate = false
 	}
-	return a
 }
 
 // admit takes a signal, unless it is one that came before, and says what its
-// sender hears. One that is routed again may have had a commit refused.
-func (f *fold) admit(input workflow.Input, again bool) (Reply, error) {
-	in := input.(workflow.Signalled)
-	first, err := f.receipt(in.Signal)
+// sender hears. The input is the signalled one. One that is routed again may have
+// had a commit refused.
+func (f *fold) admit(input workflow.Input, in *workflow.Signalled, again bool) (Reply, error) {
+	first, err := f.receipt(&in.Signal)
 	if err != nil {
 		return Reply{Err: unavailable(err)}, nil
 	}
-	if first != nil && !reopens(first, in.Signal) {
-		return repeated(first, in.Signal, f.current()), nil
+	if first != nil && !reopens(first, &in.Signal) {
+		return repeated(first, &in.Signal, f.current()), nil
 	}
 	kept, no := f.mayTake(in, again)
 	if no != nil {
@@ -224,7 +223,7 @@ func (f *fold) admit(input workflow.Input, again bool) (Reply, error) {
 	}
 	if refusal := workflow.Admit(f.def, f.current(), in.Signal); refusal != nil {
 		if !f.quiet {
-			f.system.letters.refused(in, f.current(), refusal)
+			f.system.letters.refused(*in, f.current(), refusal)
 		}
 		return Reply{Err: refusal, State: f.current()}, nil
 	}
@@ -232,7 +231,7 @@ func (f *fold) admit(input workflow.Input, again bool) (Reply, error) {
 	if in.Signal.Redelivered {
 		letterID = f.unbury(in.Signal.ID)
 	}
-	changed, err := f.advance(input)
+	changed, err := f.advance(input, &in.Signal)
 	switch {
 	case err != nil:
 		return Reply{}, err
@@ -265,7 +264,7 @@ func (f *fold) admit(input workflow.Input, again bool) (Reply, error) {
 func (f *fold) ours(d *Deliver, at workflow.Instant) bool { return d.Resent && at == d.Input.When() }
 
 // repeated is the reply to a signal whose id was accepted before.
-func repeated(first *workflow.Receipt, sig workflow.Signal, s *workflow.State) Reply {
+func repeated(first *workflow.Receipt, sig *workflow.Signal, s *workflow.State) Reply {
 	if digest := sig.Digest(); digest != first.Digest {
 		return Reply{Err: &workflow.Refusal{
 			Code:    workflow.CodeIDReused,
@@ -284,7 +283,7 @@ func repeated(first *workflow.Receipt, sig workflow.Signal, s *workflow.State) R
 }
 
 // receipt finds what a signal of that id was told before, nil when it is new.
-func (f *fold) receipt(sig workflow.Signal) (*workflow.Receipt, error) {
+func (f *fold) receipt(sig *workflow.Signal) (*workflow.Receipt, error) {
 	if r := f.told.find(sig.ID); r != nil {
 		return r, nil
 	}
@@ -307,7 +306,7 @@ func (f *fold) receipt(sig workflow.Signal) (*workflow.Receipt, error) {
 // cannot be read stops the turn: otherwise it would say for ever what was true
 // before.
 func (f *fold) known(signalID string) *workflow.Receipt {
-	r, err := f.receipt(workflow.Signal{ID: signalID})
+	r, err := f.receipt(&workflow.Signal{ID: signalID})
 	if err != nil {
 		f.unread = err
 	}
@@ -322,8 +321,8 @@ func (f *fold) known(signalID string) *workflow.Receipt {
 	return &again
 }
 
-// advance is step 2 for one input.
-func (f *fold) advance(in workflow.Input) (bool, error) {
+// advance is step 2 for one input, and for the signal that arrives with it, if any.
+func (f *fold) advance(in workflow.Input, arrived *workflow.Signal) (bool, error) {
 	before := f.current()
 	begin := len(f.room.Records)
 	next, err := f.room.Advance(f.def, before, in)
@@ -332,10 +331,6 @@ func (f *fold) advance(in workflow.Input) (bool, error) {
 	}
 	f.now = next
 	records := f.room.Records[begin:]
-	var arrived *workflow.Signal
-	if in, ok := in.(workflow.Signalled); ok {
-		arrived = &in.Signal
-	}
 	receipts := workflow.FollowInto(f.scratch, f.now, records, arrived, f.known)
 	f.scratch = receipts
 	f.dead = append(f.dead, workflow.Bury(before, f.now, arrived, receipts)...)

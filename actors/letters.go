@@ -213,6 +213,6 @@ func noLetter(id string) *workflow.Refusal {
 
 // reopens reports whether a signal takes up its dead letter: what became of it
 // before may be taken back, and it is the same one.
-func reopens(first *workflow.Receipt, sig workflow.Signal) bool {
+func reopens(first *workflow.Receipt, sig *workflow.Signal) bool {
 	return sig.Redelivered && (first.Fate == workflow.FateDead || first.Fate == workflow.FateExpired) && first.Digest == sig.Digest()
 }

@@ -208,8 +208,9 @@ func (f *fold) expect(inputs int) {
 func (f *fold) together(d *Deliver) error {
 	before := f.mark()
 	answers := make([]workflow.Answer, len(d.Together))
-	for i, in := range d.Together {
-		r, err := f.admit(in, false)
+	for i := range d.Together {
+		in := &d.Together[i]
+		r, err := f.admit(*in, in, false)
 		if err != nil {
 			return err
 		}
@@ -218,7 +219,8 @@ func (f *fold) together(d *Deliver) error {
 			f.reply(d, Reply{Err: r.Err, Refused: i, State: f.current()})
 			return nil
 		}
-		answers[i] = f.asFirst(d, in.Signal, r.Answer)
+		f.asFirst(d, &in.Signal, &r.Answer)
+		answers[i] = r.Answer
 	}
 	f.reply(d, Reply{Answers: answers, State: f.current()})
 	return nil

@@ -18,7 +18,7 @@ func (f *fold) workNow() error {
 		}
 		done++
 		f.room.Effects = append(f.room.Effects[:i], f.room.Effects[i+1:]...)
-		if _, err := f.advance(in); err != nil {
+		if _, err := f.advance(in, nil); err != nil {
 			return err
 		}
 	}

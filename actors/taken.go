@@ -10,14 +10,14 @@ import (
 )
 
 // keptDelivery reports whether a signal is the offer of a kept event.
-func keptDelivery(in workflow.Signalled) bool { return in.OnlyIfMatched && in.Signal.ExpiresAt != 0 }
+func keptDelivery(in *workflow.Signalled) bool { return in.OnlyIfMatched && in.Signal.ExpiresAt != 0 }
 
 // mayTake says why an event's delivery cannot be taken by this execution: the
 // event started it, so it is no news to it, it was kept and is not any more, or others
 // have decided about it since its fan-out began: the store refuses the commit that
 // takes it all the same, and then it comes again. A nil reply lets it be judged; stored
 // is the receipt of an event that is kept.
-func (f *fold) mayTake(in workflow.Signalled, again bool) (stored *workflow.EventReceipt, no *Reply) {
+func (f *fold) mayTake(in *workflow.Signalled, again bool) (stored *workflow.EventReceipt, no *Reply) {
 	s := f.current()
 	if in.OnlyIfMatched && s.Trigger != nil && s.Trigger.EventID == in.Signal.ID {
 		return nil, &Reply{State: s}
@@ -93,7 +93,7 @@ func (k *keeper) gone(r *workflow.EventReceipt) (bool, error) {
 // when the wait has yet to decide; false when it is not taken after all. Should
 // somebody else have taken it meanwhile, the store refuses the commit, and whatever
 // is in it is routed again without the event.
-func (f *fold) takeEvent(stored *workflow.EventReceipt, in workflow.Signalled) bool {
+func (f *fold) takeEvent(stored *workflow.EventReceipt, in *workflow.Signalled) bool {
 	said := f.told.find(in.Signal.ID).Reached(f.now)
 	i := slices.IndexFunc(said, func(w workflow.Reached) bool { return w.Took || w.Open })
 	if i < 0 {

@@ -5,7 +5,9 @@ import "fmt"
 // Admit says whether an execution accepts a signal at all; nil means yes. What
 // is refused here is never kept, and the sender is told why. It is asked before
 // Advance, which ignores what it refuses.
-func Admit(def *Definition, s *State, sig Signal) *Refusal {
+func Admit(def *Definition, s *State, sig Signal) *Refusal { return admit(def, s, &sig) }
+
+func admit(def *Definition, s *State, sig *Signal) *Refusal {
 	if s.Status.Finished() {
 		return &Refusal{
 			Code:    CodeFinished,
@@ -43,7 +45,7 @@ func neverAwaited(def *Definition, name string) *Refusal {
 
 // invalidPayload refuses a payload that breaks the schema of every open wait of
 // that name: no wait that is open now can take it.
-func invalidPayload(def *Definition, s *State, sig Signal) *Refusal {
+func invalidPayload(def *Definition, s *State, sig *Signal) *Refusal {
 	var violations []Violation
 	for i := range s.Waits {
 		w := &s.Waits[i]
@@ -71,7 +73,7 @@ func invalidPayload(def *Definition, s *State, sig Signal) *Refusal {
 	}
 }
 
-func full(s *State, sig Signal) *Refusal {
+func full(s *State, sig *Signal) *Refusal {
 	size := len(sig.Payload)
 	for i := range s.Buffer {
 		size += len(s.Buffer[i].Payload)

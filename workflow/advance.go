@@ -130,7 +130,7 @@ func (t *transition) apply(in Input) bool {
 	}
 	switch in := in.(type) {
 	case Signalled:
-		return t.signalled(in)
+		return t.signalled(&in)
 	case TimerFired:
 		return t.timerFired(in)
 	case TaskDone:
@@ -285,19 +285,26 @@ func (t *transition) settle() {
 		return
 	}
 	t.rekey()
-	working := slices.ContainsFunc(t.s.Tasks, func(ts TaskState) bool {
-		return ts.Status == Running || ts.Status == Pending
-	})
 	switch {
 	case t.s.Paused:
 		t.s.Status = Paused
-	case working:
+	case t.s.working():
 		t.s.Status = Running
 	case len(t.s.Waits) > 0:
 		t.s.Status = Waiting
 	default:
 		t.finish(Success, nil)
 	}
+}
+
+// working reports whether some task has something to do, now or at its time.
+func (s *State) working() bool {
+	for i := range s.Tasks {
+		if status := s.Tasks[i].Status; status == Running || status == Pending {
+			return true
+		}
+	}
+	return false
 }
 
 // usualRecords is room for what most inputs leave behind, usualID for the id of a

@@ -128,12 +128,12 @@ func Missed(def *Definition, s *State, sig Signal) *NearMiss {
 			continue
 		}
 		hold := def.HoldOf(w)
-		reason := uncorrelated(hold, w, sig)
+		reason := uncorrelated(hold, w, &sig)
 		if reason == "" {
 			reason = broken(hold, sig.Payload)
 		}
 		if reason == "" {
-			reason = t.rule(w, sig, nil, false).refused
+			reason = t.rule(w, &sig, nil, false).refused
 		}
 		if reason == "" {
 			continue

@@ -248,7 +248,7 @@ func (t *transition) rekey() {
 // uncorrelated says why a wait with `correlate` does not listen to a message, ""
 // when it does. A signal is addressed to its execution already, so it may come
 // without a correlation_id; an event may not.
-func uncorrelated(hold *Hold, w *OpenWait, sig Signal) string {
+func uncorrelated(hold *Hold, w *OpenWait, sig *Signal) string {
 	switch {
 	case hold.Correlate == nil, cutKey(sig.CorrelationID) == w.Key:
 		return ""

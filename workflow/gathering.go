@@ -111,7 +111,7 @@ func (r ruling) takes() bool { return r.refused == "" || r.extends != 0 }
 
 // rule judges a signal by the wait. It changes nothing. The values that decided a
 // condition which holds are worth their price only to whom takes the signal.
-func (t *transition) rule(w *OpenWait, sig Signal, processor Value, grounds bool) ruling {
+func (t *transition) rule(w *OpenWait, sig *Signal, processor Value, grounds bool) ruling {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	hold, x := task.Wait.hold(w.Branch), task.Wait.Extend
 	if hold.Condition == nil && hold.Quorum == nil && ts.Gathered == nil {
@@ -248,7 +248,7 @@ func (ts *TaskState) gathering() *Gathering {
 // collect counts a signal that the wait takes, and ends the wait when that is enough.
 func (t *transition) collect(w OpenWait, sig Signal, processor Value, r ruling) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
-	envelope := t.envelope(sig)
+	envelope := t.envelope(&sig)
 	g := ts.gathering()
 	g.Collected = append(g.Collected, Collected{Signal: sig.ID, Branch: w.Branch, By: r.by, Weight: r.weight, Envelope: envelope})
 	open := t.s.Wait(w.ID)
@@ -256,7 +256,7 @@ func (t *transition) collect(w OpenWait, sig Signal, processor Value, r ruling) 
 	enough, missing := t.enough(task, ts, open)
 	ts.UpdatedAt = t.at
 	if !enough {
-		t.consumed(w, sig.ID, joined(open.Progress(), missing), r.grounds)
+		t.consumed(&w, sig.ID, joined(open.Progress(), missing), r.grounds)
 		return
 	}
 	if w.Branch != "" {
@@ -271,7 +271,7 @@ func (t *transition) collect(w OpenWait, sig Signal, processor Value, r ruling) 
 	if task.Wait.hold(w.Branch).Quorum != nil {
 		progress = open.Progress()
 	}
-	t.consumed(w, sig.ID, progress, r.grounds)
+	t.consumed(&w, sig.ID, progress, r.grounds)
 	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
 	t.close(w.ID, satisfied)
 	if len(g.Satisfied) < g.Need {
@@ -312,8 +312,8 @@ func (t *transition) enough(task *Task, ts *TaskState, w *OpenWait) (bool, strin
 // veto ends the wait badly: its signal is enough.
 func (t *transition) veto(w OpenWait, sig Signal, grounds string) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
-	envelope := t.envelope(sig)
-	t.consumed(w, sig.ID, "it vetoes the wait", grounds)
+	envelope := t.envelope(&sig)
+	t.consumed(&w, sig.ID, "it vetoes the wait", grounds)
 	t.record(Record{Type: WaitVetoed, Task: w.Task, Wait: w.ID, Signal: sig.ID})
 	t.close(w.ID, "another signal vetoed it")
 	t.closeRest(task, "signal "+sig.ID+" vetoed the wait")

@@ -97,14 +97,14 @@ func (t *transition) opinion(w *OpenWait, sig Signal) Opinion {
 	o := Opinion{Signal: sig.ID, Wait: w.ID, Task: w.Task, Branch: w.Branch}
 	if hold.Condition != nil {
 		scope := t.scope(task, t.s.Task(w.Task))
-		scope.Signal, scope.Gathered, scope.Branch = t.envelope(sig), t.s.Task(w.Task).Gathered, w.Branch
+		scope.Signal, scope.Gathered, scope.Branch = t.envelope(&sig), t.s.Task(w.Task).Gathered, w.Branch
 		o.Condition = explain(hold.Condition, scope)
 	}
 	if w.Judging != "" {
 		o.Busy, o.Reason = true, occupied(w)
 		return o
 	}
-	if o.Reason = uncorrelated(hold, w, sig); o.Reason != "" {
+	if o.Reason = uncorrelated(hold, w, &sig); o.Reason != "" {
 		return o
 	}
 	if o.Reason = broken(hold, sig.Payload); o.Reason != "" {
@@ -114,7 +114,7 @@ func (t *transition) opinion(w *OpenWait, sig Signal) Opinion {
 		o.Takes, o.Processor = true, hold.Processor.ID
 		return o
 	}
-	r := t.rule(w, sig, nil, false)
+	r := t.rule(w, &sig, nil, false)
 	if o.Takes, o.Vetoes = r.takes(), r.vetoes; !o.Takes {
 		o.Reason = r.refused
 	}

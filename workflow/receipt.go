@@ -17,8 +17,10 @@ func Follow(s *State, records []Record, arrived *Signal, known func(signalID str
 func FollowInto(room []Receipt, s *State, records []Record, arrived *Signal, known func(signalID string) *Receipt) []Receipt {
 	changed := room[:0]
 	find := func(id string) *Receipt {
-		if i := slices.IndexFunc(changed, func(r Receipt) bool { return r.SignalID == id }); i >= 0 {
-			return &changed[i]
+		for i := range changed {
+			if changed[i].SignalID == id {
+				return &changed[i]
+			}
 		}
 		r := known(id)
 		if r == nil {

@@ -8,29 +8,26 @@ import (
 
 // signalled judges a signal by the open waits of its name, oldest first, and
 // keeps it when none takes it.
-func (t *transition) signalled(in Signalled) bool {
-	sig := in.Signal
+func (t *transition) signalled(in *Signalled) bool {
+	sig := &in.Signal
 	if sig.Redelivered {
 		t.s.Recent = slices.DeleteFunc(t.s.Recent, func(id string) bool { return id == sig.ID })
 	}
-	if t.known(sig.ID) || Admit(t.def, t.s, sig) != nil {
+	if t.known(sig.ID) || admit(t.def, t.s, sig) != nil {
 		return false
 	}
 	if in.OnlyIfMatched && !t.s.Paused && !t.takeable(sig) {
 		return false
 	}
 	t.input(Record{Signal: sig.ID})
-	b := Buffered{Signal: sig, Transient: in.OnlyIfMatched, JudgedAt: t.s.Context}
-	if t.s.Paused {
-		b.Reason = "the execution is paused; the signal is judged when it resumes"
-	}
 	if len(t.s.Buffer) == 0 {
 		t.s.Buffer = t.land()
 	}
-	t.s.Buffer = append(t.s.Buffer, b)
+	t.s.Buffer = append(t.s.Buffer, Buffered{Signal: *sig, Transient: in.OnlyIfMatched, JudgedAt: t.s.Context})
 	switch {
 	case t.s.Paused:
-	case b.Transient:
+		t.kept(sig.ID).Reason = "the execution is paused; the signal is judged when it resumes"
+	case in.OnlyIfMatched:
 		t.reach(sig.ID, nil)
 	default:
 		t.judge(sig.ID, 0)
@@ -64,13 +61,12 @@ func (t *transition) vacate() {
 
 // known reports whether a signal of that id was applied or is kept already.
 func (t *transition) known(id string) bool {
-	return slices.Contains(t.s.Recent, id) ||
-		slices.ContainsFunc(t.s.Buffer, func(b Buffered) bool { return b.ID == id })
+	return slices.Contains(t.s.Recent, id) || t.kept(id) != nil
 }
 
 // takeable reports whether some open wait would take the signal, or has to run
 // its processor to know.
-func (t *transition) takeable(sig Signal) bool {
+func (t *transition) takeable(sig *Signal) bool {
 	for i := range t.s.Waits {
 		w := &t.s.Waits[i]
 		if w.Name != sig.Name || w.Judging != "" {
@@ -170,7 +166,7 @@ func (t *transition) offer(w *OpenWait, b *Buffered) bool {
 		return false
 	}
 	hold := t.def.HoldOf(w)
-	reason := uncorrelated(hold, w, b.Signal)
+	reason := uncorrelated(hold, w, &b.Signal)
 	if reason == "" {
 		reason = broken(hold, b.Payload)
 	}
@@ -201,7 +197,7 @@ func broken(hold *Hold, payload Value) string {
 
 // take gives the signal to the wait; false when the wait refuses it.
 func (t *transition) take(w *OpenWait, b *Buffered, processor Value) bool {
-	r := t.rule(w, b.Signal, processor, true)
+	r := t.rule(w, &b.Signal, processor, true)
 	if r.extends != 0 {
 		t.extend(*w, b.ID, r.extends, r.moves)
 	}
@@ -212,11 +208,11 @@ func (t *transition) take(w *OpenWait, b *Buffered, processor Value) bool {
 	case r.vetoes:
 		t.veto(*w, b.Signal, r.grounds)
 	case r.refused != "" || w.Branch == ExtendBranch:
-		t.consumed(*w, b.ID, "it moved the deadline to "+r.extends.String(), r.grounds)
+		t.consumed(w, b.ID, "it moved the deadline to "+r.extends.String(), r.grounds)
 	case t.s.Task(w.Task).Gathered != nil:
 		t.collect(*w, b.Signal, processor, r)
 	default:
-		t.consume(*w, b.Signal, processor, r.grounds)
+		t.consume(w, &b.Signal, processor, r.grounds)
 	}
 	return true
 }
@@ -304,7 +300,7 @@ type processorResult struct {
 
 // consumed drops a signal that the wait has taken, and says how far that brought
 // it and what made its condition hold. An event stays until the last one was asked.
-func (t *transition) consumed(w OpenWait, signalID, progress, grounds string) {
+func (t *transition) consumed(w *OpenWait, signalID, progress, grounds string) {
 	if b := t.kept(signalID); b.Transient {
 		b.Taken = true
 	} else {
@@ -329,13 +325,14 @@ type judged struct {
 // satisfied is why a wait ends for the signals that it has not judged yet.
 const satisfied = "another signal satisfied it"
 
-// consume ends the wait well with the signal.
-func (t *transition) consume(w OpenWait, sig Signal, processor Value, grounds string) {
+// consume ends the wait well with the signal. Neither is there any more then.
+func (t *transition) consume(w *OpenWait, sig *Signal, processor Value, grounds string) {
 	task, ts := t.def.Task(w.Task), t.s.Task(w.Task)
 	output, envelope := t.waitOutput(sig, processor)
-	t.consumed(w, sig.ID, "", grounds)
-	t.close(w.ID, satisfied)
-	t.record(Record{Type: WaitSatisfied, Task: w.Task, Wait: w.ID, Signal: sig.ID})
+	waitID, signalID := w.ID, sig.ID
+	t.consumed(w, signalID, "", grounds)
+	t.close(waitID, satisfied)
+	t.record(Record{Type: WaitSatisfied, Task: task.ID, Wait: waitID, Signal: signalID})
 	if task.Outputs != nil {
 		ts.Envelope = envelope
 	}
@@ -344,7 +341,7 @@ func (t *transition) consume(w OpenWait, sig Signal, processor Value, grounds st
 
 // waitOutput is the reference system's {wait_status, signal, processor_output} and
 // the envelope of the signal, which is a part of it: both lie on every signal's way.
-func (t *transition) waitOutput(sig Signal, processor Value) (output, envelope Value) {
+func (t *transition) waitOutput(sig *Signal, processor Value) (output, envelope Value) {
 	if processor == nil {
 		processor = Value("null")
 	}
@@ -357,9 +354,9 @@ func (t *transition) waitOutput(sig Signal, processor Value) (output, envelope V
 }
 
 // envelope is a signal as expressions and later tasks see it.
-func (t *transition) envelope(sig Signal) Value { return encoded(t, t.enveloped(sig)) }
+func (t *transition) envelope(sig *Signal) Value { return encoded(t, t.enveloped(sig)) }
 
-func (t *transition) enveloped(sig Signal) envelope {
+func (t *transition) enveloped(sig *Signal) envelope {
 	received := t.moment.text(sig.ReceivedAt)
 	return envelope{
 		Payload: object(sig.Payload),
@@ -394,7 +391,7 @@ func (t *transition) signalOf(processor *Task) Value {
 	if i < 0 {
 		return nil
 	}
-	return t.envelope(t.kept(t.s.Waits[i].Judging).Signal)
+	return t.envelope(&t.kept(t.s.Waits[i].Judging).Signal)
 }
 
 // worksFor finds the open wait whose signal the processor works on, -1 for none.
@@ -415,7 +412,10 @@ func object(payload Value) Value {
 // close removes a wait and whatever works for it. Why it ends concerns the
 // signals that its processor works on, or that wait for it to be free.
 func (t *transition) close(waitID, why string) {
-	i := slices.IndexFunc(t.s.Waits, func(w OpenWait) bool { return w.ID == waitID })
+	i := 0
+	for t.s.Waits[i].ID != waitID {
+		i++
+	}
 	w := t.s.Waits[i]
 	t.s.Waits = slices.Delete(t.s.Waits, i, i+1)
 	t.disarm(TimerDeadline, waitID)
