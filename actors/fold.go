@@ -21,7 +21,7 @@ type fold struct {
 	began   time.Time
 	was     *workflow.State                   // before the turn, nil for a new execution
 	now     *workflow.State                   // after the inputs taken so far, nil while nothing changed
-	room    workflow.Room                     // records and effects of the inputs taken so far
+	room    *workflow.Room                    // records and effects of the inputs taken so far
 	shown   *workflow.State                   // the last one that somebody may still look at
 	fanned  []string                          // ids of events that it takes from their fan-outs
 	taken   []*workflow.EventReceipt          // kept events that it takes, settled
@@ -46,7 +46,7 @@ type fold struct {
 }
 
 // folds lends the room of turns that are over.
-var folds = sync.Pool{New: func() any { return new(fold) }}
+var folds = sync.Pool{New: func() any { return &fold{room: new(workflow.Room)} }}
 
 func newFold(e *execution, began time.Time) *fold {
 	f := folds.Get().(*fold)

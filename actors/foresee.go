@@ -48,7 +48,7 @@ func (v *vision) of(execID string) *sight {
 		seen.refusal = refusal
 		return seen
 	}
-	seen.fold = &fold{execution: e, was: e.state, kept: v.kept}
+	seen.fold = &fold{execution: e, room: new(workflow.Room), was: e.state, kept: v.kept}
 	return seen
 }
 

@@ -229,10 +229,12 @@ var accepted = workflow.Signalled{}.Kind()
 // it would have to escape is not there: then the data is another one, and is
 // written whole.
 func (c *coder) frame(r *workflow.Record, head, tail []byte) ([]byte, []byte) {
-	head = strconv.AppendInt(append(head, `{"at":`...), int64(r.At), 10)
+	var room [20]byte
+	at := strconv.AppendInt(room[:0], int64(r.At), 10)
+	head = append(append(head, `{"at":`...), at...)
 	head = append(append(head, `,"signal":{"id":"`...), r.Signal...)
 	head = append(append(head, `","exec":"`...), c.exec...)
 	head = append(head, `","name":"`...)
-	tail = strconv.AppendInt(append(tail, `,"source":"api","received":`...), int64(r.At), 10)
+	tail = append(append(tail, `,"source":"api","received":`...), at...)
 	return head, append(tail, `}}`...)
 }

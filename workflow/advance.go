@@ -35,12 +35,11 @@ func (r *Room) Advance(def *Definition, s *State, in Input) (*State, error) {
 	if err := agree(def, s, in); err != nil {
 		return nil, err
 	}
-	r.t = transition{
-		text: r.t.text, notes: r.t.notes, moment: r.t.moment, berth: r.t.berth,
+	t := &r.t
+	t.pass = pass{
 		def: def, s: s.clone(r.spare), in: in, at: max(in.When(), s.UpdatedAt), records: r.Records, effects: r.Effects,
 	}
 	r.spare = nil
-	t := &r.t
 	if !t.apply(in) {
 		r.spare = t.s
 		return nil, nil
@@ -77,11 +76,11 @@ func emptied[E any](list []E) []E {
 func (r *Room) Clear() {
 	clear(r.Records)
 	clear(r.Effects)
-	notes := r.t.notes[:0]
-	if cap(notes) > maxKeptNotes {
-		notes = nil
+	r.Records, r.Effects, r.spare = r.Records[:0], r.Effects[:0], nil
+	r.t.pass, r.t.room = pass{}, Scope{}
+	if r.t.notes = r.t.notes[:0]; cap(r.t.notes) > maxKeptNotes {
+		r.t.notes = nil
 	}
-	*r = Room{Records: r.Records[:0], Effects: r.Effects[:0], t: transition{text: r.t.text, notes: notes, moment: r.t.moment, berth: r.t.berth}}
 }
 
 // agree refuses a state that this definition cannot have led to.
@@ -100,8 +99,19 @@ func agree(def *Definition, s *State, in Input) error {
 	return nil
 }
 
-// transition is one Advance under way: the only place where a state changes.
+// transition is one Advance under way: the only place where a state changes. It has
+// the room of those before.
 type transition struct {
+	pass
+	room   Scope  // see brief
+	text   []byte // see encoded
+	notes  []byte // see noted
+	moment lastMoment
+	berth  []Buffered // see land
+}
+
+// pass is what a transition knows of one input.
+type pass struct {
 	def     *Definition
 	s       *State
 	in      Input
@@ -109,12 +119,7 @@ type transition struct {
 	records []Record
 	effects []Effect
 	steps   int
-	room    Scope  // see brief
-	text    []byte // see encoded
-	notes   []byte // see noted
-	moment  lastMoment
-	berth   []Buffered // see land
-	said    bool       // some wait has said why it does not take the signal that is being judged
+	said    bool // some wait has said why it does not take the signal that is being judged
 
 	reaching string   // id of the event that is being given to every wait, see reach
 	unasked  []string // ids of the waits that are still to be asked about it

@@ -121,7 +121,7 @@ func LastClosed(name string, records []Record) *Record {
 // schema, or by its condition with the values that decided. Nil when no wait of
 // that name is open.
 func Missed(def *Definition, s *State, sig Signal) *NearMiss {
-	t := &transition{def: def, s: s.clone(nil), at: max(sig.ReceivedAt, s.UpdatedAt)}
+	t := &transition{pass: pass{def: def, s: s.clone(nil), at: max(sig.ReceivedAt, s.UpdatedAt)}}
 	for i := range t.s.Waits {
 		w := &t.s.Waits[i]
 		if w.Name != sig.Name {

@@ -25,7 +25,7 @@ func Opinions(def *Definition, s *State, in Signalled) ([]Opinion, error) {
 	if err != nil || now.Status.Finished() || now.Paused {
 		return nil, err
 	}
-	t := &transition{def: def, s: &now, at: max(in.At, now.UpdatedAt)}
+	t := &transition{pass: pass{def: def, s: &now, at: max(in.At, now.UpdatedAt)}}
 	if in.OnlyIfMatched && !in.Signal.once() {
 		return t.everyOpinion(in.Signal), nil
 	}

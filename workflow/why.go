@@ -73,7 +73,7 @@ type WhySignal struct {
 // the state and changes nothing.
 func Explain(def *Definition, s *State, at Instant, c Circumstance) *Why {
 	y := &Why{State: s, Circumstance: c}
-	e := &explaining{why: y, t: &transition{def: def, s: s.clone(nil), at: max(at, s.UpdatedAt)}}
+	e := &explaining{why: y, t: &transition{pass: pass{def: def, s: s.clone(nil), at: max(at, s.UpdatedAt)}}}
 	if !s.Status.Finished() && c.Quarantine == "" {
 		e.tasks()
 		e.waits()

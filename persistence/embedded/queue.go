@@ -45,9 +45,9 @@ type write struct {
 
 	done     func(error)
 	accepted func(*workflow.EventReceipt, bool, error)
-	err      error // the verdict, while its group is built
-	known    bool  // of an event
-	changes  persistence.Changes
+	err      error                // the verdict, while its group is built
+	known    bool                 // of an event
+	changes  *persistence.Changes // room for those of a commit
 }
 
 type writeKind uint8

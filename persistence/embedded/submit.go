@@ -10,7 +10,7 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-var writes = sync.Pool{New: func() any { return new(write) }}
+var writes = sync.Pool{New: func() any { return &write{changes: new(persistence.Changes)} }}
 
 func newWrite(kind writeKind) *write {
 	w := writes.Get().(*write)
@@ -24,9 +24,8 @@ func release(w *write) {
 		return
 	}
 	kept := ops{buf: w.buf[:0], key: w.key[:0], val: w.val[:0]}
-	changes, tally := w.changes, w.tally
-	clear(tally)
-	*w = write{ops: kept, changes: changes, tally: tally[:0]}
+	clear(w.tally)
+	*w = write{ops: kept, changes: w.changes, tally: w.tally[:0]}
 	writes.Put(w)
 }
 
@@ -58,7 +57,7 @@ func (s *Store) Submit(c *persistence.Commit) {
 	w.set(stateKey(w.key[:0], c.ExecID), w.val)
 	w.row = [2]int{len(w.buf) - len(w.val), len(w.buf)} // the value is what an operation ends with
 	w.turn(c.ExecID, seqOf(c.Was), c.Now.Seq, c.Records, c.Receipts)
-	w.ops.changes(c.ExecID, &w.changes)
+	w.ops.changes(c.ExecID, w.changes)
 	w.tally = persistence.Tally(w.tally[:0], c.Receipts)
 	w.keep(c.Dead)
 	w.revived = c.Revived

@@ -281,10 +281,10 @@ func (s *Store) judgeCommit(w *write) error {
 	if w.expect == 0 {
 		g.begun = append(g.begun, w.exec)
 	}
-	if c := &w.changes; c.Released != "" {
+	if c := w.changes; c.Released != "" {
 		g.claims[string(key2(nil, famUnique, c.Was.WorkflowID, c.Released))] = ""
 	}
-	if c := &w.changes; c.Claimed != "" {
+	if c := w.changes; c.Claimed != "" {
 		g.claims[string(key2(nil, famUnique, c.Now.WorkflowID, c.Claimed))] = w.exec
 	}
 	g.grew += int64(w.waits)
@@ -300,7 +300,7 @@ func (s *Store) judgeCommit(w *write) error {
 // judgeClaim refuses a commit whose unique key another execution has, as of the
 // group so far.
 func (s *Store) judgeClaim(w *write) error {
-	c := &w.changes
+	c := w.changes
 	if c.Claimed == "" {
 		return nil
 	}
