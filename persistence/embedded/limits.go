@@ -77,12 +77,13 @@ const (
 	damagedFirst = time.Second
 	damagedLast  = time.Minute
 
-	// tidyAfter no rows were added is a quiet moment, in which deleted rows are merged
-	// away. While rows are added that is done every tidyEvery, and what it takes is
-	// at most one part in tidyShare of a processor: under a load of executions that
-	// start and end it took a quarter of the node's time.
-	tidyAfter = time.Second
-	tidyEvery = 10 * time.Second
+	// tidyAfter no rows were added to the layers is a quiet moment, in which deleted
+	// rows are merged away: under load newestBytes come sooner. While they come that is
+	// done every tidyEvery, and what it takes is at most one part in tidyShare of a
+	// processor: under a load of executions that start and end it took a quarter of
+	// the node's time.
+	tidyAfter = 5 * time.Second
+	tidyEvery = 30 * time.Second
 	tidyShare = 20
 
 	// newestBytes of rows are drained in the background. Whoever walks over rows has

@@ -88,7 +88,7 @@ func TestACompactionThatMeetsDamageIsRepeatedMoreAndMoreSeldom(t *testing.T) {
 
 func TestWhatIsNotUrgentWaitsForAQuietMomentOrForItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCompacting(time.Second)
+		c := newCompacting(2 * time.Second)
 		c.optional.Store(true)
 		var quiet atomic.Bool
 		c.turns.added()
@@ -107,16 +107,16 @@ func TestWhatIsNotUrgentWaitsForAQuietMomentOrForItsShare(t *testing.T) {
 			t.Errorf("%d compactions that are not urgent in the time of %d", n, rounds)
 		}
 		c.optional.Store(false) // so many layers have come that they must be merged
-		if n := c.during(time.Minute); n < 55 {
-			t.Errorf("%d of 59 compactions that are urgent", n)
+		if n := c.during(time.Minute); n < 28 {
+			t.Errorf("%d of 30 compactions that are urgent", n)
 		}
 		c.optional.Store(true)
 		quiet.Store(true)
 		time.Sleep(tidyAfter)
-		if n := c.during(time.Minute); n < 55 {
-			t.Errorf("%d of 59 compactions in a quiet minute", n)
+		if n := c.during(time.Minute); n < 28 {
+			t.Errorf("%d of 30 compactions in a quiet minute", n)
 		}
 		c.turns.Unregister()
-		time.Sleep(2 * time.Second)
+		time.Sleep(c.takes)
 	})
 }
