@@ -16,20 +16,18 @@ import (
 // heap is how this process uses memory for what it allocates. Under load it may
 // grow by a room between two collections where Go's own rule, by as much as lives
 // in it, would collect a small heap many times a second; a heap that is larger than
-// the room follows Go's rule. What a load fills lies in large pages. At rest it
-// follows that rule, too, and what a load has left behind is given back. Whoever
-// sets GOGC decides on the growth instead; GOMEMLIMIT holds in both cases.
+// the room follows Go's rule. What a load fills is kept in large pages. At rest it
+// follows that rule, too, and what a load
+// has left behind is given back. Whoever sets GOGC decides on the growth instead;
+// GOMEMLIMIT holds in both cases.
 type heap struct {
-	room     uint64
-	resting  atomic.Bool
-	reserved bool // the room has addresses
+	room    uint64
+	resting atomic.Bool
 }
 
 func newHeap(getenv func(string) string) *heap {
 	h := &heap{room: min(heapRoom, machineMemory()/heapShare)}
-	h.reserved = debug.SetMemoryLimit(-1) < math.MaxInt64 // somebody has bounded the addresses, too
 	if getenv("GOGC") != "" {
-		h.reserved = true
 		return h
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
@@ -75,32 +73,15 @@ func (h *heap) watch(ctx context.Context, allocated func() uint64, let func()) {
 			h.resting.Store(false)
 		}
 		if now-before > loadBytes {
-			h.loaded()
+			inLargePages()
 		}
 		before = now
 		if quiet == restSoon || quiet == restLate {
 			h.resting.Store(true)
-			inSmallPages()
 			let()
 			before = allocated()
 		}
 	}
-}
-
-// loaded has what a load fills lie in large pages. A page becomes large when it is
-// first written to, so the heap gets the addresses of the room before: it does not
-// grow into it by a few megabytes at a time then, each of which would be in small
-// pages before anybody could say so.
-func (h *heap) loaded() {
-	if h.reserved {
-		inLargePages()
-		return
-	}
-	h.reserved = true
-	room := make([]byte, h.room)
-	inLargePages()
-	runtime.KeepAlive(room)
-	runtime.GC() // nobody has written to it, and now it is free
 }
 
 // allocatedBytes is how much this process has allocated so far.

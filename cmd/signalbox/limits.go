@@ -63,9 +63,8 @@ const (
 
 	// heapRoom of garbage may gather before it is collected: at a full load that
 	// saves a tenth of the processor's time, for memory that an idle node never
-	// touches. Twice as much saves nothing more. On a small machine it is one part in
-	// heapShare of the memory.
-	heapRoom  = 128 << 20
+	// touches. On a small machine it is one part in heapShare of the memory.
+	heapRoom  = 256 << 20
 	heapShare = 16
 
 	// restBytes are allocated between two looks, restLook apart, by a node that does
@@ -78,7 +77,7 @@ const (
 	restLate  = 20
 
 	// loadBytes are allocated between two looks by a node that is under load: some
-	// 5,000 signals. What it fills then is worth large pages.
+	// 5,000 signals. What it has in use then is worth large pages.
 	loadBytes = 32 << 20
 
 	// keptForever is the retention of a node that was told to forget nothing:
