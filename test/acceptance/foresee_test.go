@@ -48,8 +48,9 @@ type life struct {
 	n int // signals so far
 }
 
-// lived plays random lives, each on a node of its own.
+// lived plays random lives, each on a node of its own, beside the lives of other tests.
 func lived(t *testing.T, lives int, each func(*life)) {
+	t.Parallel()
 	if testing.Short() {
 		lives = max(lives/4, 1)
 	}

@@ -33,6 +33,7 @@ func TestSeedPrograms(t *testing.T) {
 	if _, err := exec.LookPath("node"); err != nil {
 		t.Skip("this machine has no node")
 	}
+	t.Parallel() // npm waits for its registry
 	clients := installClients(t)
 	n := startSeedNode(t)
 

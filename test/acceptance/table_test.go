@@ -316,6 +316,7 @@ func TestAPausedExecutionKeepsASignalAndJudgesItWhenItResumes(t *testing.T) {
 }
 
 func TestARepeatIsKnownForAsLongAsItsExecutionIsKept(t *testing.T) {
+	t.Parallel() // a node has much to look after in 30 days, one after the other
 	const kept = 30 * 24 * time.Hour
 	script(t, tableYAML,
 		At("0s", Start("x", "approval", `{}`), Send("x", `{"signal_name":"decision","signal_id":"d"}`), Cancel("x", "")),
