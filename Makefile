@@ -16,11 +16,17 @@ TAGS    := grpcnotrace,pebblegozstd
 # asks; copies of them in each other are a megabyte, and make no model answer sooner.
 GCFLAGS := github.com/openai/openai-go/v3/...=-l
 
-# -v prints one line per test, so that whoever reads the output can count them.
-GOTEST ?= go test -v
+# Whatever is compiled here is compiled as the release is: other flags would compile
+# all that it imports once more, which takes longer than most of the tests.
+FLAGS := -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)'
 
-# Rooms where goroutines share something: the race detector pays there.
-RACE := ./actors/... ./runtime/... ./http/... ./executors/... ./persistence/...
+# -v prints one line per test, so that whoever reads the output can count them. vet
+# is a step of its own, which looks for more than go test would by itself.
+GOTEST ?= go test -v -vet=off
+
+# Rooms where goroutines share something: the race detector pays there. The one that
+# takes longest comes first, and the others run beside it.
+RACE := ./persistence/... ./actors/... ./runtime/... ./http/... ./executors/...
 # Everything that is not itself a step of `make test` below.
 UNIT  = $(shell go list ./... | grep -v -e '^$(MODULE)$$' -e '/test/acceptance$$' -e '/test/chaos$$')
 
@@ -39,7 +45,7 @@ help: ## print this list
 
 .PHONY: build
 build: ## the release binary, bin/signalbox (about 1 min the first time)
-	go build -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)' -ldflags '$(LDFLAGS)' -o bin/signalbox ./cmd/signalbox
+	go build $(FLAGS) -ldflags '$(LDFLAGS)' -o bin/signalbox ./cmd/signalbox
 
 # The steps of test share two cores and tell one story: one after the other.
 .NOTPARALLEL:
@@ -57,33 +63,33 @@ format:
 
 .PHONY: vet
 vet:
-	go vet ./...
+	go vet $(FLAGS) ./...
 
 .PHONY: house
 house: ## the house rules alone (1 s)
-	$(GOTEST) -count=1 .
+	$(GOTEST) $(FLAGS) -count=1 .
 
 .PHONY: unit
 unit: ## unit, transcript, property and store tests of every room
-	$(GOTEST) -timeout 5m $(UNIT)
+	$(GOTEST) $(FLAGS) -timeout 5m $(UNIT)
 
 .PHONY: race
 race: ## the rooms with goroutines again, under the race detector
-	$(GOTEST) -race -short -timeout 5m $(RACE)
+	$(GOTEST) $(FLAGS) -race -short -timeout 5m $(RACE)
 
 .PHONY: acceptance
 acceptance: ## scripts in time, the examples, and the seed's own programs
-	$(GOTEST) -count=1 -timeout 3m ./test/acceptance/...
+	$(GOTEST) $(FLAGS) -count=1 -timeout 3m ./test/acceptance/...
 
 .PHONY: chaos
-chaos: ## 20 rounds of kill -9 under load, and 20 of trouble for three nodes, a Redis that breaks, an upgrade and back, against the real binary (4 min); CHAOS_ROUNDS and CLUSTER_ROUNDS=1000 for a night
-	CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_PREVIOUS='$(PREVIOUS)' $(GOTEST) -count=1 -timeout 24h ./test/chaos/...
+chaos: ## 20 rounds of kill -9 under load, and 20 of trouble for three nodes, a Redis that breaks, an upgrade and back, against the real binary (3 min); CHAOS_ROUNDS and CLUSTER_ROUNDS=1000 for a night
+	CHAOS_ROUNDS=$(CHAOS_ROUNDS) CHAOS_PREVIOUS='$(PREVIOUS)' $(GOTEST) $(FLAGS) -count=1 -timeout 24h ./test/chaos/...
 
 .PHONY: chaos-race
 chaos-race: ## the same on a binary built for the race detector, 5 rounds, and the tests of several nodes in one process (2 min)
-	GORACE=suppressions=$(CURDIR)/runtime/cluster/testdata/races $(GOTEST) -race -tags fleet -short -count=1 -timeout 5m ./runtime/cluster
-	go build -race -tags $(TAGS) -o bin/signalbox-race ./cmd/signalbox
-	CHAOS_PROGRAM=$(CURDIR)/bin/signalbox-race CHAOS_ROUNDS=5 CLUSTER_ROUNDS=2 $(GOTEST) -count=1 -timeout 10m ./test/chaos/...
+	GORACE=suppressions=$(CURDIR)/runtime/cluster/testdata/races $(GOTEST) $(FLAGS) -race -tags $(TAGS),fleet -short -count=1 -timeout 5m ./runtime/cluster
+	go build $(FLAGS) -race -o bin/signalbox-race ./cmd/signalbox
+	CHAOS_PROGRAM=$(CURDIR)/bin/signalbox-race CHAOS_ROUNDS=5 CLUSTER_ROUNDS=2 $(GOTEST) $(FLAGS) -count=1 -timeout 10m ./test/chaos/...
 
 .PHONY: bench
 bench: ## one table of figures, also as JSON in bench/results/ (about 5 min)
@@ -100,7 +106,7 @@ fuzz: ## every fuzzer for FUZZTIME (10s each)
 .PHONY: cover
 cover: ## coverage of workflow: 95 % of statements and 90 % of the blocks between branches
 	@profile=$$(mktemp); trap 'rm -f "$$profile"' EXIT; \
-	go test -short -coverprofile "$$profile" -coverpkg=$(MODULE)/workflow ./workflow/...; \
+	go test $(FLAGS) -vet=off -short -coverprofile "$$profile" -coverpkg=$(MODULE)/workflow ./workflow/...; \
 	awk -v want_statements=$(COVER_STATEMENTS) -v want_blocks=$(COVER_BLOCKS) ' \
 		NR > 1 { size[$$1] = $$2; if ($$3 > 0) hit[$$1] = 1 } \
 		END { \

@@ -134,8 +134,9 @@ func TestReleasesAreBuiltAlike(t *testing.T) {
 			t.Errorf("Dockerfile lacks %q", want)
 		}
 	}
-	if !regexp.MustCompile(`(?m)^TAGS +:= `+binary.Tags+`$`).MatchString(made) || strings.Count(made, "-tags $(TAGS)") != 2 ||
-		!strings.Contains(made, "\nGCFLAGS := "+binary.CompilerFlags+"\n") || !strings.Contains(made, "-gcflags '$(GCFLAGS)'") {
+	if !regexp.MustCompile(`(?m)^TAGS +:= `+binary.Tags+`$`).MatchString(made) || !strings.Contains(made, "\nGCFLAGS := "+binary.CompilerFlags+"\n") ||
+		!strings.Contains(made, "\nFLAGS := -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)'\n") ||
+		strings.Count(made, "go build ") != strings.Count(made, "go build $(FLAGS) ") {
 		t.Errorf("the Makefile builds with other flags than %q and %q", binary.Tags, binary.CompilerFlags)
 	}
 	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
