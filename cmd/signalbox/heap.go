@@ -16,18 +16,20 @@ import (
 // heap is how this process uses memory for what it allocates. Under load it may
 // grow by a room between two collections where Go's own rule, by as much as lives
 // in it, would collect a small heap many times a second; a heap that is larger than
-// the room follows Go's rule. What a load fills is kept in large pages. At rest it
-// follows that rule, too, and what a load
-// has left behind is given back. Whoever sets GOGC decides on the growth instead;
-// GOMEMLIMIT holds in both cases.
+// the room follows Go's rule. What a load fills lies in large pages. At rest it
+// follows that rule, too, and what a load has left behind is given back. Whoever
+// sets GOGC decides on the growth instead; GOMEMLIMIT holds in both cases.
 type heap struct {
-	room    uint64
-	resting atomic.Bool
+	room     uint64
+	resting  atomic.Bool
+	reserved bool // the room has addresses
 }
 
 func newHeap(getenv func(string) string) *heap {
 	h := &heap{room: min(heapRoom, machineMemory()/heapShare)}
+	h.reserved = debug.SetMemoryLimit(-1) < math.MaxInt64 // somebody has bounded the addresses, too
 	if getenv("GOGC") != "" {
+		h.reserved = true
 		return h
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
@@ -73,14 +75,33 @@ func (h *heap) watch(ctx context.Context, allocated func() uint64, let func()) {
 			h.resting.Store(false)
 		}
 		if now-before > loadBytes {
-			inLargePages()
+			h.loaded()
 		}
 		before = now
 		if quiet == restSoon || quiet == restLate {
 			h.resting.Store(true)
+			inSmallPages()
 			let()
 			before = allocated()
 		}
+	}
+}
+
+// loaded has what a load fills lie in large pages. One becomes large at no cost when
+// it is first written to, so at first the heap gets the addresses of all its room: it
+// would grow into it by a few megabytes at a time, and each would be filled with small
+// pages before anybody could say so. What is in small ones is copied.
+func (h *heap) loaded() {
+	var room []byte
+	first := !h.reserved
+	if first {
+		h.reserved = true
+		room = make([]byte, h.room)
+	}
+	inLargePages()
+	runtime.KeepAlive(room)
+	if room = nil; first {
+		runtime.GC() // nobody has written to it, and now it is free
 	}
 }
 

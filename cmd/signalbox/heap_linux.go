@@ -15,25 +15,50 @@ const (
 	collapse = 25
 )
 
-// inLargePages has what this process has written to kept in pages of 2 MiB instead
-// of 4 KiB. Under load it goes round in hundreds of megabytes, more than a processor
-// remembers the small pages of, and on a virtual machine it takes long to look one
-// up. The kernel does it on its own only where it is set up so, and slowly. When it
-// has no such page to spare, nothing more is asked for this time. Memory that is
-// given back later is given back as before.
+// inLargePages has what this process allocates lie in pages of 2 MiB instead of
+// 4 KiB: what it has written to already, and what it will. Under load it goes round
+// in hundreds of megabytes, more than a processor remembers the small pages of, and
+// on a virtual machine it takes long to look one up. The kernel does it on its own
+// only where it is set up so, and slowly. When it has no such page to spare, nothing
+// more is asked for this time.
 func inLargePages() {
+	eachPart(func(from, to uintptr) bool {
+		advise(from, to, syscall.MADV_HUGEPAGE)
+		from = (from + largePage - 1) &^ (largePage - 1)
+		for ; from+largePage <= to; from += largePage {
+			if no := advise(from, from+largePage, collapse); no == syscall.ENOMEM || no == syscall.EBUSY {
+				return false // all of the machine's, or of the container's, are taken
+			}
+		}
+		return true
+	})
+}
+
+// inSmallPages has memory that is given back stay so: the kernel would fill what is
+// left of large pages up again.
+func inSmallPages() {
+	eachPart(func(from, to uintptr) bool {
+		advise(from, to, syscall.MADV_NOHUGEPAGE)
+		return true
+	})
+}
+
+// advise says how memory is used, which changes nothing but the speed.
+func advise(from, to, how uintptr) syscall.Errno {
+	_, _, no := syscall.Syscall(syscall.SYS_MADVISE, from, to-from, how)
+	return no
+}
+
+// eachPart calls do for each part of what this process allocates until it says no.
+func eachPart(do func(from, to uintptr) bool) {
 	maps, err := os.Open("/proc/self/maps")
 	if err != nil {
 		return
 	}
 	defer maps.Close()
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
-		from, to := allocated(lines.Bytes())
-		from = (from + largePage - 1) &^ (largePage - 1)
-		for ; from+largePage <= to; from += largePage {
-			if _, _, no := syscall.Syscall(syscall.SYS_MADVISE, from, largePage, collapse); no == syscall.ENOMEM || no == syscall.EBUSY {
-				return // all of the machine's, or of the container's, are taken
-			}
+		if from, to := allocated(lines.Bytes()); from < to && !do(from, to) {
+			return
 		}
 	}
 }
