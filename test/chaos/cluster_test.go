@@ -19,6 +19,7 @@ func TestClusterUnderLoad(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs three real nodes for two minutes; left out by -short")
 	}
+	t.Parallel() // it waits for leases to run out, most of the time
 	rounds := int(setting(t, "CLUSTER_ROUNDS", uint64(len(plan))))
 	seed := setting(t, "CHAOS_SEED", uint64(time.Now().UnixNano()))
 	t.Logf("CHAOS_SEED=%d CLUSTER_ROUNDS=%d, %d clients", seed, rounds, clients)
