@@ -60,9 +60,11 @@ const (
 	MaxLive = 500
 
 	// MaxSpare free seats are kept per shard for the executions that come: as many
-	// as a sweep makes free while executions are started as fast as can be. Those
-	// that nobody took until the next sweep are given up.
-	MaxSpare = MaxLive
+	// as a sweep makes free while executions are started as fast as can be. Of those
+	// that nobody took until the next sweep one part in spareShare is given up: ending
+	// an actor takes as long as a tenth of a signal, and nobody is in a hurry.
+	MaxSpare   = MaxLive
+	spareShare = 16
 
 	// SweepEvery is how often a supervisor looks for idle executions.
 	SweepEvery = time.Second

@@ -77,7 +77,7 @@ func (s *supervisor) Receive(ctx actor.Context) {
 	case *actor.Terminated:
 		s.stopped(ctx, m.Who)
 	case sweep:
-		s.clear(ctx, s.untaken)
+		s.clear(ctx, (s.untaken+spareShare-1)/spareShare)
 		s.untaken = len(s.spare)
 		s.sweep(ctx)
 		s.ticker = nil
