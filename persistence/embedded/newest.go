@@ -190,7 +190,7 @@ func (n *newest) rowOf(e *entry) []byte {
 func (n *newest) batch() []byte {
 	order := n.sorted()
 	dead := n.covered(order)
-	o := ops{buf: make([]byte, batchHeader, batchHeader+n.arena.used+8*len(order))}
+	o := ops{buf: make([]byte, batchHeader, batchHeader+n.batchBytes())}
 	for i := range n.ranges {
 		o.deleteRange(n.ranges[i].from, n.ranges[i].to)
 	}
@@ -206,6 +206,23 @@ func (n *newest) batch() []byte {
 	}
 	binary.LittleEndian.PutUint32(o.buf[batchCount:], o.count)
 	return o.buf
+}
+
+// batchBytes is about how much the rows are in pebble's batch representation: often
+// half of what was written, because rows were written again and came and went.
+func (n *newest) batchBytes() int {
+	const around = 1 + 2*3 // the kind of operation, and two lengths as varints, as long as most are
+	size := 0
+	for i := range n.entries {
+		switch e := &n.entries[i]; e.size {
+		case void:
+		case gone:
+			size += around + int(e.key)
+		default:
+			size += around + int(e.key) + int(e.size)
+		}
+	}
+	return size
 }
 
 // covered tells which of the sorted rows a later range deletes, nil for none.
