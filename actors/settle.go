@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -133,39 +134,54 @@ func (f *fanout) recall() error {
 		known[d.ExecID] = d.Kind == "wait"
 	}
 	taken := 0
-	for after := ""; ; {
-		page, err := f.system.Store.Receipts(ctx, f.receipt.Event.ID, after, FanoutWindow)
+	for r, err := range f.system.told(ctx, f.receipt.Event.ID) {
 		if err != nil {
 			return err
 		}
-		for i := range page {
-			r := &page[i]
-			after = r.ExecID
-			if r.Source != workflow.FromEvent || r.Fate != workflow.FateConsumed {
-				continue
-			}
-			reached := r.Reached(nil)
-			for _, w := range reached {
-				if w.Took {
-					taken++
-				}
-			}
-			if known[r.ExecID] || len(f.receipt.Deliveries) >= MaxDeliveries {
-				continue
-			}
-			d := workflow.Delivery{Kind: "wait", WorkflowID: f.workflowOf(ctx, r.ExecID), ExecID: r.ExecID, At: r.At}
-			for _, d := range eachOf(d, reached) {
-				f.list(d)
+		if r.Fate != workflow.FateConsumed {
+			continue
+		}
+		reached := r.Reached(nil)
+		for _, w := range reached {
+			if w.Took {
+				taken++
 			}
 		}
-		if len(page) == 0 {
-			break
+		if known[r.ExecID] || len(f.receipt.Deliveries) >= MaxDeliveries {
+			continue
+		}
+		d := workflow.Delivery{Kind: "wait", WorkflowID: f.workflowOf(ctx, r.ExecID), ExecID: r.ExecID, At: r.At}
+		for _, d := range eachOf(d, reached) {
+			f.list(d)
 		}
 	}
 	// A wait that took it and goes on, because its processor works on it, has no
 	// receipt that says so yet.
 	f.receipt.Counts.Delivered = max(f.receipt.Counts.Delivered, taken)
 	return nil
+}
+
+// told walks over the receipts that an event has at executions, in the order of their
+// ids; an error is the last that it gives.
+func (s *System) told(ctx context.Context, eventID string) iter.Seq2[*workflow.Receipt, error] {
+	return func(yield func(*workflow.Receipt, error) bool) {
+		for after := ""; ; {
+			page, err := s.Store.Receipts(ctx, eventID, after, FanoutWindow)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(page) == 0 {
+				return
+			}
+			for i := range page {
+				if page[i].Source == workflow.FromEvent && !yield(&page[i], nil) {
+					return
+				}
+			}
+			after = page[len(page)-1].ExecID
+		}
+	}
 }
 
 // workflowOf is the workflow of an execution, "" when that cannot be read.

@@ -57,24 +57,14 @@ func (k *keeper) gone(r *workflow.EventReceipt) (bool, error) {
 		return true, nil
 	}
 	taken := false
-	for after := ""; ; {
-		page, err := k.system.Store.Receipts(k.ctx, r.Event.ID, after, FanoutWindow)
+	for told, err := range k.system.told(k.ctx, r.Event.ID) {
 		if err != nil {
 			return false, err
 		}
-		if len(page) == 0 {
-			break
+		if !told.Fate.Final() {
+			return true, nil // its decision has the event looked at once more
 		}
-		for i := range page {
-			told := &page[i]
-			if after = told.ExecID; told.Source != workflow.FromEvent {
-				continue
-			}
-			if !told.Fate.Final() {
-				return true, nil // its decision has the event looked at once more
-			}
-			taken = taken || told.Fate == workflow.FateConsumed
-		}
+		taken = taken || told.Fate == workflow.FateConsumed
 	}
 	if !taken {
 		return false, nil

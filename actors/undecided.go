@@ -151,26 +151,16 @@ func (f *fanout) decide(d *workflow.Delivery, said []workflow.Reached, final boo
 // room, once all of them have decided.
 func (f *fanout) unlisted(ctx context.Context) (news bool, err error) {
 	taken, counts := 0, &f.receipt.Counts
-	for after := ""; ; {
-		page, err := f.system.Store.Receipts(ctx, f.receipt.Event.ID, after, FanoutWindow)
+	for told, err := range f.system.told(ctx, f.receipt.Event.ID) {
 		if err != nil {
 			return false, err
 		}
-		if len(page) == 0 {
-			break
+		if !told.Fate.Final() {
+			return false, nil
 		}
-		for i := range page {
-			told := &page[i]
-			if after = told.ExecID; told.Source != workflow.FromEvent {
-				continue
-			}
-			if !told.Fate.Final() {
-				return false, nil
-			}
-			for _, w := range told.Reached(nil) {
-				if w.Took {
-					taken++
-				}
+		for _, w := range told.Reached(nil) {
+			if w.Took {
+				taken++
 			}
 		}
 	}

@@ -22,7 +22,7 @@ import (
 type heap struct {
 	room     uint64
 	resting  atomic.Bool
-	reserved bool // the room has addresses
+	reserved bool // the room has addresses, or is not to have any
 }
 
 func newHeap(getenv func(string) string) *heap {
