@@ -14,31 +14,28 @@ import (
 )
 
 // heap is how this process uses memory for what it allocates. Under load it may
-// grow by a room between two collections where Go's own rule, by as much as lives
-// in it, would collect a small heap many times a second; a heap that is larger than
-// the room follows Go's rule. What a load fills lies in large pages. At rest it
-// follows that rule, too, and what a load has left behind is given back. Whoever
-// sets GOGC decides on the growth instead; GOMEMLIMIT holds in both cases.
+// grow between two collections by far more than lives in it, where Go's own rule
+// would collect a small heap many times a second; a heap that is larger than
+// its room follows Go's rule. At rest it follows that rule, too, and what a load has
+// left behind is given back. Whoever sets GOGC decides on the growth instead;
+// GOMEMLIMIT holds in both cases.
 type heap struct {
-	room     uint64
-	resting  atomic.Bool
-	reserved bool // the room has addresses, or is not to have any
+	most    uint64 // that the room may be
+	resting atomic.Bool
 }
 
 func newHeap(getenv func(string) string) *heap {
-	h := &heap{room: min(heapRoom, machineMemory()/heapShare)}
-	h.reserved = debug.SetMemoryLimit(-1) < math.MaxInt64 // somebody has bounded the addresses, too
+	h := &heap{most: min(heapRoom, machineMemory()/heapShare)}
 	if getenv("GOGC") != "" {
-		h.reserved = true
 		return h
 	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}}
 	last := 100
 	afterCollection(func() {
 		metrics.Read(live)
 		percent := 100
 		if !h.resting.Load() {
-			percent = growth(live[0].Value.Uint64(), h.room)
+			percent = growth(live[0].Value.Uint64(), h.room(live[1].Value.Uint64()))
 		}
 		// Each setting stops the world for a moment, so small changes are left.
 		if d := percent - last; d > last/8 || -d > last/8 {
@@ -47,6 +44,13 @@ func newHeap(getenv func(string) string) *heap {
 		}
 	})
 	return h
+}
+
+// room is how much garbage may gather when a collection walks over so many bytes:
+// as much for each of them, so that collections take the same share of the time.
+// What lives without pointers, like the rows that were written last, costs them nothing.
+func (h *heap) room(walked uint64) uint64 {
+	return min(max(heapPerWalked*walked, leastHeapRoom), h.most)
 }
 
 // growth is by how many percent of what lives in it a heap may grow under load.
@@ -74,34 +78,12 @@ func (h *heap) watch(ctx context.Context, allocated func() uint64, let func()) {
 			quiet = 0
 			h.resting.Store(false)
 		}
-		if now-before > loadBytes {
-			h.loaded()
-		}
 		before = now
 		if quiet == restSoon || quiet == restLate {
 			h.resting.Store(true)
-			inSmallPages()
 			let()
 			before = allocated()
 		}
-	}
-}
-
-// loaded has what a load fills lie in large pages. One becomes large at no cost when
-// it is first written to, so at first the heap gets the addresses of all its room: it
-// would grow into it by a few megabytes at a time, and each would be filled with small
-// pages before anybody could say so. What is in small ones is copied.
-func (h *heap) loaded() {
-	var room []byte
-	first := !h.reserved
-	if first {
-		h.reserved = true
-		room = make([]byte, h.room)
-	}
-	inLargePages()
-	runtime.KeepAlive(room)
-	if room = nil; first {
-		runtime.GC() // nobody has written to it, and now it is free
 	}
 }
 

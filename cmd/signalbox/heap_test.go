@@ -20,6 +20,18 @@ func TestASmallHeapMayGrowByTheRoomAndALargeOneByItself(t *testing.T) {
 	}
 }
 
+func TestTheRoomGrowsWithWhatCollectionsWalkOver(t *testing.T) {
+	h := &heap{most: heapRoom}
+	for walked, want := range map[uint64]uint64{0: leastHeapRoom, leastHeapRoom / heapPerWalked: leastHeapRoom, 16 << 20: 128 << 20, 1 << 30: heapRoom} {
+		if got := h.room(walked); got != want {
+			t.Errorf("%d bytes of garbage may gather when a collection walks over %d, want %d", got, walked, want)
+		}
+	}
+	if small := (&heap{most: 8 << 20}); small.room(1<<20) != 8<<20 {
+		t.Errorf("on a machine that has room for %d bytes of garbage %d may gather", small.most, small.room(1<<20))
+	}
+}
+
 func TestTheRoomIsKeptAfterEveryCollection(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(100))
 	told := make(chan struct{}, 8)

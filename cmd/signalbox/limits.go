@@ -61,11 +61,15 @@ const (
 	// maxNodeOutput bytes of a demo node's log are kept to explain a failure.
 	maxNodeOutput = 16 << 10
 
-	// heapRoom of garbage may gather before it is collected: at a full load that
-	// saves a tenth of the processor's time, for memory that an idle node never
-	// touches. On a small machine it is one part in heapShare of the memory.
-	heapRoom  = 256 << 20
-	heapShare = 16
+	// heapPerWalked bytes of garbage may gather for each that a collection walks over,
+	// leastHeapRoom at least and heapRoom at most: at a full load collections take a
+	// fiftieth of a processor then. More room is more memory to be had from the
+	// system, which on a virtual machine can take as long as the collections.
+	// On a small machine it is one part in heapShare of the memory.
+	heapPerWalked = 8
+	leastHeapRoom = 64 << 20
+	heapRoom      = 256 << 20
+	heapShare     = 16
 
 	// restBytes are allocated between two looks, restLook apart, by a node that does
 	// next to nothing: a hundred signals, or a scrape of its metrics. After restSoon
@@ -75,10 +79,6 @@ const (
 	restLook  = time.Second
 	restSoon  = 5
 	restLate  = 20
-
-	// loadBytes are allocated between two looks by a node that is under load: some
-	// 5,000 signals. What it has in use then is worth large pages.
-	loadBytes = 32 << 20
 
 	// keptForever is the retention of a node that was told to forget nothing:
 	// longer than anybody looks back.
