@@ -52,15 +52,16 @@ func (n *janitor) seal(numbers ...uint64) {
 	poke(n.wake)
 }
 
-// flush begins to sync the rows of the segments that were sealed since. When they
-// cannot be sorted the store has stopped, and the segments stay for the next opening.
-func (n *janitor) flush() {
+// flush begins to sync the rows of the segments that were sealed since, if they are
+// that many, and reports whether it did. When they cannot be sorted the store has
+// stopped, and the segments stay for the next opening.
+func (n *janitor) flush(least int) bool {
 	n.mu.Lock()
-	first := slices.IndexFunc(n.sealed, func(s sealed) bool { return s.flushed == nil })
 	until := len(n.sealed)
+	first := slices.IndexFunc(n.sealed, func(s sealed) bool { return s.flushed == nil })
 	n.mu.Unlock()
-	if first < 0 {
-		return
+	if first < 0 || until-first < least {
+		return false
 	}
 	flushed, err := n.db.flush()
 	if err != nil {
@@ -71,6 +72,15 @@ func (n *janitor) flush() {
 	defer n.mu.Unlock()
 	for i := first; i < until; i++ {
 		n.sealed[i].flushed = flushed
+	}
+	return true
+}
+
+// drain sorts the newest rows, which are many, and has the rows of sealed segments
+// synced with them.
+func (n *janitor) drain() {
+	if !n.flush(1) {
+		_ = n.db.drain() // it tells the store why it cannot
 	}
 }
 
@@ -105,7 +115,7 @@ func (n *janitor) run() {
 	tick := time.NewTicker(probeFirst)
 	defer tick.Stop()
 	for {
-		n.flush()
+		n.flush(lateSegments)
 		flushed, again := n.next()
 		var retry <-chan time.Time
 		if again {
@@ -119,7 +129,7 @@ func (n *janitor) run() {
 		case <-n.spare:
 			n.makeSpare()
 		case <-n.many:
-			_ = n.db.drain() // it tells the store why it cannot
+			n.drain()
 		case <-n.wake:
 		case <-retry:
 		}

@@ -39,7 +39,7 @@ const (
 	// segmentBytes is the room of one piece of the journal. What is not synced in
 	// sorted files yet lies in memory and is replayed at the next opening, so it is
 	// small; rotating costs a few syncs, so it is not smaller.
-	segmentBytes = 64 << 20
+	segmentBytes = 16 << 20
 
 	// firstSegmentBytes is the room of the first segment after an opening and of
 	// all in memory: its zeros are written before anything else, and an empty
@@ -49,7 +49,12 @@ const (
 	// maxBacklog full segments may wait until the rows have synced them: it
 	// bounds the memory, the replay at the next opening and the disk. Writes
 	// wait when it is reached.
-	maxBacklog = 4
+	maxBacklog = 16
+
+	// lateSegments full segments are reason enough to sort the newest rows, which
+	// otherwise are when they are many: to do it for every segment would make
+	// more layers of fewer rows.
+	lateSegments = 3
 
 	// maxLayers unsorted layers of rows may wait for compaction before writes
 	// wait too: each costs every read a look.
