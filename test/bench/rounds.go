@@ -111,7 +111,7 @@ func (r *rounds) throughput(s settings, sub *subject) error {
 	if err := r.batches(s, sub, loops); err != nil {
 		return err
 	}
-	_, err = r.against(&r.events, s, sub, func() (measured, error) { return sub.events(s.requests / 2) })
+	_, err = r.against(&r.events, s, sub, func() (measured, error) { return sub.events(s.requests) })
 	return err
 }
 
