@@ -116,9 +116,6 @@ const (
 	// remembered, some 30,000 executions: those are the ones that are signalled next.
 	recentBytes = 16 << 20
 
-	// firstRecentBytes is the room that they begin with: an idle node needs no more.
-	firstRecentBytes = 256 << 10
-
 	// foldStep is how many records an execution writes between two looks at
 	// whether it keeps more than workflow.MaxRecords: folding costs the reads a
 	// little, so it is done seldom.
@@ -168,8 +165,9 @@ const (
 	// of two: an idle node needs few.
 	firstSlots = 1 << 10
 
-	// pieceBytes is the room of one piece of the newest rows: an idle node has one,
-	// and a piece that a large row does not fit into wastes little.
+	// pieceBytes is the room of one piece of the newest rows, and of those that are
+	// remembered: an idle node has few, and one that a large row does not fit into
+	// wastes little.
 	pieceBits  = 16
 	pieceBytes = 1 << pieceBits
 

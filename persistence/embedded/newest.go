@@ -355,6 +355,9 @@ func (a *arena) add(key, row []byte) uint32 {
 	return at
 }
 
-func (a *arena) at(at uint32, size int) []byte {
-	return a.pieces[at>>pieceBits][at&(pieceBytes-1):][:size]
+func (a *arena) at(at uint32, size int) []byte { return a.from(at)[:size] }
+
+// from is at for who knows the size only when he has seen the beginning.
+func (a *arena) from(at uint32) []byte {
+	return a.pieces[at>>pieceBits][at&(pieceBytes-1):]
 }

@@ -16,12 +16,13 @@ type recent struct {
 	mu         sync.RWMutex
 	seed       maphash.Seed
 	young, old half
+	head       []byte // room for what an entry begins with
 	forgotten  uint64 // times that something was dropped
 }
 
 type half struct {
-	index map[uint64]uint32 // by the hash of the execution's id, where its entry begins
-	arena []byte
+	index map[uint64]uint32 // by the hash of the execution's id, where its entry is
+	arena arena
 }
 
 // An entry is [length of the row 4][length of the id 2][stamp 24][id][row].
@@ -64,18 +65,18 @@ func (c *recent) stamp(exec string) (stamp, bool) {
 	return stampIn(entry), true
 }
 
-// find returns what begins with the entry of an execution.
+// find returns the entry of an execution.
 func (c *recent) find(exec string) ([]byte, bool) {
 	hash := maphash.String(c.seed, exec)
-	at, in := c.young.index[hash]
-	arena := c.young.arena
+	of := &c.young
+	at, in := of.index[hash]
 	if !in {
-		if at, in = c.old.index[hash]; !in {
+		of = &c.old
+		if at, in = of.index[hash]; !in {
 			return nil, false
 		}
-		arena = c.old.arena
 	}
-	entry := arena[at:]
+	entry := of.arena.from(at)
 	// Another id of the same hash may have come later. The older half may hold a row
 	// of this one then, but not necessarily its last.
 	return entry, string(entry[entryHeader:][:binary.BigEndian.Uint16(entry[4:])]) == exec
@@ -116,22 +117,17 @@ func (c *recent) insert(hash uint64, exec string, st stamp, row []byte) {
 		c.forgotten++
 		return
 	}
-	if len(c.young.arena)+need > recentBytes {
+	if c.young.arena.used+need > recentBytes {
 		c.young, c.old = c.old, c.young
 		clear(c.young.index)
-		c.young.arena = c.young.arena[:0]
+		c.young.arena.reset()
 		c.forgotten++
 	}
-	h := &c.young
-	if room := cap(h.arena); len(h.arena)+need > room {
-		// Doubling by hand: append would copy the arena many more times.
-		h.arena = append(make([]byte, 0, min(max(2*room, firstRecentBytes, len(h.arena)+need), recentBytes)), h.arena...)
-	}
-	h.index[hash] = uint32(len(h.arena))
-	h.arena = binary.BigEndian.AppendUint32(h.arena, uint32(len(row)))
-	h.arena = binary.BigEndian.AppendUint16(h.arena, uint16(len(exec)))
+	head := binary.BigEndian.AppendUint32(c.head[:0], uint32(len(row)))
+	head = binary.BigEndian.AppendUint16(head, uint16(len(exec)))
 	for _, part := range [...]uint64{st.Version, st.Epoch, st.Commit} {
-		h.arena = binary.BigEndian.AppendUint64(h.arena, part)
+		head = binary.BigEndian.AppendUint64(head, part)
 	}
-	h.arena = append(append(h.arena, exec...), row...)
+	c.head = append(head, exec...)
+	c.young.index[hash] = c.young.arena.add(c.head, row)
 }
