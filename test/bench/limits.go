@@ -84,7 +84,7 @@ const (
 	passivateTimeout = 3 * time.Minute
 
 	// giveBack after that a node that is left alone has given back what it has no use for.
-	giveBack = 10 * time.Second
+	giveBack = 20 * time.Second
 
 	// pollEvery is how often a counter is read while something is awaited.
 	pollEvery = 20 * time.Millisecond

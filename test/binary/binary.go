@@ -42,6 +42,7 @@ func BuildFrom(ctx context.Context, root, dir string) (string, error) {
 	target := filepath.Join(dir, "signalbox")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", Tags, "-gcflags", CompilerFlags, "-ldflags", "-s -w", "-o", target, program)
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", program, err, out)
 	}

@@ -136,6 +136,7 @@ func TestReleasesAreBuiltAlike(t *testing.T) {
 	}
 	if !regexp.MustCompile(`(?m)^TAGS +:= `+binary.Tags+`$`).MatchString(made) || !strings.Contains(made, "\nGCFLAGS := "+binary.CompilerFlags+"\n") ||
 		!strings.Contains(made, "\nFLAGS := -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)'\n") ||
+		!strings.Contains(made, "\nexport CGO_ENABLED := 0\n") ||
 		strings.Count(made, "go build ") != strings.Count(made, "go build $(FLAGS) ") {
 		t.Errorf("the Makefile builds with other flags than %q and %q", binary.Tags, binary.CompilerFlags)
 	}
