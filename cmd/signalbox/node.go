@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -142,9 +143,18 @@ func openStore(ctx context.Context, c config, logger *slog.Logger) (persistence.
 	}
 	store, err := embedded.Open(c.data, options)
 	if err != nil {
-		return nil, hinted(failed("cannot %w", err), "--data names another folder")
+		return nil, hinted(failed("cannot %w", err), folderHint(err))
 	}
 	return store, nil
+}
+
+// folderHint says what to do about a folder that cannot be opened. Pebble passes on
+// only the text of why it cannot write.
+func folderHint(err error) string {
+	if strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		return "the disk is full: make room on it; nothing acknowledged is lost"
+	}
+	return "--data names another folder"
 }
 
 // keyRing decides who must show a key: everybody, or nobody, or nobody yet

@@ -5,7 +5,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,5 +182,17 @@ func TestWhatMatters(t *testing.T) {
 		if got := matters(fsnotify.Event{Name: c.name, Op: c.op}); got != c.want {
 			t.Errorf("%s %s matters: %v", c.op, c.name, got)
 		}
+	}
+}
+
+func TestAFullDiskIsNotAskedForAnotherFolder(t *testing.T) {
+	full := &os.PathError{Op: "write", Path: "rows/MANIFEST-000005", Err: syscall.ENOSPC}
+	for _, err := range []error{full, errors.New("MANIFEST flush failed: " + full.Error())} {
+		if hint := folderHint(err); !strings.Contains(hint, "make room") {
+			t.Errorf("%v is answered by %q", err, hint)
+		}
+	}
+	if hint := folderHint(os.ErrPermission); !strings.Contains(hint, "--data") {
+		t.Errorf("a folder that nobody may write to is answered by %q", hint)
 	}
 }
