@@ -43,8 +43,9 @@ func newJanitor(log *slog.Logger, db *rows, j *journal) *janitor {
 	return n
 }
 
-// seal has the rows of everything shown so far synced, and the segments of those
-// numbers given up then. The writer calls it.
+// seal has the segments of those numbers given up once the rows of everything shown
+// so far are synced: with the next sorting, or when so many wait for one. The writer
+// calls it.
 func (n *janitor) seal(numbers ...uint64) {
 	n.mu.Lock()
 	n.sealed = append(n.sealed, sealed{numbers: numbers})

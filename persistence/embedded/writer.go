@@ -515,6 +515,7 @@ func (s *Store) fail(err error) error {
 	}
 	s.hold = probeFirst
 	s.probeAt.Reset(s.hold)
+	s.janitor.wantDrain() // full segments that wait for it hold room that a full disk lacks
 	return f.err
 }
 
