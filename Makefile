@@ -25,9 +25,8 @@ FLAGS := -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)'
 # detector alone needs it.
 export CGO_ENABLED := 0
 
-# -v prints one line per test, so that whoever reads the output can count them. vet
-# is a step of its own, which looks for more than go test would by itself.
-GOTEST ?= go test -v -vet=off
+# vet is a step of its own, which looks for more than go test would by itself.
+GOTEST ?= test/run
 
 # Rooms where goroutines share something: the race detector pays there. The one that
 # takes longest comes first, and the others run beside it.
