@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -35,6 +36,7 @@ type node struct {
 	runtime  *runtime.Node
 	server   *http.Server
 	leases   goredis.UniversalClient // of the cluster; nil: this node is alone
+	started  sync.Once               // what only the start needed was given back
 }
 
 // logger writes to standard error, which keeps standard output for results.
@@ -93,8 +95,9 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 	return n, nil
 }
 
-// rest gives back the memory that a load has left behind.
+// rest gives back the memory that the start, the first time, and a load have left behind.
 func (n *node) rest() {
+	n.started.Do(forgetProgram)
 	if store, ok := n.store.(*embedded.Store); ok {
 		store.Rest()
 	}
