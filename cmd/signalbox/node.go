@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -36,7 +35,6 @@ type node struct {
 	runtime  *runtime.Node
 	server   *http.Server
 	leases   goredis.UniversalClient // of the cluster; nil: this node is alone
-	started  sync.Once               // what only the start needed was given back
 }
 
 // logger writes to standard error, which keeps standard output for results.
@@ -92,12 +90,13 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 		Node: n.runtime, Keys: keys, Logger: n.logger, Registry: registry,
 		Echo: a.env("SIGNALBOX_BENCH_ECHO") == "1",
 	})
+	forgetProgram()
 	return n, nil
 }
 
-// rest gives back the memory that the start, the first time, and a load have left behind.
+// rest gives back the memory that the start and a load have left behind.
 func (n *node) rest() {
-	n.started.Do(forgetProgram)
+	forgetProgram()
 	if store, ok := n.store.(*embedded.Store); ok {
 		store.Rest()
 	}

@@ -8,9 +8,9 @@ import (
 )
 
 // forgetProgram has the kernel take back the pages of the program that were read so
-// far. Most were read once, by what packages do when the process starts, and are
-// three quarters of what an idle node has; those that are needed again are mapped
-// from the kernel's cache of the file. A system that does not say where they lie keeps them.
+// far. Most were read once, by what packages do when the process starts, and they are
+// four fifths of what an idle node has; those that are needed again are mapped from
+// the kernel's cache of the file. A system that does not say where they lie keeps them.
 func forgetProgram() {
 	path, err := os.Readlink("/proc/self/exe")
 	if err != nil {
