@@ -32,7 +32,9 @@ type entry struct {
 	size uint32 // of the row; or gone, or void
 	last uint32 // operation that wrote it
 	key  uint32 // size of the key
-	born bool   // no older row has the key
+
+	family byte // that the key begins with
+	born   bool // no older row has the key
 }
 
 // What the size of a row says that is not there.
@@ -92,7 +94,7 @@ func (n *newest) put(key, value []byte, size uint32) {
 	at, e := n.find(key, hash)
 	if e == nil {
 		n.count[key[0]]++
-		n.entries = append(n.entries, entry{key: uint32(len(key)), born: size != gone && briefly[key[0]]})
+		n.entries = append(n.entries, entry{key: uint32(len(key)), family: key[0], born: size != gone && briefly[key[0]]})
 		n.slots[at] = uint64(hash)<<32 | uint64(len(n.entries))
 		e = &n.entries[len(n.entries)-1]
 		e.at, e.room = n.arena.add(key, value), uint32(len(value))
@@ -253,15 +255,32 @@ type ranked struct {
 	entry uint32
 }
 
-// sorted returns the entries in the order of their keys. They are sorted by eight
-// bytes of their keys at a time, so that most comparisons look at nothing else:
-// a multikey quicksort (Bentley and Sedgewick, 1997) that keeps them beside the entry.
+// sorted returns the entries in the order of their keys, family by family. Those of
+// one are sorted by eight bytes of their keys at a time, behind what all have in
+// common, so that most comparisons look at nothing else: a multikey quicksort
+// (Bentley and Sedgewick, 1997) that keeps them beside the entry. Whoever has the same
+// bytes stays in the order in which the keys were written, and lie.
 func (n *newest) sorted() []ranked {
 	n.order = slices.Grow(n.order[:0], len(n.entries))[:len(n.entries)]
-	for i := range n.order {
-		n.order[i].entry = uint32(i)
+	var ends [256]int
+	for i := range n.entries {
+		ends[n.entries[i].family]++
 	}
-	n.sort(n.order, 0)
+	begin := 0
+	for family, size := range ends {
+		ends[family] = begin
+		begin += size
+	}
+	for i := range n.entries {
+		end := &ends[n.entries[i].family]
+		n.order[*end].entry = uint32(i)
+		*end++
+	}
+	begin = 0
+	for _, end := range ends {
+		n.sort(n.order[begin:end], 1)
+		begin = end
+	}
 	return n.order
 }
 
@@ -298,7 +317,12 @@ func (n *newest) sortHeads(part []ranked, depth int) bool {
 		copy(head[:], rest)
 		part[i].head = binary.BigEndian.Uint64(head[:])
 	}
-	slices.SortFunc(part, func(a, b ranked) int { return cmp.Compare(a.head, b.head) })
+	slices.SortFunc(part, func(a, b ranked) int {
+		if a.head == b.head {
+			return cmp.Compare(a.entry, b.entry)
+		}
+		return cmp.Compare(a.head, b.head)
+	})
 	return part[0].head != part[len(part)-1].head
 }
 
