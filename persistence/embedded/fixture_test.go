@@ -100,7 +100,14 @@ func checkLife(t testing.TB, s *Store, exec string, least uint64) uint64 {
 	if err != nil || uint64(len(records)) != 2*version {
 		t.Fatalf("execution %s at version %d has %d records, %v", exec, version, len(records), err)
 	}
+	every := uint64(1)
+	if testing.Short() {
+		every = 8 // under the race detector, which sees the same in each, pebble writes down a stack for each row that is read
+	}
 	for v := uint64(1); v <= version+1; v++ {
+		if v < version && v%every != 0 {
+			continue
+		}
 		_, receipt := s.Receipt(ctx, fmt.Sprintf("signal-%d", v), exec)
 		_, event := s.Event(ctx, fmt.Sprintf("%s-%d", exec, v))
 		if there := v <= version; (receipt == nil) != there || (event == nil) != there {
