@@ -16,30 +16,54 @@ func forgetProgram() {
 	if err != nil {
 		return
 	}
-	maps, err := os.ReadFile("/proc/self/maps")
+	smaps, err := os.ReadFile("/proc/self/smaps")
 	if err != nil {
 		return
 	}
-	for line := range bytes.Lines(maps) {
-		if from, to, ok := unchanged(line, path); ok {
-			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, from, to-from, syscall.MADV_DONTNEED) // it changes nothing but the speed
-		}
+	for _, p := range unchanged(smaps, path) {
+		_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, p.from, p.to-p.from, syscall.MADV_DONTNEED) // it changes nothing but the speed
 	}
 }
 
-// unchanged returns where a part of the program lies that is as the file is: nobody
-// may write to it. The line is one of proc(5)'s maps.
-func unchanged(line []byte, path string) (from, to uintptr, ok bool) {
-	line, ok = bytes.CutSuffix(bytes.TrimSpace(line), []byte(" "+path))
-	fields := bytes.Fields(line)
-	if !ok || len(fields) < 2 || !bytes.HasPrefix(fields[1], []byte("r-")) {
-		return 0, 0, false
+// part is where a part of a file lies in memory.
+type part struct{ from, to uintptr }
+
+// unchanged returns the parts of a file that are in memory as they are in the file: they
+// may not be written to, and no page of theirs was ever, in memory or moved to the swap
+// since. A loader writes addresses into a part before it forbids everybody to, and what
+// it wrote must not be lost. smaps is what proc(5) calls so.
+func unchanged(smaps []byte, path string) (parts []part) {
+	var at part
+	var fixed, unwritten bool
+	for line := range bytes.Lines(smaps) {
+		fields := bytes.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		if first, last, ok := bytes.Cut(fields[0], []byte("-")); ok {
+			at = part{address(first), address(last)}
+			unwritten = false
+			fixed = at.from < at.to && bytes.HasPrefix(fields[1], []byte("r-")) && bytes.HasSuffix(bytes.TrimSpace(line), []byte(" "+path))
+			continue
+		}
+		zero := string(fields[1]) == "0"
+		switch string(fields[0]) {
+		case "Anonymous:":
+			unwritten = zero
+		case "Swap:": // the later one of both
+			if fixed && unwritten && zero {
+				parts = append(parts, at)
+			}
+		}
 	}
-	first, last, _ := bytes.Cut(fields[0], []byte("-"))
-	begin, err := strconv.ParseUint(string(first), 16, strconv.IntSize)
+	return parts
+}
+
+// address reads hexadecimal digits; zero when they are none.
+func address(digits []byte) uintptr {
+	n, err := strconv.ParseUint(string(digits), 16, strconv.IntSize)
 	if err != nil {
-		return 0, 0, false
+		return 0
 	}
-	end, err := strconv.ParseUint(string(last), 16, strconv.IntSize)
-	return uintptr(begin), uintptr(end), err == nil && begin < end
+	return uintptr(n)
 }
