@@ -560,3 +560,41 @@ func examplesAreRun(t reporter, tr *tree) {
 		t.Errorf("examples/ has %d projects and nobody runs them; add %s", len(seen), runner)
 	}
 }
+
+// TestAStepThatFailsSaysSoAgain: what make calls for its tests is green only when they
+// are, and tells at its end what those that failed had said, and nothing of the others.
+func TestAStepThatFailsSaysSoAgain(t *testing.T) {
+	run, err := filepath.Abs("test/run")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func(body string) (again string, err error) {
+		t.Helper()
+		dir := t.TempDir()
+		for name, text := range map[string]string{
+			"go.mod":    "module step\n",
+			"a_test.go": "package step\nimport \"testing\"\nfunc TestGood(t *testing.T) { t.Log(\"all is well\") }\nfunc TestOther(t *testing.T) { " + body + " }\n",
+		} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := exec.Command(run, "./...")
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		_, again, _ = strings.Cut(string(out), "== what failed, again\n")
+		return again, err
+	}
+	if again, err := step(`t.Log("fine, too")`); err != nil || again != "" {
+		t.Errorf("tests that pass: %v, and again %q", err, again)
+	}
+	for body, said := range map[string]string{
+		`t.Error("out of luck")`: "out of luck",
+		`panic("out of order")`:  "out of order",
+		`undeclared()`:           "undefined: undeclared",
+	} {
+		if again, err := step(body); err == nil || !strings.Contains(again, said) || strings.Contains(again, "all is well") {
+			t.Errorf("%s: %v, and again %q", body, err, again)
+		}
+	}
+}
