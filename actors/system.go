@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -235,6 +236,12 @@ func (s *System) newAsk() any {
 func (s *System) Ask(ctx context.Context, d *Deliver) (Reply, error) {
 	if err := s.admit(1); err != nil {
 		return Reply{}, err
+	}
+	if s.admitted.Load() > 1 {
+		// Who came together goes on together: all are read first, then their turns follow
+		// one another and find in the caches what the first has brought there (cohort
+		// scheduling: Larus and Parkes, 2002).
+		runtime.Gosched()
 	}
 	a := s.asks.Get().(*ask)
 	a.Deliver = *d
