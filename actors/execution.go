@@ -38,6 +38,8 @@ type execution struct {
 	state   *workflow.State // nil: there is no such execution
 	hidden  bool            // nobody but turns has ever looked at the state
 	tip     uint64          // id of the commit that the state is from
+	found   uint64          // id of the one that was read from the store
+	owners  uint64          // that were told of when it was read
 	epoch   uint64          // that its commits are made in
 	def     *workflow.Definition
 	life    int // counts the times that memory was dropped
@@ -144,6 +146,7 @@ func (e *execution) leave() {
 // fold is steps 2 and 3, with every panic and disagreement contained: the
 // execution is quarantined and everybody who asked is told.
 func (e *execution) fold(batch []*Deliver, began time.Time) {
+	e.follow()
 	f := newFold(e, began)
 	f.expect(len(batch))
 	defer func() {
@@ -181,11 +184,35 @@ func (e *execution) fold(batch []*Deliver, began time.Time) {
 		e.drop(f.unread)
 		return
 	}
+	changed := f.changed()
 	f.commit()
 	f = nil // another turn may be made in its room already
+	if !changed {
+		e.mistrust()
+	}
 	if !e.leaving && (e.state == nil || e.state.Status.Finished()) {
 		// Nothing more will happen to it: the room is for those that live.
 		e.ctx.Send(e.ctx.Parent(), retiring{e.id})
+	}
+}
+
+// follow forgets what was read before the owners changed: between two turns of this
+// node another one may have had its own, and has ended it already.
+func (e *execution) follow() {
+	if now := e.system.owners.Load(); now != e.owners && e.flights.Load() == 0 {
+		e.drop(nil)
+		e.owners = now
+	}
+}
+
+// mistrust forgets what was read from the store as long as nothing was committed upon it.
+// Until then an owner before this one may commit still, and what it has begun - the
+// result of a task, a timer - would come to a state that knows nothing of it and be
+// dropped as something of the past. From the first commit on the store refuses that
+// owner.
+func (e *execution) mistrust() {
+	if e.system.Peers != nil && e.tip == e.found {
+		e.drop(nil)
 	}
 }
 
@@ -226,7 +253,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 	if err := workflow.Check(snapshot.State); err != nil {
 		return quarantined(e.id, "an invariant is broken: "+err.Error())
 	}
-	e.state, e.tip, e.def, e.loaded = snapshot.State, snapshot.Commit, def, true
+	e.state, e.tip, e.found, e.def, e.loaded = snapshot.State, snapshot.Commit, snapshot.Commit, def, true
 	e.epoch = e.system.epoch(snapshot.Epoch)
 	return nil
 }
@@ -235,7 +262,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 // routed again, to this execution once it is loaded anew or to its new owner.
 func (e *execution) drop(cause error) {
 	e.life++
-	e.loaded, e.state, e.hidden, e.tip, e.def, e.aloft = false, nil, false, 0, nil, nil
+	e.loaded, e.state, e.hidden, e.tip, e.found, e.def, e.aloft = false, nil, false, 0, 0, nil, nil
 	presumed := e.presumed
 	e.presumed = false
 	if errors.Is(cause, persistence.ErrConflict) && !presumed {

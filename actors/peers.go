@@ -89,9 +89,7 @@ func (s *System) epoch(stored uint64) uint64 {
 // results of what it has begun.
 func (s *System) Rebalance(ctx context.Context, departed bool) error {
 	root := s.actors.Root
-	for i := range s.shards {
-		root.Send(s.shards[i].pid, handOver{})
-	}
+	s.LetGo()
 	if err := s.ill.load(ctx, s.Store); err != nil {
 		return err
 	}
@@ -105,8 +103,10 @@ func (s *System) Rebalance(ctx context.Context, departed bool) error {
 	return nil
 }
 
-// LetGo makes every execution leave that this node does not own.
+// LetGo makes every execution leave that this node does not own, and the others look
+// into the store before they go on.
 func (s *System) LetGo() {
+	s.owners.Add(1)
 	for i := range s.shards {
 		s.actors.Root.Send(s.shards[i].pid, handOver{})
 	}

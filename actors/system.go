@@ -82,6 +82,7 @@ type System struct {
 	ill      quarantine
 	stopping atomic.Bool
 	crew     *crew
+	owners   atomic.Uint64 // how often they have changed
 	left     atomic.Uint64 // executions that left memory
 	letters  *letters
 	closed   recentWaits
