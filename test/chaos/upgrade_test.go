@@ -15,9 +15,10 @@ import (
 )
 
 // beforeThis is the release before: it has no tag yet, so it is a commit of main,
-// the first that skips in a row what a newer one has added. CHAOS_PREVIOUS names
-// another commit, or a binary.
-const beforeThis = "6b8f754"
+// the first whose nodes lose nothing when one takes over from another that commits once
+// more. CHAOS_PREVIOUS names another commit, or a binary; 6b8f754 is the first that skips
+// in a row what a newer one has added.
+const beforeThis = "30cfa26"
 
 // errNoHistory says that the release before is not in this clone.
 var errNoHistory = errors.New("the history of this clone does not have the release before (git fetch --unshallow)")
