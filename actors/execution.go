@@ -187,12 +187,12 @@ func (e *execution) fold(batch []*Deliver, began time.Time) {
 	changed := f.changed()
 	f.commit()
 	f = nil // another turn may be made in its room already
-	if !changed {
-		e.mistrust()
-	}
 	if !e.leaving && (e.state == nil || e.state.Status.Finished()) {
 		// Nothing more will happen to it: the room is for those that live.
 		e.ctx.Send(e.ctx.Parent(), retiring{e.id})
+	}
+	if !changed {
+		e.mistrust()
 	}
 }
 

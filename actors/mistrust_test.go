@@ -1,9 +1,9 @@
 package actors_test
 
 import (
-	"log/slog"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/signalbox/signalbox/actors"
 	"github.com/signalbox/signalbox/workflow"
@@ -39,21 +39,9 @@ func TestANewOwnerTakesWhatTheOneBeforeHasBegun(t *testing.T) {
 				})
 				w := newWorld(t, def)
 				defer w.store.Close()
-				peers := new(solo)
-				peers.owns.Store(true)
-				before := actors.NewSystem(actors.Options{Store: w.store, Catalog: w, Hands: busy{w}, Observer: silent{}, Peers: peers, Logger: slog.New(slog.DiscardHandler)})
-				if err := before.Start(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				before := w.startPeerWith(w.store, busy{w})
 				owner := w.startPeer(w.store)
-				defer func() {
-					if err := before.Stop(t.Context()); err != nil {
-						t.Error(err)
-					}
-					if err := owner.Stop(t.Context()); err != nil {
-						t.Error(err)
-					}
-				}()
+				defer stops(t, before, owner)
 				first := before
 				if c.again {
 					first = owner
@@ -86,4 +74,56 @@ func TestANewOwnerTakesWhatTheOneBeforeHasBegun(t *testing.T) {
 			})
 		})
 	}
+}
+
+// stops ends nodes.
+func stops(t *testing.T, nodes ...*actors.System) {
+	t.Helper()
+	for _, s := range nodes {
+		if err := s.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestANewOwnerTakesATimerOfTheOneBefore: the owner before commits once more and begins
+// a wait with a deadline, and his alarm comes to the new owner.
+func TestANewOwnerTakesATimerOfTheOneBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		def := waiting("w", func(d *workflow.Definition) {
+			d.Awaits = append(d.Awaits, "on")
+			d.Tasks[0].OnSuccess = literal("rest")
+			d.Tasks = append(d.Tasks, &workflow.Task{
+				ID: "rest", Kind: workflow.Wait, Timeout: literal("1s"), OnTimeout: "hold",
+				Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("on")}},
+			})
+		})
+		w := newWorld(t, def)
+		defer w.store.Close()
+		before, owner := w.startPeer(w.store), w.startPeer(w.store)
+		defer stops(t, owner)
+		if err := w.begin(before, def, "x"); err != nil {
+			t.Fatal(err)
+		}
+		owner.Tell(&actors.Deliver{ExecID: "x", Reply: func(actors.Reply) {}})
+		synctest.Wait()
+		if _, err := w.signal(before, "x", "s1", "go"); err != nil {
+			t.Fatal(err)
+		}
+		stops(t, before) // his own alarms are silent now
+		snapshot, err := w.store.Load(t.Context(), "x")
+		if err != nil || len(snapshot.State.Timers) != 1 {
+			t.Fatalf("the deadline is not there: %v", err)
+		}
+		timer := snapshot.State.Timers[0]
+		time.Sleep(time.Second) // virtual, and it is in memory still
+		owner.Tell(&actors.Deliver{ExecID: "x", Input: workflow.TimerFired{Stamp: stamp(), Timer: timer.ID}, Reply: func(actors.Reply) {}})
+		settles()
+		if snapshot, err = w.store.Load(t.Context(), "x"); err != nil {
+			t.Fatal(err)
+		}
+		if waits := snapshot.State.Waits; len(waits) != 1 || waits[0].Task != "hold" {
+			t.Errorf("the deadline has passed, and it waits for %+v", waits)
+		}
+	})
 }

@@ -82,9 +82,15 @@ func (s *halting) SettleEvent(was workflow.Standing, r *workflow.EventReceipt, d
 // startPeer starts a node of several that all believe that they own everything.
 func (w *world) startPeer(store persistence.Store) *actors.System {
 	w.t.Helper()
+	return w.startPeerWith(store, w)
+}
+
+// startPeerWith does it with a node whose work somebody else does.
+func (w *world) startPeerWith(store persistence.Store, hands actors.Hands) *actors.System {
+	w.t.Helper()
 	peers := new(solo)
 	peers.owns.Store(true)
-	s := actors.NewSystem(actors.Options{Store: store, Catalog: w, Hands: w, Observer: silent{}, Peers: peers, Logger: slog.New(slog.DiscardHandler)})
+	s := actors.NewSystem(actors.Options{Store: store, Catalog: w, Hands: hands, Observer: silent{}, Peers: peers, Logger: slog.New(slog.DiscardHandler)})
 	if err := s.Start(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
