@@ -23,9 +23,11 @@ type journal struct {
 	dir      string
 	handle   vfs.File // of dir, to sync names
 	capacity int64    // of segments that the janitor makes
+	direct   *direct  // nil where everything goes through the page cache
 
 	cur    header
 	file   vfs.File // nil when the segment was given up
+	past   bool     // whether it is written past the page cache
 	offset int64    // behind the last good frame
 	room   int64    // size of the file
 	next   uint64   // number of the next frame
@@ -44,6 +46,20 @@ func (j *journal) append(frame []byte) error {
 		return errAbandoned
 	}
 	frame = sealFrame(frame, j.next, j.cur.salt)
+	if err := j.write(frame); err != nil {
+		err = fmt.Errorf("segment %s, offset %d: %w", segmentName(j.cur.number), j.offset, err)
+		return errors.Join(err, j.abandon())
+	}
+	j.offset += int64(len(frame))
+	j.next++
+	return nil
+}
+
+// write writes what comes next in the segment and returns when it is on the disk.
+func (j *journal) write(frame []byte) error {
+	if j.past {
+		return j.direct.append(frame)
+	}
 	n, err := j.file.WriteAt(frame, j.offset)
 	if err == nil && n < len(frame) {
 		err = fmt.Errorf("only %d of %d bytes were written", n, len(frame))
@@ -51,13 +67,7 @@ func (j *journal) append(frame []byte) error {
 	if err == nil {
 		err = j.file.SyncData()
 	}
-	if err != nil {
-		err = fmt.Errorf("segment %s, offset %d: %w", segmentName(j.cur.number), j.offset, err)
-		return errors.Join(err, j.abandon())
-	}
-	j.offset += int64(len(frame))
-	j.next++
-	return nil
+	return err
 }
 
 // fits reports whether a frame of that size has room in the current segment.
@@ -81,7 +91,8 @@ func (j *journal) rotate(frame int) error {
 	if err := j.abandon(); err != nil {
 		return fmt.Errorf("close segment %s: %w", segmentName(j.cur.number), err)
 	}
-	name, err := j.takeSpare(int64(framesAt + roundUp(frame)))
+	least := (framesAt + roundUp(frame) + directBlock - 1) &^ (directBlock - 1)
+	name, err := j.takeSpare(int64(least))
 	if err != nil {
 		return err
 	}
@@ -124,7 +135,11 @@ func (j *journal) prepare(f vfs.File, h header) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if _, err := f.WriteAt(h.encode(), 0); err != nil {
+	page := append(h.encode(), make([]byte, framesAt-headerBytes)...)
+	if j.past = j.direct.begin(f, page); j.past {
+		return info.Size(), nil
+	}
+	if _, err := f.WriteAt(page, 0); err != nil {
 		return 0, err
 	}
 	return info.Size(), f.SyncData()
@@ -246,7 +261,7 @@ func (j *journal) close(clean bool) error {
 	if clean && err == nil {
 		err = j.clear()
 	}
-	return errors.Join(err, j.handle.Close())
+	return errors.Join(err, j.direct.close(), j.handle.Close())
 }
 
 // clear removes all files of the journal, the newest segment last, so that what

@@ -36,6 +36,12 @@ const (
 	// than a group. A length beyond it in a segment is no length.
 	maxFrame = 256 << 20
 
+	// directBlock is what writes past the page cache are multiples of: no disk has
+	// larger sectors, and it is the page of the processors they are made on. directBytes
+	// are written at once: a group. A write that is larger takes several.
+	directBlock = 4096
+	directBytes = maxGroupBytes + 16*directBlock
+
 	// segmentBytes is the room of one piece of the journal. What is not synced in
 	// sorted files yet lies in memory and is replayed at the next opening, so it is
 	// small; rotating costs a few syncs, so it is not smaller.

@@ -240,7 +240,7 @@ func (s *Store) openJournal(pieces string, segment int64, found replayed) error 
 		return err
 	}
 	s.journal = &journal{
-		fs: s.fs, dir: pieces, handle: handle, capacity: segment,
+		fs: s.fs, dir: pieces, handle: handle, capacity: segment, direct: newDirect(s.fs),
 		cur: found.last, offset: int64(found.end), next: found.next,
 	}
 	if err := s.journal.rotate(0); err != nil {
