@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,6 +52,36 @@ func TestWireSpeaksHTTP(t *testing.T) {
 	}
 	if _, err := p[0].do("POST", "/", []byte("x"), http.StatusOK); err == nil || !strings.Contains(err.Error(), "202") {
 		t.Errorf("another status than the wanted one passes: %v", err)
+	}
+}
+
+// TestEchoAndWorkTakeTurns: as much work is done before as is measured, then slices of
+// echo and of work follow one another, and what is kept is that of all of them.
+func TestEchoAndWorkTakeTurns(t *testing.T) {
+	const requests = 1000
+	var echoes atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		echoes.Add(1)
+		io.Copy(w, r.Body)
+	}))
+	defer server.Close()
+	p, err := dialAll(server.URL, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	var r rounds
+	var to row
+	var turns []string
+	_, err = r.against(&to, settings{requests: requests}, &subject{url: server.URL, pool: p}, func(n int) (measured, error) {
+		turns = append(turns, fmt.Sprintf("%d after %d", n, echoes.Load()))
+		return measured{requests: n, elapsed: time.Duration(n) * time.Millisecond}, nil
+	})
+	if want := []string{"1000 after 0", "250 after 250", "250 after 500", "250 after 750", "250 after 1000"}; err != nil || !slices.Equal(turns, want) {
+		t.Errorf("work of %q, %v; want %q", turns, err, want)
+	}
+	if len(to.Values) != 1 || to.Values[0] != requests || len(r.echo.Values) != 1 || math.Abs(to.Ratios[0]*r.echo.Values[0]-requests) > 1e-6 {
+		t.Errorf("kept %v/s, %v of an echo of %v", to.Values, to.Ratios, r.echo.Values)
 	}
 }
 

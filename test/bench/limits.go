@@ -13,6 +13,10 @@ const (
 	// requestsDefault of each kind are made in a round: some seconds of work.
 	requestsDefault = 20_000
 
+	// slicesOfRound is how often echo and work take turns in a round: a slice is some
+	// tenths of a second, in which a machine that others use, too, is one machine.
+	slicesOfRound = 4
+
 	// correlatedDefault waits have a key of their own while one event looks for
 	// its wait among them: what the design promises. They take over a minute to start.
 	correlatedDefault = 1_000_000

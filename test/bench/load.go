@@ -17,6 +17,14 @@ type measured struct {
 // perSecond is the rate.
 func (m measured) perSecond() float64 { return float64(m.requests) / m.elapsed.Seconds() }
 
+// add counts another closed loop in.
+func (m *measured) add(o measured) {
+	m.requests += o.requests
+	m.elapsed += o.elapsed
+	m.latencies = append(m.latencies, o.latencies...)
+	slices.Sort(m.latencies)
+}
+
 // at returns the latency below which p percent of the requests lie.
 func (m measured) at(p float64) time.Duration { return quantile(m.latencies, p) }
 

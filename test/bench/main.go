@@ -58,6 +58,10 @@ func parse() settings {
 	flag.StringVar(&s.path, "program", os.Getenv("BENCH_PROGRAM"), "a built signalbox to measure instead of building one (BENCH_PROGRAM)")
 	flag.StringVar(&s.results, "results", filepath.Join("bench", "results"), "folder of the JSON, empty for none")
 	flag.Parse()
+	if s.requests < slicesOfRound*batchSize {
+		fmt.Fprintf(os.Stderr, "bench: %d requests are less than a batch in each slice of a round: want %d or more\n", s.requests, slicesOfRound*batchSize)
+		os.Exit(2)
+	}
 	return s
 }
 

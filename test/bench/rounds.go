@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"github.com/signalbox/signalbox/test/binary"
 )
@@ -37,10 +36,23 @@ type rounds struct {
 	syncP50, syncP99            row
 }
 
-// one makes a round on a fresh node: echo before each kind of work, so that a
-// ratio compares neighbours in time.
-func (r *rounds) one(ctx context.Context, s settings, root string, number int) (err error) {
-	o, err := options(s.path, root, "round-"+strconv.Itoa(number))
+// one makes a round: each kind of work has a node of its own, so that it pays for the
+// rows that it leaves to be merged, and for nobody else's.
+func (r *rounds) one(ctx context.Context, s settings, root string, number int) error {
+	for i, kind := range []func(settings, *subject) error{
+		func(_ settings, sub *subject) error { return r.alone(ctx, root, sub) },
+		r.ones, r.loops, r.batchesOfOnes, r.batchesOfLoops, r.started,
+	} {
+		if err := onNode(s, root, fmt.Sprintf("round-%d-%d", number, i), kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onNode drives a fresh node.
+func onNode(s settings, root, name string, drive func(settings, *subject) error) (err error) {
+	o, err := options(s.path, root, name)
 	if err != nil {
 		return err
 	}
@@ -57,17 +69,19 @@ func (r *rounds) one(ctx context.Context, s settings, root string, number int) (
 		return err
 	}
 	defer p.close()
-	sub := &subject{url: node.URL, pool: p, tag: "r" + strconv.Itoa(number)}
-	if err := r.syncs(o.Data); err != nil {
-		return err
-	}
-	if err := r.latency(ctx, sub); err != nil {
-		return err
-	}
+	sub := &subject{url: node.URL, pool: p, tag: name}
 	if _, err := sub.echo(warmUp); err != nil {
 		return fmt.Errorf("%w (the node mounts the echo when SIGNALBOX_BENCH_ECHO=1)", err)
 	}
-	return r.throughput(s, sub)
+	return drive(s, sub)
+}
+
+// alone measures the disk, and a node that does nothing else.
+func (r *rounds) alone(ctx context.Context, root string, sub *subject) error {
+	if err := r.syncs(root); err != nil {
+		return err
+	}
+	return r.latency(ctx, sub)
 }
 
 func (r *rounds) syncs(dir string) error {
@@ -90,60 +104,86 @@ func (r *rounds) latency(ctx context.Context, sub *subject) error {
 	return nil
 }
 
-func (r *rounds) throughput(s settings, sub *subject) error {
-	ones, _, err := sub.start("one", s.requests)
+func (r *rounds) ones(s settings, sub *subject) error {
+	ids, _, err := sub.start("one", 2*s.requests)
 	if err != nil {
 		return err
 	}
-	loops, _, err := sub.start("loop", loopers)
-	if err != nil {
-		return err
-	}
-	signals, err := r.against(&r.signals, s, sub, func() (measured, error) { return sub.signals(ones) })
-	if err != nil {
-		return err
-	}
-	r.signalsP50.Values = append(r.signalsP50.Values, millis(signals.at(50)))
-	r.signalsP99.Values = append(r.signalsP99.Values, millis(signals.at(99)))
-	if _, err := r.against(&r.loop, s, sub, func() (measured, error) { return sub.loopSignals(loops, s.requests) }); err != nil {
-		return err
-	}
-	if err := r.batches(s, sub, loops); err != nil {
-		return err
-	}
-	_, err = r.against(&r.events, s, sub, func() (measured, error) { return sub.events(s.requests) })
+	m, err := r.against(&r.signals, s, sub, func(n int) (measured, error) {
+		m, err := sub.signals(ids[:n])
+		ids = ids[n:]
+		return m, err
+	})
+	r.signalsP50.Values = append(r.signalsP50.Values, millis(m.at(50)))
+	r.signalsP99.Values = append(r.signalsP99.Values, millis(m.at(99)))
 	return err
 }
 
-// batches measures signals that come many at a time.
-func (r *rounds) batches(s settings, sub *subject, loops []string) error {
-	more := *sub
-	more.tag += "b"
-	ones, _, err := more.start("one", s.requests)
+func (r *rounds) loops(s settings, sub *subject) error {
+	ids, _, err := sub.start("loop", loopers)
 	if err != nil {
 		return err
 	}
-	if _, err := r.against(&r.batchOnes, s, sub, func() (measured, error) { return more.batchOnes(ones) }); err != nil {
-		return err
-	}
-	_, err = r.against(&r.batchLoops, s, sub, func() (measured, error) { return sub.batchLoops(loops, batchRounds*s.requests) })
+	_, err = r.against(&r.loop, s, sub, func(n int) (measured, error) { return sub.loopSignals(ids, n) })
 	return err
 }
 
-// against measures echo and then one kind of work, and keeps their ratio.
-func (r *rounds) against(to *row, s settings, sub *subject, work func() (measured, error)) (measured, error) {
-	echo, err := sub.echo(s.requests)
+func (r *rounds) batchesOfOnes(s settings, sub *subject) error {
+	ids, _, err := sub.start("one", 2*s.requests)
 	if err != nil {
-		return echo, err
+		return err
 	}
-	m, err := work()
+	_, err = r.against(&r.batchOnes, s, sub, func(n int) (measured, error) {
+		m, err := sub.batchOnes(ids[:n])
+		ids = ids[n:]
+		return m, err
+	})
+	return err
+}
+
+func (r *rounds) batchesOfLoops(s settings, sub *subject) error {
+	ids, _, err := sub.start("loop", loopers)
 	if err != nil {
+		return err
+	}
+	_, err = r.against(&r.batchLoops, s, sub, func(n int) (measured, error) {
+		return sub.batchLoops(ids, batchRounds*n)
+	})
+	return err
+}
+
+func (r *rounds) started(s settings, sub *subject) error {
+	_, err := r.against(&r.events, s, sub, func(n int) (measured, error) {
+		sub.tag += "+" // other events than those before
+		return sub.events(n)
+	})
+	return err
+}
+
+// against measures echo and one kind of work by turns, so that both have the same
+// moments of a machine that others use too, and keeps their ratio. As much of the same
+// work is done once before: a node has the memory then that it works in, and rows of the
+// same kind to merge, as one has that has run for a while.
+func (r *rounds) against(to *row, s settings, sub *subject, work func(n int) (measured, error)) (measured, error) {
+	if m, err := work(s.requests); err != nil {
 		return m, err
 	}
+	var echo, all measured
+	for range slicesOfRound {
+		m, err := sub.echo(s.requests / slicesOfRound)
+		if err != nil {
+			return m, err
+		}
+		echo.add(m)
+		if m, err = work(s.requests / slicesOfRound); err != nil {
+			return m, err
+		}
+		all.add(m)
+	}
 	r.echo.Values = append(r.echo.Values, echo.perSecond())
-	to.Values = append(to.Values, m.perSecond())
-	to.Ratios = append(to.Ratios, m.perSecond()/echo.perSecond())
-	return m, nil
+	to.Values = append(to.Values, all.perSecond())
+	to.Ratios = append(to.Ratios, all.perSecond()/echo.perSecond())
+	return all, nil
 }
 
 // rows names what was measured and holds it against the targets.
