@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -86,6 +87,22 @@ func TestPastTheCache(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestAnOperatorSees: the log tells, to whoever asks for it, which way the journal goes.
+func TestAnOperatorSees(t *testing.T) {
+	past := onDisk(t).past
+	var log bytes.Buffer
+	s, err := Open(t.TempDir(), Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("past_the_page_cache=%v", past); !strings.Contains(log.String(), want) {
+		t.Errorf("the log says %q, want %s", log.String(), want)
 	}
 }
 

@@ -246,6 +246,7 @@ func (s *Store) openJournal(pieces string, segment int64, found replayed) error 
 	if err := s.journal.rotate(0); err != nil {
 		return err
 	}
+	s.log.Debug("the journal is open", "folder", pieces, "past_the_page_cache", s.journal.past)
 	s.patience.setOnFull(s.giveUpSpares)
 	s.janitor = newJanitor(s.log, s.db, s.journal)
 	if len(found.numbers) == 0 {
