@@ -96,7 +96,7 @@ chaos-race: ## the same on a binary built for the race detector, 5 rounds, and t
 	CHAOS_PROGRAM=$(CURDIR)/bin/signalbox-race CHAOS_ROUNDS=5 CLUSTER_ROUNDS=2 $(GOTEST) $(FLAGS) -count=1 -timeout 10m ./test/chaos/...
 
 .PHONY: bench
-bench: ## one table of figures, also as JSON in bench/results/ (about 5 min)
+bench: ## one table of figures, also as JSON in bench/results/ (under 10 min)
 	go run ./test/bench
 
 .PHONY: fuzz

@@ -26,7 +26,7 @@ type direct struct {
 	done    *os.File // an eventfd that says when there is an answer
 	doneFD  uintptr  // which os.File tells only for the price of waiting otherwise
 	room    []byte   // whole blocks outside of the heap, which the kernel reads
-	lost    bool     // a request was never answered: the kernel may read the room still
+	closed  bool     // for good
 
 	file uintptr // the segment
 	at   int64   // where the block begins that the next write begins in
@@ -63,6 +63,9 @@ const (
 	aioWrite  = 1 // IOCB_CMD_PWRITE
 	aioTellFD = 1 // IOCB_FLAG_RESFD
 	aioDSync  = 2 // RWF_DSYNC
+
+	ext4Magic = 0xef53     // of linux/magic.h
+	xfsMagic  = 0x58465342 // of the same
 )
 
 // newDirect returns nil when the files are not those of the disk, and when the kernel
@@ -87,10 +90,12 @@ func newDirect(fs vfs.FS) *direct {
 	return d
 }
 
+// close waits until no request is under way: nothing is written behind it.
 func (d *direct) close() error {
-	if d == nil {
+	if d == nil || d.closed {
 		return nil
 	}
+	d.closed = true
 	var err error
 	if _, _, errno := syscall.Syscall(syscall.SYS_IO_DESTROY, d.context, 0, 0); errno != 0 {
 		err = errno
@@ -98,7 +103,7 @@ func (d *direct) close() error {
 	if d.done != nil {
 		err = errors.Join(err, d.done.Close())
 	}
-	if d.room != nil && !d.lost {
+	if d.room != nil {
 		err = errors.Join(err, syscall.Munmap(d.room))
 	}
 	return err
@@ -107,7 +112,7 @@ func (d *direct) close() error {
 // begin writes the first blocks of a segment and reports whether the rest may be
 // appended. When it may not, somebody else has to write all of it.
 func (d *direct) begin(f vfs.File, blocks []byte) bool {
-	if d == nil || d.lost {
+	if d == nil || d.closed || !syncsDirect(f.Fd()) {
 		return false
 	}
 	d.file, d.at, d.tail = f.Fd(), 0, 0
@@ -116,6 +121,17 @@ func (d *direct) begin(f vfs.File, blocks []byte) bool {
 	}
 	_ = d.pastCache(false) // where that fails, writing fails, and says why
 	return false
+}
+
+// syncsDirect reports whether a file lies where a write with RWF_DSYNC is known to flush
+// the disk. What comes over a network or from a process may take the flag for a wish, so
+// it is synced by the call that nobody misunderstands.
+func syncsDirect(fd uintptr) bool {
+	var s syscall.Statfs_t
+	if err := syscall.Fstatfs(int(fd), &s); err != nil {
+		return false
+	}
+	return s.Type == ext4Magic || s.Type == xfsMagic
 }
 
 // pastCache has the segment written past the page cache, or no more.
@@ -140,7 +156,7 @@ func (d *direct) append(b []byte) error {
 	for len(b) > 0 {
 		n := copy(d.room[d.tail:], b)
 		size := d.tail + n
-		whole := (size + directBlock - 1) &^ (directBlock - 1)
+		whole := roundUp(size, directBlock)
 		clear(d.room[size:whole])
 		if err := d.write(whole); err != nil {
 			return err
@@ -165,18 +181,22 @@ func (d *direct) write(size int) error {
 	}
 	var answers [8]byte
 	if _, err := d.done.Read(answers[:]); err != nil {
-		d.lost = true
-		return fmt.Errorf("wait for the disk: %w", err)
+		return d.giveUp(fmt.Errorf("wait for the disk: %w", err))
 	}
 	n, _, errno := syscall.Syscall6(syscall.SYS_IO_GETEVENTS, d.context, 0, 1, uintptr(unsafe.Pointer(&d.answer)), 0, 0)
 	switch {
 	case errno != 0 || n != 1:
-		d.lost = true
-		return fmt.Errorf("ask what the disk answered: %d answers, %w", n, errno)
+		return d.giveUp(fmt.Errorf("ask what the disk answered: %d answers, %w", n, errno))
 	case d.answer.result < 0:
 		return syscall.Errno(-d.answer.result)
 	case d.answer.result != int64(size):
 		return fmt.Errorf("only %d of %d bytes were written", d.answer.result, size)
 	}
 	return nil
+}
+
+// giveUp ends it after a request whose answer never came. The request must not outlive
+// its segment, whose file is used again for other frames.
+func (d *direct) giveUp(why error) error {
+	return errors.Join(why, d.close())
 }

@@ -72,7 +72,7 @@ func (j *journal) write(frame []byte) error {
 
 // fits reports whether a frame of that size has room in the current segment.
 func (j *journal) fits(frame int) bool {
-	return j.file != nil && j.offset+int64(roundUp(frame)) <= j.room
+	return j.file != nil && j.offset+int64(roundUp(frame, frameAlign)) <= j.room
 }
 
 // abandon gives up the current segment; the header of the next one says where it ended.
@@ -91,8 +91,7 @@ func (j *journal) rotate(frame int) error {
 	if err := j.abandon(); err != nil {
 		return fmt.Errorf("close segment %s: %w", segmentName(j.cur.number), err)
 	}
-	least := (framesAt + roundUp(frame) + directBlock - 1) &^ (directBlock - 1)
-	name, err := j.takeSpare(int64(least))
+	name, err := j.takeSpare(int64(roundUp(framesAt+frame, directBlock)))
 	if err != nil {
 		return err
 	}

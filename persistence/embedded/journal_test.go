@@ -44,7 +44,7 @@ func TestFrames(t *testing.T) {
 		t.Fatalf("read up to its end: %q, %v", got, err)
 	}
 	// Frames behind the end that the next segment names were answered as failed.
-	third := uint64(framesAt + 2*roundUp(frameHeader+3))
+	third := uint64(framesAt + 2*roundUp(frameHeader+3, frameAlign))
 	if got, _, err = read(b, h, third); err != nil || !slices.Equal(got, []string{"one", "two"}) {
 		t.Fatalf("read up to the third frame: %q, %v", got, err)
 	}
@@ -56,7 +56,7 @@ func TestFrames(t *testing.T) {
 	}
 	// A frame of an earlier use of the file is none.
 	old := segmentOf(header{number: 1, salt: 0xdead, first: 10}, "xxx", "yyy", "zzz", "old")
-	copy(old, segmentOf(h, "one")[:framesAt+roundUp(frameHeader+3)])
+	copy(old, segmentOf(h, "one")[:framesAt+roundUp(frameHeader+3, frameAlign)])
 	if got, _, err = read(old, h, 0); err != nil || !slices.Equal(got, []string{"one"}) {
 		t.Fatalf("read a file that was used before: %q, %v", got, err)
 	}

@@ -37,8 +37,8 @@ const (
 	maxFrame = 256 << 20
 
 	// directBlock is what writes past the page cache are multiples of: no disk has
-	// larger sectors, and it is the page of the processors they are made on. directBytes
-	// are written at once: a group. A write that is larger takes several.
+	// larger sectors. directBytes are written at once: a group. A write that is larger
+	// takes several.
 	directBlock = 4096
 	directBytes = maxGroupBytes + 16*directBlock
 

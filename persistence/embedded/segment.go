@@ -95,10 +95,11 @@ func frameAt(b []byte, number, salt uint64) (payload []byte, room int, ok bool) 
 	if crc32.Checksum(whole[4:], castagnoli) != binary.LittleEndian.Uint32(whole) {
 		return nil, 0, false
 	}
-	return whole[frameHeader:], min(roundUp(len(whole)), len(b)), true
+	return whole[frameHeader:], min(roundUp(len(whole), frameAlign), len(b)), true
 }
 
-func roundUp(n int) int { return (n + frameAlign - 1) &^ (frameAlign - 1) }
+// roundUp returns the next multiple of a power of two.
+func roundUp(n, to int) int { return (n + to - 1) &^ (to - 1) }
 
 // Damage says that the journal is damaged where an acknowledged write was, so
 // that going on would forget it silently.
