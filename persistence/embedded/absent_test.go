@@ -25,7 +25,7 @@ func TestAKeySetForgetsNothing(t *testing.T) {
 			wrong++
 		}
 	}
-	if len(set.filters) < 2 || wrong > keys/25 {
+	if len(set.filters) < 2 || wrong > keys/150 {
 		t.Errorf("%d filters think that they have %d of %d keys that were not put", len(set.filters), wrong, keys)
 	}
 	r = rand.New(rand.NewPCG(1, 2))

@@ -118,8 +118,8 @@ const (
 	// listens for, and little memory when they are made up.
 	maxUnawaited = 1000
 
-	// recentBytes is half of how much of the state rows written last is
-	// remembered, some 30,000 executions: those are the ones that are signalled next.
+	// recentBytes is half of how much of the state rows written last is remembered,
+	// tens of thousands of executions that live: those are signalled next.
 	recentBytes = 16 << 20
 
 	// foldStep is how many records an execution writes between two looks at
@@ -185,13 +185,13 @@ const (
 	// and events: fewer than these a store does not notice.
 	firstWalkAfter = 1000
 
-	// bitsPerKey bits, bitsSet of them set, let one in a hundred keys that are not
-	// there be looked for among the sorted rows.
-	bitsPerKey = 10
-	bitsSet    = 6
+	// bitsPerKey bits, bitsSet of them set, let one in a few hundred keys that are not
+	// there be looked for among the sorted rows, which takes as long as half a signal.
+	bitsPerKey = 14
+	bitsSet    = 7
 
-	// firstFilterBytes are the room for 50,000 keys, and maxFilters, each four times
-	// as large, for 18,000,000 in 21 MiB: beyond that the sorted rows are asked.
+	// firstFilterBytes are the room for 37,000 keys, and maxFilters, each four times
+	// as large, for 12,000,000 in 21 MiB: beyond that the sorted rows are asked.
 	firstFilterBytes = 64 << 10
 	maxFilters       = 5
 )

@@ -9,9 +9,10 @@ import (
 // recent remembers the state rows that were written last, so that an execution
 // which has just been written is loaded and checked without a look at the sorted
 // rows. The writer puts a row when it becomes visible, so what is found here is
-// exactly what is stored; a zero stamp says that the execution is gone. It
-// holds bytes in two halves without pointers, which the garbage collector need
-// not walk: when the younger is full the older is dropped.
+// exactly what is stored; a zero stamp says that the execution is gone. Of one that
+// has finished only the stamp is remembered, unless somebody reads it: those that
+// live need the room. It holds bytes in two halves without pointers, which the garbage
+// collector need not walk: when the younger is full the older is dropped.
 type recent struct {
 	mu         sync.RWMutex
 	seed       maphash.Seed
@@ -25,7 +26,8 @@ type half struct {
 	arena arena
 }
 
-// An entry is [length of the row 4][length of the id 2][stamp 24][id][row].
+// An entry is [length of the row 4][length of the id 2][stamp 24][id][row]. A row has
+// no length when it is not remembered.
 const entryHeader = 4 + 2 + 24
 
 func newRecent() recent {
@@ -51,7 +53,11 @@ func (c *recent) get(dst []byte, exec string) (row []byte, st stamp, asked uint6
 	if !found {
 		return dst, stamp{}, c.forgotten, false
 	}
-	return append(dst, entry[entryHeader+len(exec):][:binary.BigEndian.Uint32(entry)]...), stampIn(entry), 0, true
+	row, st = entry[entryHeader+len(exec):][:binary.BigEndian.Uint32(entry)], stampIn(entry)
+	if len(row) == 0 && st != (stamp{}) {
+		return dst, stamp{}, c.forgotten, false
+	}
+	return append(dst, row...), st, 0, true
 }
 
 // stamp is get of the stamp alone.
@@ -88,7 +94,8 @@ func stampIn(entry []byte) stamp {
 	}
 }
 
-// put remembers a row that has just become visible.
+// put remembers a row that has just become visible; without a row, that its execution
+// has finished.
 func (c *recent) put(exec string, st stamp, row []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -104,9 +111,15 @@ func (c *recent) remember(asked uint64, exec string, st stamp, row []byte) {
 	defer c.mu.Unlock()
 	_, young := c.young.index[hash]
 	_, old := c.old.index[hash]
-	if !young && !old && c.forgotten == asked {
-		c.insert(hash, exec, st, row)
+	if young || old {
+		entry, found := c.find(exec)
+		if !found || stampIn(entry) != st {
+			return
+		}
+	} else if c.forgotten != asked {
+		return
 	}
+	c.insert(hash, exec, st, row)
 }
 
 func (c *recent) insert(hash uint64, exec string, st stamp, row []byte) {

@@ -93,3 +93,24 @@ func TestWhatWasGivenUpAtRestIsReadFromTheRows(t *testing.T) {
 		t.Fatalf("found %v %q %v", found, row, st)
 	}
 }
+
+// Of an execution that has finished the stamp is known at once, and its row once
+// somebody has read it; what somebody reads late is not taken.
+func TestOfWhatHasFinishedOnlyTheStampIsRemembered(t *testing.T) {
+	c := newRecent()
+	c.put("x", stamp{Version: 1}, []byte("one"))
+	_, _, before, _ := c.get(nil, "y")
+	c.put("x", stamp{Version: 2}, nil)
+	_, _, asked, found := c.get(nil, "x")
+	if st, known := c.stamp("x"); found || !known || st.Version != 2 {
+		t.Fatalf("a row is remembered: %t; the stamp is %+v, %t", found, st, known)
+	}
+	c.remember(before, "x", stamp{Version: 1}, []byte("one"))
+	if row, _, _, found := c.get(nil, "x"); found {
+		t.Fatalf("the row of before was taken: %q", row)
+	}
+	c.remember(asked, "x", stamp{Version: 2}, []byte("two"))
+	if row, st, _, found := c.get(nil, "x"); !found || st.Version != 2 || string(row) != "two" {
+		t.Fatalf("the row that was read is not remembered: %q, %+v, %t", row, st, found)
+	}
+}

@@ -31,7 +31,8 @@ type group struct {
 	key    []byte                            // and for its key
 }
 
-// stateRow is the row of an execution's state, with its stamp.
+// stateRow is the row of an execution's state, with its stamp; without the row when
+// it has finished.
 type stateRow struct {
 	stamp stamp
 	row   []byte
@@ -276,8 +277,19 @@ func (s *Store) judgeCommit(w *write) error {
 	s.books.count(w.tally)
 	s.bury(w)
 	g.add(&g.ops)
+	g.note(w)
+	return nil
+}
+
+// note remembers what a commit changes for those that come after it in the group, and
+// for when it is shown.
+func (g *group) note(w *write) {
 	g.writes++
-	g.states[w.exec] = stateRow{w.stamp, w.buf[w.row[0]:w.row[1]]}
+	state := stateRow{stamp: w.stamp}
+	if !w.changes.Now.Status.Finished() {
+		state.row = w.buf[w.row[0]:w.row[1]]
+	}
+	g.states[w.exec] = state
 	if w.expect == 0 {
 		g.begun = append(g.begun, w.exec)
 	}
@@ -294,7 +306,6 @@ func (s *Store) judgeCommit(w *write) error {
 	if w.earliest != 0 && (g.due == 0 || w.earliest < g.due) {
 		g.due = w.earliest
 	}
-	return nil
 }
 
 // judgeClaim refuses a commit whose unique key another execution has, as of the
