@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -31,8 +29,7 @@ import (
 type execution struct {
 	system *System
 	id     string
-	post   *post         // of its seat
-	ctx    actor.Context // of the message being handled
+	post   *post // of its seat
 
 	loaded  bool
 	state   *workflow.State // nil: there is no such execution
@@ -55,23 +52,21 @@ type execution struct {
 	flights atomic.Int32 // commits on their way to the disk
 	starved atomic.Bool  // the actor wants a turn when one of them lands
 	aloft   []*flight    // they, oldest first, and perhaps some that have landed
-	pid     *actor.PID   // of its seat, for those who answer from elsewhere
 }
 
-func newExecution(s *System, id string, pid *actor.PID, p *post) *execution {
-	return &execution{system: s, id: id, pid: pid, post: p}
+func newExecution(s *System, id string, p *post) *execution {
+	return &execution{system: s, id: id, post: p}
 }
 
 // receive handles a message of its seat.
-func (e *execution) receive(ctx actor.Context) {
-	e.ctx = ctx
-	switch m := ctx.Message().(type) {
+func (e *execution) receive(m any) {
+	switch m := m.(type) {
 	case *Deliver:
 		e.queue = append(e.queue, m)
-		e.wantTurn()
+		e.gathered()
 	case *parcel:
 		e.queue = append(e.queue, m.items...)
-		e.wantTurn()
+		e.gathered()
 	case turn:
 		e.turning = false
 		e.takeTurn()
@@ -93,12 +88,30 @@ func (e *execution) receive(ctx actor.Context) {
 	}
 }
 
-// wantTurn puts a turn behind the messages that are in the mailbox already, so
-// that one commit serves all of them.
+// gathered takes a turn when there is nothing more in the mailbox. Otherwise the turn
+// comes behind that, so that one commit serves all of it.
+func (e *execution) gathered() {
+	if e.turning || e.post.UserMessageCount() > 0 {
+		e.wantTurn()
+	} else {
+		e.takeTurn()
+	}
+}
+
+// wantTurn puts a turn behind what is in the mailbox already.
 func (e *execution) wantTurn() {
 	if !e.turning {
 		e.turning = true
-		e.ctx.Send(e.ctx.Self(), turn{})
+		e.post.PostUserMessage(turn{})
+	}
+}
+
+// retire has the execution leave once it has handled what came before.
+func (e *execution) retire() {
+	if rest := e.post.close(); rest {
+		e.post.PostUserMessage(retire{})
+	} else {
+		e.leaving = true // at the end of this turn
 	}
 }
 
@@ -159,7 +172,7 @@ func (e *execution) fold(batch []*Deliver, began time.Time) {
 			e.system.refused(d, nil, refusal)
 			d.answer(Reply{Err: refusal})
 		}
-		e.ctx.Send(e.ctx.Parent(), retiring{e.id})
+		e.retire()
 		return
 	}
 	f.was = e.state
@@ -189,7 +202,7 @@ func (e *execution) fold(batch []*Deliver, began time.Time) {
 	f = nil // another turn may be made in its room already
 	if !e.leaving && (e.state == nil || e.state.Status.Finished()) {
 		// Nothing more will happen to it: the room is for those that live.
-		e.ctx.Send(e.ctx.Parent(), retiring{e.id})
+		e.retire()
 	}
 	if !changed {
 		e.mistrust()
@@ -280,6 +293,6 @@ func (e *execution) quarantine(cause, stack string) *workflow.Refusal {
 	e.system.ill.add(e.system, e.id, cause)
 	e.system.Observer.Quarantined(def)
 	e.drop(nil)
-	e.ctx.Send(e.ctx.Parent(), retiring{e.id})
+	e.retire()
 	return quarantined(e.id, cause)
 }

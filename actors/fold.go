@@ -468,9 +468,8 @@ func (f *fold) speak(err error) {
 // landed ends the turn's flight. The actor hears of it only when it must: when
 // the commit failed, before anybody is routed to it again, or when it waits to go on.
 func (f *fold) landed(err error) {
-	root := f.system.actors.Root
 	if err != nil {
-		root.Send(f.pid, lost{cause: err, life: f.life})
+		f.post.PostUserMessage(lost{cause: err, life: f.life})
 	}
 	f.speak(err)
 	if err == nil {
@@ -496,7 +495,7 @@ func (f *fold) landed(err error) {
 	}
 	f.flights.Add(-1)
 	if f.starved.CompareAndSwap(true, false) {
-		root.Send(f.pid, turn{})
+		f.post.PostUserMessage(turn{})
 	}
 }
 

@@ -39,7 +39,9 @@ func (s *System) TellAll(all []*Deliver) {
 			}
 			continue
 		}
-		s.actors.Root.Send(s.shard(p.execID).pid, p)
+		if at := s.shard(p.execID); !at.give(p.execID, p, false) {
+			s.actors.Root.Send(at.pid, p)
+		}
 	}
 }
 
@@ -149,7 +151,7 @@ func (s *System) Events(ctx context.Context, events []workflow.Event) ([]workflo
 	var left atomic.Int64
 	left.Store(int64(len(events)))
 	for i := range events {
-		s.accept(events[i], func(stored *workflow.EventReceipt, known bool, err error) {
+		s.accept(events[i], false, func(stored *workflow.EventReceipt, known bool, err error) {
 			results[i] = workflow.EventResult{Stored: stored, Known: known, Err: err}
 			if left.Add(-1) == 0 {
 				s.admitted.Add(-int64(len(events)))

@@ -85,11 +85,9 @@ type (
 		cause error
 		life  int
 	}
-	retire   struct{}                // supervisor to execution: finish and leave
-	retiring struct{ execID string } // execution to supervisor: I want to leave
-	left     struct{ execID string } // seat to supervisor: it has left
-	sweep    struct{}                // to a supervisor, every SweepEvery
-	census   struct {                // to a supervisor: how many live executions
+	retire struct{} // to an execution: finish and leave
+	sweep  struct{} // to a supervisor, every SweepEvery
+	census struct { // to a supervisor: how many live executions
 		reply   chan<- int
 		leaving bool // count only those that are owned elsewhere
 	}

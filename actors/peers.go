@@ -46,7 +46,7 @@ func (s *System) here(key string) bool { return s.Peers == nil || s.Peers.Here(k
 func (s *System) Local(d *Deliver) { s.local(d, false) }
 
 func (s *System) local(d *Deliver, stays bool) {
-	if at := s.shard(d.ExecID); !at.give(d, stays) {
+	if at := s.shard(d.ExecID); !at.give(d.ExecID, d, stays) {
 		s.actors.Root.Send(at.pid, d)
 	}
 }

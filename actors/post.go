@@ -9,47 +9,10 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// shard is the executions of one supervisor as everybody sees them: what comes for
-// one that is in memory goes straight into its post.
-type shard struct {
-	pid  *actor.PID // of the supervisor
-	mu   sync.RWMutex
-	live map[string]*child // changed by the supervisor alone
-}
-
-// give puts a delivery into the post of its execution; false when that is not in
-// memory or about to leave it. See post.give for a sender who stays.
-func (s *shard) give(d *Deliver, stays bool) bool {
-	s.mu.RLock()
-	c := s.live[d.ExecID]
-	s.mu.RUnlock()
-	return c != nil && c.post.give(d, stays)
-}
-
-func (s *shard) put(execID string, c *child) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.live[execID] = c
-}
-
-func (s *shard) remove(execID string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.live, execID)
-}
-
-// shrink gives up the room of thousands when nobody is left.
-func (s *shard) shrink() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.live = make(map[string]*child)
-}
-
-// post is the mailbox of a seat. Beside what any mailbox does it takes deliveries for
-// the execution that sits there from whoever has them, without a way through the
-// supervisor, until that closes it; and it lets a sender who waits for his reply
-// handle them himself, instead of waking somebody for it. One goroutine at a time
-// handles what came, in the order in which it came.
+// post is the mailbox of a seat. Beside what any mailbox does it takes what is for the
+// execution that sits there from whoever has it, until it is closed; and it lets a
+// sender who waits for his reply handle that himself, instead of waking somebody for
+// it. One goroutine at a time handles what came, in the order in which it came.
 type post struct {
 	invoker    actor.MessageInvoker
 	dispatcher actor.Dispatcher
@@ -105,17 +68,16 @@ func (p *post) wake() {
 	}
 }
 
-// give takes a delivery; false, and it is for the supervisor, when the post is
-// closed, or another execution has it by now. A sender who stays until he is
-// answered handles it himself unless somebody is at it: he does what others would
-// have done for him, and never much more.
-func (p *post) give(d *Deliver, stays bool) bool {
+// give takes what came for an execution; false when the post is closed, or another one
+// has it by now. A sender who stays until he is answered handles it himself unless
+// somebody is at it: he does what others would have done for him, and never much more.
+func (p *post) give(execID string, m any, stays bool) bool {
 	p.mu.Lock()
-	if p.of != d.ExecID {
+	if p.of != execID {
 		p.mu.Unlock()
 		return false
 	}
-	p.messages = append(p.messages, d)
+	p.messages = append(p.messages, m)
 	if !stays || p.running {
 		p.wake()
 		return true
@@ -128,7 +90,7 @@ func (p *post) give(d *Deliver, stays bool) bool {
 	return true
 }
 
-// open has deliveries for an execution put straight into the post.
+// open has the post take what comes for an execution.
 func (p *post) open(execID string) {
 	p.used.Store(time.Now().UnixNano())
 	p.mu.Lock()
@@ -136,12 +98,20 @@ func (p *post) open(execID string) {
 	p.of = execID
 }
 
-// close has everything that comes from now on go through the supervisor. What
-// came before is ahead of what that sends.
-func (p *post) close() {
+// close has what comes from now on wait until the execution has left, and reports
+// whether something is in the post that came before.
+func (p *post) close() (rest bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.of = ""
+	return p.handled < len(p.messages)
+}
+
+// closed reports whether nothing is taken.
+func (p *post) closed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.of == ""
 }
 
 func (p *post) run() {

@@ -219,7 +219,7 @@ func (s *System) Event(ctx context.Context, ev workflow.Event) (*workflow.EventR
 		return nil, false, overloaded()
 	}
 	answers := make(chan eventAnswer, 1)
-	s.accept(ev, func(stored *workflow.EventReceipt, known bool, err error) {
+	s.accept(ev, true, func(stored *workflow.EventReceipt, known bool, err error) {
 		s.admitted.Add(-1)
 		answers <- eventAnswer{stored, known, err}
 	})

@@ -6,18 +6,20 @@ import "github.com/asynkron/protoactor-go/actor"
 // ending an actor was a tenth of a signal that ends its execution, so the next
 // one takes the seat of one that has left.
 type seat struct {
-	system *System
-	self   *actor.PID
-	post   *post
-	taken  *execution // nil: nobody sits in it
+	shard *shard
+	pid   *actor.PID
+	post  post
+	taken *execution // nil: nobody sits in it
+
+	// Under the lock of the shard.
+	execID  string // for whom it is; "" when it is free
+	waiting []any  // what came while that one was leaving: for the one that comes after it
 }
 
 // Receive implements actor.Actor.
 func (s *seat) Receive(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
-	case *actor.Started:
-		s.self = ctx.Self()
-		return
+	m := ctx.Message()
+	switch m := m.(type) {
 	case *Deliver:
 		s.take(m.ExecID)
 	case *parcel:
@@ -26,16 +28,15 @@ func (s *seat) Receive(ctx actor.Context) {
 	if s.taken == nil {
 		return // it was meant for who has left, who had finished everything
 	}
-	s.taken.receive(ctx)
+	s.taken.receive(m)
 	if s.taken.left {
-		id := s.taken.id
 		s.taken = nil
-		ctx.Send(ctx.Parent(), left{id})
+		s.shard.vacate(s)
 	}
 }
 
 func (s *seat) take(execID string) {
 	if s.taken == nil {
-		s.taken = newExecution(s.system, execID, s.self, s.post)
+		s.taken = newExecution(s.shard.system, execID, &s.post)
 	}
 }

@@ -13,8 +13,9 @@ import (
 // commit that starts the execution accepts the event and settles its receipt, so
 // there is nothing to fan out. It returns false, and has done nothing, when that is
 // not so. What the start cannot do in this way - the id is known, the execution is
-// there, its key is taken - goes the long way, which says what became of it.
-func (s *System) shortcut(ev workflow.Event, done func(*workflow.EventReceipt, bool, error)) bool {
+// there, its key is taken - goes the long way, which says what became of it. A sender
+// who stays until it is done may do what the execution does.
+func (s *System) shortcut(ev workflow.Event, stays bool, done func(*workflow.EventReceipt, bool, error)) bool {
 	store, sole := s.Store.(persistence.Sole)
 	if s.Peers != nil || !sole || !store.Unawaited(ev.Name) {
 		return false
@@ -33,7 +34,7 @@ func (s *System) shortcut(ev workflow.Event, done func(*workflow.EventReceipt, b
 	receipt.Steps = append(receipt.Steps, workflow.Step{At: started.At, What: string(receipt.Fate)})
 	receipt.Deliveries = []workflow.Delivery{{Kind: "trigger", WorkflowID: l.Definition.ID, ExecID: started.ExecID, Outcome: "started", Reason: why, At: started.At}}
 	receipt.Counts.Started = 1
-	s.Local(&Deliver{ExecID: started.ExecID, Definition: l.Definition, Input: started, Event: receipt, Reply: func(r Reply) {
+	s.local(&Deliver{ExecID: started.ExecID, Definition: l.Definition, Input: started, Event: receipt, Reply: func(r Reply) {
 		switch {
 		case r.Settled:
 			done(receipt, false, nil)
@@ -42,7 +43,7 @@ func (s *System) shortcut(ev workflow.Event, done func(*workflow.EventReceipt, b
 		default:
 			s.acceptAndFan(ev, done)
 		}
-	}})
+	}}, stays)
 	return true
 }
 
@@ -65,8 +66,8 @@ func (s *System) willing(l Listener, ev *workflow.Event) (started workflow.Start
 
 // accept makes an event durable and has it brought to whoever listens, unless its
 // id is known.
-func (s *System) accept(ev workflow.Event, done func(stored *workflow.EventReceipt, known bool, err error)) {
-	if !s.shortcut(ev, done) {
+func (s *System) accept(ev workflow.Event, stays bool, done func(stored *workflow.EventReceipt, known bool, err error)) {
+	if !s.shortcut(ev, stays, done) {
 		s.acceptAndFan(ev, done)
 	}
 }

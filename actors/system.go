@@ -116,7 +116,8 @@ func (s *System) Start(ctx context.Context) error {
 	stop := actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })
 	for i := range s.shards {
 		of := &s.shards[i]
-		props := actor.PropsFromProducer(func() actor.Actor { return newSupervisor(s, of) }, actor.WithSupervisor(stop),
+		of.system = s
+		props := actor.PropsFromProducer(func() actor.Actor { return newSupervisor(of) }, actor.WithSupervisor(stop),
 			// A supervisor only passes messages on, so it runs on the goroutine of
 			// whoever sends to it: a signal takes one hop less.
 			actor.WithDispatcher(actor.NewSynchronizedDispatcher(throughput)))
