@@ -29,7 +29,7 @@ import (
 type execution struct {
 	system *System
 	id     string
-	post   *post // of its seat
+	seat   *seat
 
 	loaded  bool
 	state   *workflow.State // nil: there is no such execution
@@ -54,8 +54,8 @@ type execution struct {
 	aloft   []*flight    // they, oldest first, and perhaps some that have landed
 }
 
-func newExecution(s *System, id string, p *post) *execution {
-	return &execution{system: s, id: id, post: p}
+func newExecution(s *System, id string, in *seat) *execution {
+	return &execution{system: s, id: id, seat: in}
 }
 
 // receive handles a message of its seat.
@@ -91,7 +91,7 @@ func (e *execution) receive(m any) {
 // gathered takes a turn when there is nothing more in the mailbox. Otherwise the turn
 // comes behind that, so that one commit serves all of it.
 func (e *execution) gathered() {
-	if e.turning || e.post.UserMessageCount() > 0 {
+	if e.turning || e.seat.post.UserMessageCount() > 0 {
 		e.wantTurn()
 	} else {
 		e.takeTurn()
@@ -102,14 +102,14 @@ func (e *execution) gathered() {
 func (e *execution) wantTurn() {
 	if !e.turning {
 		e.turning = true
-		e.post.PostUserMessage(turn{})
+		e.seat.post.PostUserMessage(turn{})
 	}
 }
 
 // retire has the execution leave once it has handled what came before.
 func (e *execution) retire() {
-	if rest := e.post.close(); rest {
-		e.post.PostUserMessage(retire{})
+	if rest := e.seat.post.close(); rest {
+		e.seat.post.PostUserMessage(retire{})
 	} else {
 		e.leaving = true // at the end of this turn
 	}
@@ -130,7 +130,7 @@ func (e *execution) takeTurn() {
 	}
 	e.doubted = false
 	began := time.Now()
-	e.post.used.Store(began.UnixNano())
+	e.seat.post.used.Store(began.UnixNano())
 	batch := e.queue[:min(len(e.queue), TurnSize)]
 	e.queue = e.queue[len(batch):]
 	if len(e.queue) > 0 {

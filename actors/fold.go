@@ -469,7 +469,7 @@ func (f *fold) speak(err error) {
 // the commit failed, before anybody is routed to it again, or when it waits to go on.
 func (f *fold) landed(err error) {
 	if err != nil {
-		f.post.PostUserMessage(lost{cause: err, life: f.life})
+		f.seat.post.PostUserMessage(lost{cause: err, life: f.life})
 	}
 	f.speak(err)
 	if err == nil {
@@ -495,7 +495,7 @@ func (f *fold) landed(err error) {
 	}
 	f.flights.Add(-1)
 	if f.starved.CompareAndSwap(true, false) {
-		f.post.PostUserMessage(turn{})
+		f.seat.landed()
 	}
 }
 

@@ -60,10 +60,10 @@ const (
 	MaxLive = 500
 
 	// MaxSpare free seats are kept per shard for the executions that come: as many
-	// as a sweep makes free while executions are started as fast as can be. Of those
-	// that nobody took until the next sweep one part in spareShare is given up: ending
-	// an actor takes as long as a tenth of a signal, and nobody is in a hurry.
-	MaxSpare   = MaxLive
+	// as were taken while executions were started as fast as can be. Of those that
+	// nobody took until the next sweep one part in spareShare is given up: ending an
+	// actor takes as long as a tenth of a signal, and nobody is in a hurry.
+	MaxSpare   = 2 * MaxLive
 	spareShare = 16
 
 	// SweepEvery is how often a supervisor looks for idle executions.

@@ -114,6 +114,25 @@ func (p *post) closed() bool {
 	return p.of == ""
 }
 
+// seize lets nobody else handle what comes, until release; false when somebody does, or
+// when there is something to be handled.
+func (p *post) seize() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.running || p.suspended || len(p.commands) > 0 || p.handled < len(p.messages) {
+		return false
+	}
+	p.running = true
+	return true
+}
+
+// release has somebody called for what came meanwhile.
+func (p *post) release() {
+	if p.rests() {
+		p.dispatcher.Schedule(p.run)
+	}
+}
+
 func (p *post) run() {
 	for p.handle(throughput) {
 		runtime.Gosched()

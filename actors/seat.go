@@ -29,14 +29,36 @@ func (s *seat) Receive(ctx actor.Context) {
 		return // it was meant for who has left, who had finished everything
 	}
 	s.taken.receive(m)
+	s.free()
+}
+
+func (s *seat) take(execID string) {
+	if s.taken == nil {
+		s.taken = newExecution(s.shard.system, execID, s)
+	}
+}
+
+// free frees the seat when its execution has left.
+func (s *seat) free() {
 	if s.taken.left {
 		s.taken = nil
 		s.shard.vacate(s)
 	}
 }
 
-func (s *seat) take(execID string) {
-	if s.taken == nil {
-		s.taken = newExecution(s.shard.system, execID, &s.post)
+// landed has an execution go on that waited for a commit to land. One that only waited
+// in order to leave is seen off by whoever brings the news, unless its post has something
+// else for it: nobody has to be woken for that.
+func (s *seat) landed() {
+	if !s.post.seize() {
+		s.post.PostUserMessage(turn{})
+		return
 	}
+	if e := s.taken; e != nil && e.leaving && len(e.queue) == 0 {
+		e.leave()
+		s.free()
+	} else {
+		s.post.PostUserMessage(turn{})
+	}
+	s.post.release()
 }
