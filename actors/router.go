@@ -218,6 +218,7 @@ func (s *System) Event(ctx context.Context, ev workflow.Event) (*workflow.EventR
 		s.admitted.Add(-1)
 		return nil, false, overloaded()
 	}
+	s.together()
 	answers := make(chan eventAnswer, 1)
 	s.accept(ev, true, func(stored *workflow.EventReceipt, known bool, err error) {
 		s.admitted.Add(-1)

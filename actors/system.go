@@ -239,12 +239,7 @@ func (s *System) Ask(ctx context.Context, d *Deliver) (Reply, error) {
 	if err := s.admit(1); err != nil {
 		return Reply{}, err
 	}
-	if s.admitted.Load() > 1 {
-		// Who came together goes on together: all are read first, then their turns follow
-		// one another and find in the caches what the first has brought there (cohort
-		// scheduling: Larus and Parkes, 2002).
-		runtime.Gosched()
-	}
+	s.together()
 	a := s.asks.Get().(*ask)
 	a.Deliver = *d
 	a.Until, a.Reply = s.until(ctx), a.say
@@ -262,6 +257,15 @@ func (s *System) Ask(ctx context.Context, d *Deliver) (Reply, error) {
 		r = s.state(ctx, d, r)
 	}
 	return r, r.Err
+}
+
+// together lets those go on together who came together: all are read first, then their
+// turns follow one another and find in the caches what the first has brought there
+// (cohort scheduling: Larus and Parkes, 2002).
+func (s *System) together() {
+	if s.admitted.Load() > 1 {
+		runtime.Gosched()
+	}
 }
 
 func timedOut(cause error) error {
