@@ -17,8 +17,9 @@ type seat struct {
 }
 
 // Receive implements actor.Actor.
-func (s *seat) Receive(ctx actor.Context) {
-	m := ctx.Message()
+func (s *seat) Receive(ctx actor.Context) { s.handle(ctx.Message()) }
+
+func (s *seat) handle(m any) {
 	switch m := m.(type) {
 	case *Deliver:
 		s.take(m.ExecID)
@@ -26,7 +27,9 @@ func (s *seat) Receive(ctx actor.Context) {
 		s.take(m.execID)
 	}
 	if s.taken == nil {
-		return // it was meant for who has left, who had finished everything
+		// It was meant for who has left, who had finished everything.
+		s.shard.recall(s)
+		return
 	}
 	s.taken.receive(m)
 	s.free()

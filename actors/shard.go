@@ -99,6 +99,17 @@ func (s *shard) vacate(c *seat) {
 	}
 }
 
+// recall frees a seat whose execution was to leave before anything for it had come: who
+// gave it the seat finds its post closed then, and waits with what he has.
+func (s *shard) recall(c *seat) {
+	s.mu.RLock()
+	never := c.execID != "" && c.post.closed() && c.post.UserMessageCount() == 0
+	s.mu.RUnlock()
+	if never {
+		s.vacate(c)
+	}
+}
+
 // turnAway answers or sends on what cannot be given a seat.
 func (s *shard) turnAway(m any) {
 	each := func(d *Deliver) {
