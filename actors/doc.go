@@ -6,7 +6,8 @@
 // steps at the head of execution.go.
 //
 // The actor of an execution is a seat: when it has left memory another one sits
-// down there.
+// down there. Whoever has something for an execution without a seat gives it a free
+// one; its supervisor makes more of them, and has those leave that are idle.
 //
 // Proto.Actor is the runtime of the actors of one node. Its traps are handled
 // here: a panic would lose the message, so every Receive recovers and answers
