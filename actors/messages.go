@@ -78,6 +78,17 @@ func (d *Deliver) answer(r Reply) {
 	}
 }
 
+// addressee is the execution that a message is for, "" when it is for whoever sits there.
+func addressee(m any) string {
+	switch m := m.(type) {
+	case *Deliver:
+		return m.ExecID
+	case *parcel:
+		return m.execID
+	}
+	return ""
+}
+
 // The messages that actors of one node send each other.
 type (
 	turn struct{} // execution to itself: fold what has gathered

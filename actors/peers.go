@@ -35,7 +35,7 @@ type Peers interface {
 // The messages that a change of owners causes.
 type (
 	handOver struct{}               // to a supervisor: let go of what is owned elsewhere
-	evict    struct{}               // supervisor to execution: send on what has gathered, and stop
+	evict    struct{}               // to an execution: send on what has gathered, and leave
 	wanted   struct{ event string } // to the router: an event is ours to fan out, or to look at
 )
 

@@ -20,11 +20,8 @@ type seat struct {
 func (s *seat) Receive(ctx actor.Context) { s.handle(ctx.Message()) }
 
 func (s *seat) handle(m any) {
-	switch m := m.(type) {
-	case *Deliver:
-		s.take(m.ExecID)
-	case *parcel:
-		s.take(m.execID)
+	if execID := addressee(m); execID != "" && s.taken == nil {
+		s.taken = newExecution(s.shard.system, execID, s)
 	}
 	if s.taken == nil {
 		// It was meant for who has left, who had finished everything.
@@ -33,12 +30,6 @@ func (s *seat) handle(m any) {
 	}
 	s.taken.receive(m)
 	s.free()
-}
-
-func (s *seat) take(execID string) {
-	if s.taken == nil {
-		s.taken = newExecution(s.shard.system, execID, s)
-	}
 }
 
 // free frees the seat when its execution has left.

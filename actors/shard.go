@@ -70,10 +70,15 @@ func (s *shard) find(execID string, m any) (c *seat, waits bool) {
 }
 
 // vacate frees the seat of an execution that has left, or has the one that comes after
-// it sit down there.
+// it sit down there. A seat that the shard has forgotten, because it broke or because its
+// supervisor did, is given to nobody.
 func (s *shard) vacate(c *seat) {
-	s.system.left.Add(1)
 	s.mu.Lock()
+	if s.live[c.execID] != c {
+		s.mu.Unlock()
+		return
+	}
+	s.system.left.Add(1)
 	waiting := c.waiting
 	c.waiting = nil
 	if len(waiting) > 0 && !s.closed && s.system.here(c.execID) {

@@ -108,7 +108,7 @@ func TestAStaleMessageTakesNobodysSeat(t *testing.T) {
 	}
 }
 
-// A closed shard gives no seat, and one that is left says so to nobody.
+// A closed shard gives no seat.
 func TestAClosedShardGivesNoSeats(t *testing.T) {
 	d := newDesk()
 	if spare := d.shard.close(); len(spare) != 1 || spare[0] != d.seat {
@@ -116,5 +116,27 @@ func TestAClosedShardGivesNoSeats(t *testing.T) {
 	}
 	if d.shard.give("x", &Deliver{ExecID: "x"}, false) || d.shard.count(false) != 0 {
 		t.Error("an execution came to life")
+	}
+}
+
+// A seat that broke is free for nobody, whatever lands later for who sat there.
+func TestABrokenSeatIsGivenToNobody(t *testing.T) {
+	for name, breaks := range map[string]func(*desk){
+		"the seat broke":       func(d *desk) { d.shard.broken(d.seat) },
+		"its supervisor broke": func(d *desk) { d.shard.open() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk()
+			d.shard.find("x", nil)
+			d.taken = &execution{seat: d.seat, leaving: true}
+			breaks(d)
+			d.landed()
+			if d.taken != nil || len(d.shard.spare) != 0 || d.shard.count(false) != 0 {
+				t.Errorf("%d seats are free, %d executions in memory", len(d.shard.spare), d.shard.count(false))
+			}
+			if d.shard.give("x", &Deliver{ExecID: "x"}, false) {
+				t.Error("a seat that nobody handles was given away")
+			}
+		})
 	}
 }

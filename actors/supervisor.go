@@ -44,10 +44,8 @@ func (s *supervisor) Receive(ctx actor.Context) {
 		if s.ticker != nil {
 			s.ticker.Stop()
 		}
-	case *Deliver:
-		s.deliver(ctx, m.ExecID, m)
-	case *parcel:
-		s.deliver(ctx, m.execID, m)
+	case *Deliver, *parcel:
+		s.deliver(ctx, m)
 	case *actor.Terminated:
 		s.stopped(ctx, m.Who)
 	case sweep:
@@ -65,7 +63,8 @@ func (s *supervisor) Receive(ctx actor.Context) {
 }
 
 // deliver gives an execution a seat that is made for it, unless it has one by now.
-func (s *supervisor) deliver(ctx actor.Context, execID string, m any) {
+func (s *supervisor) deliver(ctx actor.Context, m any) {
+	execID := addressee(m)
 	for !s.give(execID, m, false) {
 		if s.shut() || !s.system.here(execID) {
 			s.turnAway(m)
@@ -119,12 +118,7 @@ func (s *supervisor) stopped(ctx actor.Context, who *actor.PID) {
 		s.byPID = make(map[string]*seat) // without the room of thousands
 	}
 	for _, m := range s.broken(c) {
-		switch m := m.(type) {
-		case *Deliver:
-			s.deliver(ctx, m.ExecID, m)
-		case *parcel:
-			s.deliver(ctx, m.execID, m)
-		}
+		s.deliver(ctx, m)
 	}
 	s.drained()
 }

@@ -118,8 +118,8 @@ func (s *System) Start(ctx context.Context) error {
 		of := &s.shards[i]
 		of.system = s
 		props := actor.PropsFromProducer(func() actor.Actor { return newSupervisor(of) }, actor.WithSupervisor(stop),
-			// A supervisor only passes messages on, so it runs on the goroutine of
-			// whoever sends to it: a signal takes one hop less.
+			// A supervisor has little to do for a message, so it runs on the goroutine of
+			// whoever sends it: a signal takes one hop less.
 			actor.WithDispatcher(actor.NewSynchronizedDispatcher(throughput)))
 		of.pid = s.actors.Root.SpawnPrefix(props, "shard"+strconv.Itoa(i))
 	}
