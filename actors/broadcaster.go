@@ -275,10 +275,10 @@ func settle(t *workflow.Target, reply Reply) bool {
 		t.Outcome, t.Reason = workflow.TargetFailed, reply.Err.Error()
 		return true
 	}
-	switch refusal.Code {
-	case workflow.CodeStoreUnavailable, workflow.CodeTimeout, workflow.CodeStopping, workflow.CodeOverloaded:
+	switch {
+	case transient(refusal):
 		return false
-	case workflow.CodeQuarantined:
+	case refusal.Code == workflow.CodeQuarantined:
 		t.Outcome = workflow.TargetFailed
 	default:
 		t.Outcome = workflow.TargetRefused

@@ -171,11 +171,19 @@ func eachOf(d workflow.Delivery, waits []workflow.Reached) []workflow.Delivery {
 
 // outcomeOf tells a listener that refuses for good from one to try again.
 func outcomeOf(err error) string {
-	switch codeOf(err) {
-	case workflow.CodeStoreUnavailable, workflow.CodeStopping, workflow.CodeTimeout:
+	if transient(err) {
 		return again
 	}
 	return "refused"
+}
+
+// transient reports whether a refusal is about a node and not about what was sent.
+func transient(err error) bool {
+	switch codeOf(err) {
+	case workflow.CodeStoreUnavailable, workflow.CodeStopping, workflow.CodeTimeout, workflow.CodeOverloaded:
+		return true
+	}
+	return false
 }
 
 // codeOf is the code of a refusal, "" of any other error and of none.

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -239,18 +238,8 @@ func (s *System) Together(ctx context.Context, execID string, signals []workflow
 	if err == nil && len(r.Answers) != len(signals) {
 		err = fmt.Errorf("%d signals to execution %s were answered with %d", len(signals), execID, len(r.Answers))
 	}
-	var refusal *workflow.Refusal
-	if errors.As(err, &refusal) && !transient(refusal.Code) {
+	if codeOf(err) != "" && !transient(err) {
 		return nil, r.Refused, err
 	}
 	return r.Answers, -1, err
-}
-
-// transient reports whether a refusal is about the node and not about what was sent.
-func transient(code string) bool {
-	switch code {
-	case workflow.CodeStoreUnavailable, workflow.CodeStopping, workflow.CodeTimeout, workflow.CodeOverloaded:
-		return true
-	}
-	return false
 }

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
 	"log/slog"
 	"runtime"
@@ -310,13 +309,11 @@ func (s *System) perform(effects []workflow.Effect) {
 	}
 }
 
-// redeliver brings the result of an attempt home, again and again while the
-// store does not take it: work that was done is not done twice for that.
+// redeliver brings the result of an attempt home, again and again while the store does
+// not take it or nobody owns its execution: work that was done is not done twice for that.
 func (s *System) redeliver(execID string, in workflow.Input, hold time.Duration) {
 	s.Tell(&Deliver{ExecID: execID, Input: in, Reply: func(r Reply) {
-		var refusal *workflow.Refusal
-		again := errors.As(r.Err, &refusal) && (refusal.Code == workflow.CodeStoreUnavailable || refusal.Code == workflow.CodeTimeout)
-		if again && !s.stopping.Load() {
+		if transient(r.Err) && !s.stopping.Load() {
 			time.AfterFunc(hold, func() { s.redeliver(execID, in, min(2*hold, RedeliverMost)) })
 		}
 	}})
