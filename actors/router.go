@@ -2,9 +2,11 @@ package actors
 
 import (
 	"context"
+	"errors"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -182,7 +184,8 @@ func (r *router) tryAgain(ctx actor.Context) {
 	}
 }
 
-// wanted takes an event that another node accepted from the store.
+// wanted takes an event from the store that another node accepted, or of which
+// something was decided.
 func (r *router) wanted(ctx actor.Context, eventID string) {
 	if r.running[eventID] != nil {
 		r.late[eventID] = true
@@ -191,8 +194,13 @@ func (r *router) wanted(ctx actor.Context, eventID string) {
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	receipt, err := r.system.Store.Event(background, eventID)
+	if errors.Is(err, persistence.ErrNotFound) {
+		return // it was forgotten meanwhile
+	}
 	if err != nil {
-		r.system.Logger.Warn("an event of another node cannot be read; looking for it again later", "event_id", eventID, "err", err)
+		r.system.Logger.Warn("an event cannot be read; looking for it again in a moment", "event_id", eventID, "err", err)
+		r.left()
+		r.tryAgain(ctx)
 		return
 	}
 	switch receipt.Fate {

@@ -1,10 +1,13 @@
 package actors_test
 
 import (
+	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/signalbox/signalbox/actors"
+	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -97,4 +100,43 @@ func TestEventsThatAreUndecidedAreInNobodysWay(t *testing.T) {
 	if r := w.fate("e0000", workflow.FateAccepted); r.Counts.Buffered != 1 || len(r.Deliveries) != 1 {
 		t.Errorf("it became %+v", r)
 	}
+}
+
+// TestAnEventThatCannotBeReadIsLookedAtAgain: a wait has decided about it, and the store
+// does not say at once which event it was.
+func TestAnEventThatCannotBeReadIsLookedAtAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		def := waiting("w", nil)
+		w := newWorld(t, def)
+		defer w.store.Close()
+		store := &unreadable{Store: w.store}
+		s, stop := w.start(store)
+		if err := w.begin(s, def, "x"); err != nil {
+			t.Fatal(err)
+		}
+		w.steer(s, "x", workflow.PauseAsked{Stamp: stamp()})
+		w.post(s, "e", "", 0)
+		w.undecided("e", 1)
+		store.fails.Store(1)
+		w.steer(s, "x", workflow.ResumeAsked{Stamp: stamp()})
+		settles()
+		if r, err := w.store.Event(t.Context(), "e"); err != nil || r.Fate != workflow.FateConsumed || store.fails.Load() != 0 {
+			t.Errorf("the event is %+v, %v, and %d reads are still to fail", r, err, store.fails.Load())
+		}
+		stop()
+	})
+}
+
+// unreadable fails to read an event so many times.
+type unreadable struct {
+	persistence.Store
+	fails atomic.Int32
+}
+
+func (s *unreadable) Event(ctx context.Context, id string) (*workflow.EventReceipt, error) {
+	if s.fails.Add(-1) >= 0 {
+		return nil, fmt.Errorf("%w: a fault that the test asked for", persistence.ErrUnavailable)
+	}
+	s.fails.Store(0)
+	return s.Store.Event(ctx, id)
 }
