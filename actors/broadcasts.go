@@ -174,7 +174,7 @@ func (s *System) Broadcast(ctx context.Context, one workflow.Broadcast) (*workfl
 	switch err := s.Store.ReplaceDocument(ctx, broadcastKind, one.ID, nil, workflow.ValueOf(one)); {
 	case errors.Is(err, persistence.ErrConflict):
 		return nil, false, &workflow.Refusal{
-			Code: workflow.CodeStoreUnavailable, Message: fmt.Sprintf("another node is just taking broadcast_id %q", one.ID),
+			Code: workflow.CodeTimeout, Message: fmt.Sprintf("another node is just taking broadcast_id %q", one.ID),
 			Hint: "send it again with the same id: if it has the same content you get the one that is known", RetryAfter: unavailableRetryAfter,
 		}
 	case err != nil:
@@ -199,7 +199,7 @@ func (s *System) storedBroadcast(ctx context.Context, id string) (*workflow.Broa
 		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, nil, unavailable(err)
+		return nil, nil, unreadable(err)
 	}
 	one, err := decodeBroadcast(id, body)
 	return one, body, err
@@ -289,7 +289,7 @@ func (s *System) Targets(ctx context.Context, id, outcome string, page, from, li
 			return found, 0, 0, false, nil
 		}
 		if err != nil {
-			return nil, 0, 0, false, unavailable(err)
+			return nil, 0, 0, false, unreadable(err)
 		}
 		for i := from; i < len(targets); i++ {
 			if outcome != "" && targets[i].Outcome != outcome && !(outcome == TargetPending && targets[i].Outcome == "") {

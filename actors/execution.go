@@ -193,7 +193,7 @@ func (e *execution) fold(batch []*Deliver, began time.Time) {
 		}
 	}
 	if f.unread != nil {
-		f.abandon(batch, unavailable(f.unread))
+		f.abandon(batch, unreadable(f.unread))
 		e.drop(f.unread)
 		return
 	}
@@ -257,7 +257,7 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 		e.system.Observer.Quarantined("")
 		return quarantined(e.id, corrupt.Error())
 	case err != nil:
-		return unavailable(err)
+		return unreadable(err)
 	}
 	def, err := e.system.Catalog.Version(snapshot.State.Definition)
 	if err != nil {

@@ -212,7 +212,7 @@ func (f *fold) asFirst(d *Deliver, sig *workflow.Signal, a *workflow.Answer) {
 func (f *fold) admit(input workflow.Input, in *workflow.Signalled, again bool) (Reply, error) {
 	first, err := f.receipt(&in.Signal)
 	if err != nil {
-		return Reply{Err: unavailable(err)}, nil
+		return Reply{Err: unreadable(err)}, nil
 	}
 	if first != nil && !reopens(first, &in.Signal) {
 		return repeated(first, &in.Signal, f.current()), nil

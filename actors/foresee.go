@@ -87,7 +87,7 @@ func (s *System) Foresee(ctx context.Context, execID string, all []*Deliver) []F
 	v := s.newVision()
 	seen := v.foresee(ctx, execID, all)
 	if err := v.offerAfter(ctx, execID, seen); err != nil {
-		return unforeseen(execID, len(all), unavailable(err))
+		return unforeseen(execID, len(all), unreadable(err))
 	}
 	return seen
 }
@@ -165,11 +165,11 @@ func (f *fold) foresee(ctx context.Context, d *Deliver, seen *Foreseen, follows 
 		}
 	}
 	if f.unread != nil {
-		return unavailable(f.unread)
+		return unreadable(f.unread)
 	}
 	taken, err := f.claim(ctx)
 	if err != nil {
-		return unavailable(err)
+		return unreadable(err)
 	}
 	if taken != nil {
 		f.rewind(before)

@@ -114,6 +114,16 @@ func unavailable(cause error) *workflow.Refusal {
 	}
 }
 
+// unreadable is what is told when the store does not say what has to be known first.
+func unreadable(cause error) *workflow.Refusal {
+	return &workflow.Refusal{
+		Code:       workflow.CodeStoreUnavailable,
+		Message:    "the store cannot be read: " + cause.Error(),
+		Hint:       "nothing was changed; send it again with the same id",
+		RetryAfter: unavailableRetryAfter,
+	}
+}
+
 func overloaded() *workflow.Refusal {
 	return &workflow.Refusal{
 		Code:       workflow.CodeOverloaded,

@@ -181,7 +181,10 @@ func (s *System) state(ctx context.Context, d *Deliver, r Reply) Reply {
 	}
 	snapshot, err := s.Store.Load(ctx, d.ExecID)
 	if err != nil {
-		return Reply{Err: unavailable(err)}
+		return Reply{Err: &workflow.Refusal{
+			Code: workflow.CodeTimeout, Message: "it was done, but what it led to cannot be read: " + err.Error(),
+			Hint: "send it again with the same id, or ask for the execution", RetryAfter: unavailableRetryAfter,
+		}}
 	}
 	r.State = snapshot.State
 	return r

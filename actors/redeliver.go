@@ -19,7 +19,7 @@ func (s *System) Redeliver(ctx context.Context, id string, who workflow.Redelive
 		return workflow.Redelivery{}, noLetter(id)
 	}
 	if err != nil {
-		return workflow.Redelivery{}, unavailable(err)
+		return workflow.Redelivery{}, unreadable(err)
 	}
 	done := workflow.Redelivery{LetterID: id, Kind: letter.Kind, MessageID: letter.MessageID, ExecID: letter.ExecID, Name: letter.Name}
 	if letter.Kind == workflow.KindEvent {
@@ -72,7 +72,7 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 			Source: letter.Source, By: letter.By, TraceParent: letter.TraceParent, ReceivedAt: at,
 		})
 	case err != nil:
-		return "", unavailable(err)
+		return "", unreadable(err)
 	case stored.Fate != workflow.FateDead && stored.Fate != workflow.FateExpired:
 		return stored.Fate, s.forgetTaken(ctx, letter.ID, true)
 	}
@@ -109,7 +109,7 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 func (s *System) redelivered(ctx context.Context, id string) (workflow.Fate, error) {
 	stored, err := s.Store.Event(ctx, id)
 	if err != nil {
-		return "", unavailable(err)
+		return "", unreadable(err)
 	}
 	return stored.Fate, nil
 }

@@ -29,7 +29,7 @@ func (f *fold) mayTake(in *workflow.Signalled, again bool) (stored *workflow.Eve
 	stored, err := f.keptEvent(in.Signal.ID)
 	switch {
 	case err != nil && !errors.Is(err, persistence.ErrNotFound):
-		return nil, &Reply{Err: unavailable(err)}
+		return nil, &Reply{Err: unreadable(err)}
 	case err == nil && !kept && stored.Standing() == workflow.StandsAsking:
 		return nil, nil
 	case err != nil, !kept, stored.Fate != workflow.FateBuffered, stored.Event.ExpiresAt <= in.At, s.Paused:
