@@ -131,8 +131,9 @@ type Explainer interface {
 
 // Verdict is the result of judging a condition.
 type Verdict struct {
-	Holds  bool
-	Reason string // why not, with the values that decided; of one that holds, why, when Scope.Grounds asks for it
+	Holds   bool
+	Endless bool   // it does not hold because its budget has stopped it
+	Reason  string // why not, with the values that decided; of one that holds, why, when Scope.Grounds asks for it
 }
 
 // Schema checks a value.

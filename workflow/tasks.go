@@ -27,13 +27,8 @@ func (t *transition) start(task *Task, previous string) {
 	}
 	*ts = TaskState{ID: ts.ID, Kind: task.Kind, Run: ts.Run + 1, Status: Running, Previous: previous, CreatedAt: t.at, UpdatedAt: t.at}
 	t.describe(task, ts)
-	if task.Condition != nil {
-		if verdict := task.Condition.Judge(t.scope(task, ts)); !verdict.Holds {
-			ts.Status = Skipped
-			t.record(Record{Type: TaskSkipped, Task: task.ID, Reason: verdict.Reason})
-			t.ended(task, ts)
-			return
-		}
+	if task.Condition != nil && !t.passes(task, ts) {
+		return
 	}
 	if task.Sleep != nil {
 		hold, err := t.duration(task.Sleep, task, ts)
@@ -47,6 +42,23 @@ func (t *transition) start(task *Task, previous string) {
 		return
 	}
 	t.work(task, ts)
+}
+
+// passes reports whether a task runs by its condition. One whose condition is false is
+// skipped; a condition without an end says neither, so its task fails.
+func (t *transition) passes(task *Task, ts *TaskState) bool {
+	verdict := task.Condition.Judge(t.scope(task, ts))
+	switch {
+	case verdict.Holds:
+		return true
+	case verdict.Endless:
+		t.lose(task, ts, Failed, Failure{Code: "CONDITION_ERROR", Message: "condition: " + verdict.Reason})
+	default:
+		ts.Status = Skipped
+		t.record(Record{Type: TaskSkipped, Task: task.ID, Reason: verdict.Reason})
+		t.ended(task, ts)
+	}
+	return false
 }
 
 // describe notes who does the work, for people who look at the execution.

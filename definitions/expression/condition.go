@@ -60,7 +60,7 @@ func (c *Condition) Source() string { return c.source }
 func (c *Condition) References() []Reference { return c.references }
 
 // Judge evaluates the condition in a scope, at a cost of at most MaxCost.
-// Whatever goes wrong makes it false. The reason is one line of at most
+// Whatever goes wrong makes it false; what was stopped by its budget is endless, too. The reason is one line of at most
 // MaxReasonBytes bytes, with the values that decided, and never holds a secret;
 // of a condition that holds it is made when the scope asks for its grounds.
 func (c *Condition) Judge(scope *workflow.Scope) (verdict workflow.Verdict) {
@@ -78,7 +78,7 @@ func (c *Condition) Judge(scope *workflow.Scope) (verdict workflow.Verdict) {
 	if compiled == nil {
 		var err error
 		if compiled, err = c.patchwork.compile(r); err != nil {
-			return workflow.Verdict{Reason: c.env.scrub(shorten(err.Error(), MaxReasonBytes))}
+			return workflow.Verdict{Endless: overBudget(err), Reason: c.env.scrub(shorten(err.Error(), MaxReasonBytes))}
 		}
 	}
 	out, _, err := compiled.program.Eval(activation{r})
@@ -91,7 +91,7 @@ func (c *Condition) Judge(scope *workflow.Scope) (verdict workflow.Verdict) {
 		return verdict
 	}
 	reason := e.explain(out, err)
-	return workflow.Verdict{Reason: shorten(c.env.scrub(reason), MaxReasonBytes)}
+	return workflow.Verdict{Endless: err != nil && overBudget(err), Reason: shorten(c.env.scrub(reason), MaxReasonBytes)}
 }
 
 // scrub blots out the secrets in a text.

@@ -42,7 +42,11 @@ type PositionError struct {
 	Message string // what is wrong
 	Hint    string // what to do; may be empty
 	String  string // JSON pointer of the string within the tree, "" for the whole
+	cause   error  // that the message is of; nil for none
 }
+
+// Unwrap is the error that the message is of.
+func (e *PositionError) Unwrap() error { return e.cause }
 
 // Error is the position, the message and the hint in one line.
 func (e *PositionError) Error() string {

@@ -22,7 +22,7 @@ func (p place) wrap(err error) error {
 	case *hinted:
 		return &PositionError{Line: p.line, Col: p.col, Message: e.message, Hint: e.hint}
 	}
-	return &PositionError{Line: p.line, Col: p.col, Message: err.Error()}
+	return &PositionError{Line: p.line, Col: p.col, Message: err.Error(), cause: err}
 }
 
 type constant struct{ value any }
@@ -378,7 +378,7 @@ func (i *invoke) exec(r *run) (control, error) {
 		}
 	}
 	if r.calls++; r.calls > maxCalls {
-		return next, i.wrap(fmt.Errorf("templates call each other more than %d levels deep, the last one %q; a template must not call itself without end", maxCalls, i.body.name))
+		return next, i.wrap(&spent{fmt.Sprintf("templates call each other more than %d levels deep, the last one %q; a template must not call itself without end", maxCalls, i.body.name)})
 	}
 	dot, base := r.dot, r.base
 	err := r.enter(i.body, arg)

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -53,7 +54,11 @@ func (e *explanation) explain(out ref.Val, failure error) string {
 	return e.text(root) + " is false"
 }
 
-func overBudget(err error) bool { return strings.Contains(err.Error(), "cost limit exceeded") }
+// overBudget reports whether an error is that of a budget, CEL's or that of templates.
+func overBudget(err error) bool {
+	var out *spent
+	return errors.As(err, &out) || strings.Contains(err.Error(), "cost limit exceeded")
+}
 
 func (e *explanation) say(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)

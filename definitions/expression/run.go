@@ -10,10 +10,16 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-var (
-	errBudget = fmt.Errorf("the template did more than %d steps; loop over less, or let a tool do this work", MaxSteps)
+// spent is the error of a run that has used up its budget: it would go on without end,
+// or make something without bounds.
+type spent struct{ message string }
 
-	errTooLarge = fmt.Errorf("the result is larger than %d bytes; pass on less, or a link to it", workflow.MaxValue)
+func (e *spent) Error() string { return e.message }
+
+var (
+	errBudget = &spent{fmt.Sprintf("the template did more than %d steps; loop over less, or let a tool do this work", MaxSteps)}
+
+	errTooLarge = &spent{fmt.Sprintf("the result is larger than %d bytes; pass on less, or a link to it", workflow.MaxValue)}
 )
 
 // environment is an Env made ready: its names sorted, for suggestions.
