@@ -139,7 +139,7 @@ func (f *fold) start(d *Deliver, in workflow.Started) error {
 		f.reply(d, Reply{State: f.now, Settled: d.Event != nil})
 		return nil
 	}
-	if refusal := workflow.Admit(f.def, f.now, *d.Signal); refusal != nil {
+	if refusal := workflow.Admit(f.def, f.now, workflow.Signalled{Stamp: in.Stamp, Signal: *d.Signal}); refusal != nil {
 		// A signal that is refused starts nothing: as if nobody had come.
 		f.def, f.now, f.told, f.dead = nil, nil, nil, nil
 		f.room.Clear()
@@ -221,7 +221,7 @@ func (f *fold) admit(input workflow.Input, in *workflow.Signalled, again bool) (
 	if no != nil {
 		return *no, nil
 	}
-	if refusal := workflow.Admit(f.def, f.current(), in.Signal); refusal != nil {
+	if refusal := workflow.Admit(f.def, f.current(), *in); refusal != nil {
 		if !f.quiet {
 			f.system.letters.refused(*in, f.current(), refusal)
 		}

@@ -180,7 +180,10 @@ func (n *Node) Execution(ctx context.Context, execID string) (*workflow.State, e
 // reading turns an error of the store into a refusal.
 func (n *Node) reading(err error, execID string) error {
 	var corrupt *persistence.Corrupt
+	var refusal *workflow.Refusal
 	switch {
+	case errors.As(err, &refusal):
+		return refusal // of a cursor, say
 	case errors.Is(err, persistence.ErrNotFound):
 		return &workflow.Refusal{
 			Code: workflow.CodeNoExecution, Message: fmt.Sprintf("there is no execution %q", execID),

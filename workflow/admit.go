@@ -5,9 +5,11 @@ import "fmt"
 // Admit says whether an execution accepts a signal at all; nil means yes. What
 // is refused here is never kept, and the sender is told why. It is asked before
 // Advance, which ignores what it refuses.
-func Admit(def *Definition, s *State, sig Signal) *Refusal { return admit(def, s, &sig) }
+func Admit(def *Definition, s *State, in Signalled) *Refusal {
+	return admit(def, s, &in.Signal, max(in.At, s.UpdatedAt))
+}
 
-func admit(def *Definition, s *State, sig *Signal) *Refusal {
+func admit(def *Definition, s *State, sig *Signal, at Instant) *Refusal {
 	if s.Status.Finished() {
 		return &Refusal{
 			Code:    CodeFinished,
@@ -22,7 +24,10 @@ func admit(def *Definition, s *State, sig *Signal) *Refusal {
 	if r := invalidPayload(def, s, sig); r != nil {
 		return r
 	}
-	return full(s, sig)
+	if r := full(s, sig); r != nil && !takenAtOnce(def, s, sig, at) {
+		return r
+	}
+	return nil
 }
 
 func neverAwaited(def *Definition, name string) *Refusal {
@@ -87,4 +92,25 @@ func full(s *State, sig *Signal) *Refusal {
 		Hint:       fmt.Sprintf("send it again when a wait has taken some; the bounds are %d signals and %d bytes", MaxBuffered, MaxBufferedBytes),
 		RetryAfter: bufferRetryAfter,
 	}
+}
+
+// takenAtOnce reports whether an open wait takes the signal for certain, so that it is not
+// kept: one that an execution waits for comes past those that nobody waits for.
+func takenAtOnce(def *Definition, s *State, sig *Signal, at Instant) (takes bool) {
+	if s.Paused {
+		return false
+	}
+	t := &transition{pass: pass{def: def, s: s, at: at}}
+	for i := range s.Waits {
+		w := &s.Waits[i]
+		if w.Name != sig.Name {
+			continue
+		}
+		hold := def.HoldOf(w)
+		if hold.Processor != nil {
+			return false // who knows what it makes of it
+		}
+		takes = takes || uncorrelated(hold, w, sig) == "" && t.rule(w, sig, nil, false).takes()
+	}
+	return takes
 }

@@ -167,7 +167,7 @@ func TestTheLettersOfRefusals(t *testing.T) {
 	open := begin(t, def)
 	over := applied(t, def, open, workflow.CancelAsked{Stamp: workflow.Stamp{At: 2}})
 	crowded := open
-	crowded.Buffer = make([]workflow.Buffered, workflow.MaxBuffered)
+	crowded.Buffer, crowded.Paused = make([]workflow.Buffered, workflow.MaxBuffered), true
 	for _, c := range []struct {
 		name  string
 		state *workflow.State
@@ -184,7 +184,7 @@ func TestTheLettersOfRefusals(t *testing.T) {
 		{"a full buffer", &crowded, paid("1", 1, 3), workflow.CauseBufferFull, nil},
 	} {
 		c.sig.ExecID = "x"
-		r := workflow.Admit(def, c.state, c.sig)
+		r := workflow.Admit(def, c.state, workflow.Signalled{Signal: c.sig})
 		if r == nil || !workflow.Buries(r.Code) {
 			t.Errorf("%s: refusal %+v", c.name, r)
 			continue

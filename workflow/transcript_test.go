@@ -60,7 +60,7 @@ func (p *play) command(d *datadriven.TestData) string {
 	var refusal *workflow.Refusal
 	switch in := in.(type) {
 	case workflow.Signalled:
-		refusal = workflow.Admit(p.def, &p.state, in.Signal)
+		refusal = workflow.Admit(p.def, &p.state, in)
 	case workflow.DeadlineMoved:
 		refusal = workflow.AdmitMove(&p.state, in)
 	}

@@ -13,7 +13,7 @@ func (t *transition) signalled(in *Signalled) bool {
 	if sig.Redelivered {
 		t.s.Recent = slices.DeleteFunc(t.s.Recent, func(id string) bool { return id == sig.ID })
 	}
-	if t.known(sig.ID) || admit(t.def, t.s, sig) != nil {
+	if t.known(sig.ID) || admit(t.def, t.s, sig, t.at) != nil {
 		return false
 	}
 	if in.OnlyIfMatched && !t.s.Paused && !t.takeable(sig) {

@@ -110,7 +110,7 @@ func TestAdmission(t *testing.T) {
 		t.Fatal(err)
 	}
 	admit := func(sig workflow.Signal) string {
-		if r := workflow.Admit(def, &s, sig); r != nil {
+		if r := workflow.Admit(def, &s, workflow.Signalled{Signal: sig}); r != nil {
 			return r.Code + ": " + r.Error()
 		}
 		return ""
@@ -130,11 +130,18 @@ func TestAdmission(t *testing.T) {
 		}
 	}
 	s.Buffer = make([]workflow.Buffered, workflow.MaxBuffered)
-	if got := admit(workflow.Signal{Name: "approved"}); !strings.HasPrefix(got, "buffer_full") {
+	if got := admit(workflow.Signal{Name: "weather", Force: true}); !strings.HasPrefix(got, "buffer_full") {
 		t.Errorf("a full buffer: %q", got)
 	}
+	if got := admit(workflow.Signal{Name: "approved"}); got != "" {
+		t.Errorf("a full buffer, and a wait takes the signal at once: %q", got)
+	}
+	s.Paused = true
+	if got := admit(workflow.Signal{Name: "approved"}); !strings.HasPrefix(got, "buffer_full") {
+		t.Errorf("a full buffer of an execution that is paused: %q", got)
+	}
 	none := (&workflow.Definition{ID: "w"}).Link()
-	if r := workflow.Admit(none, &s, workflow.Signal{Name: "a"}); r == nil || !strings.Contains(r.Error(), "no wait at all") {
+	if r := workflow.Admit(none, &s, workflow.Signalled{Signal: workflow.Signal{Name: "a"}}); r == nil || !strings.Contains(r.Error(), "no wait at all") {
 		t.Errorf("a workflow without waits: %v", r)
 	}
 }

@@ -141,7 +141,7 @@ func decodeCursor(cursor string) (*place, error) {
 func badCursor(cursor string) error {
 	return &workflow.Refusal{
 		Code:    workflow.CodeInvalid,
-		Message: fmt.Sprintf("the cursor %q is none that a page of this list named", cursor),
+		Message: fmt.Sprintf("the cursor %.60q is none that a page of this list named", cursor),
 		Hint:    "leave it out to begin at the first page",
 	}
 }

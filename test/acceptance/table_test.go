@@ -189,6 +189,7 @@ var rowFull = [][]line{
 	At("1s", Get("/signals/over", Is(404))),
 	// What was kept is still known, and what a wait takes at once has no need of the buffer.
 	At("2s", Send("x", `{"signal_name":"paid","signal_id":"kept-0"}`, Is(200), Has("data.duplicate", true))),
+	At("3s", Send("x", `{"signal_name":"decision"}`, Is(200), Has("data.outcome", "delivered"))),
 }
 
 // fill sends as many signals that no wait takes.
@@ -205,6 +206,9 @@ func fill(exec string, n int) act {
 }
 
 var rowMalformed = [][]line{
+	At("0s", Get("/executions/workflows?cursor=zzz", Is(400), Has("code", "invalid_request"), Telling("detail", "the cursor")),
+		Get("/waits?cursor=zzz", Is(400), Has("code", "invalid_request")),
+		Get("/deadletters?cursor=zzz", Is(400), Has("code", "invalid_request"))),
 	At("0s", Start("x", "approval", `{}`),
 		Send("x", `{"signal_name":`, Is(400), Has("code", "invalid_request"), Telling("detail", "line 1, column")),
 		Send("x", ``, Is(400)),
