@@ -371,11 +371,12 @@ func (f *fold) say(p *pending, err error) {
 		p.to.Reply(p.Reply)
 		return
 	}
-	var taken *persistence.KeyTaken
-	refused := errors.As(err, &taken)
+	refused := refusedKey(err)
 	_, start := p.to.Input.(workflow.Started)
 	switch {
 	case refused && start:
+		var taken *persistence.KeyTaken
+		errors.As(err, &taken)
 		p.to.Reply(Reply{Err: keyTaken(taken)})
 	case p.to.Event != nil && overtaken(err):
 		p.to.Reply(Reply{Err: err}) // the event goes the long way
@@ -385,6 +386,12 @@ func (f *fold) say(p *pending, err error) {
 	default:
 		p.to.Reply(Reply{Err: unavailable(err)})
 	}
+}
+
+// refusedKey reports whether the store has refused a start because of its key.
+func refusedKey(err error) bool {
+	var taken *persistence.KeyTaken
+	return errors.As(err, &taken)
 }
 
 // overtaken reports whether what failed is worth another look: somebody else has
@@ -490,7 +497,7 @@ func (f *fold) landed(err error) {
 		}
 		f.system.notify(f.id)
 		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.room.Records, time.Since(f.began))
-	} else if !overtaken(err) {
+	} else if !overtaken(err) && !refusedKey(err) {
 		f.inDoubt()
 	}
 	f.flights.Add(-1)

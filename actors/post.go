@@ -107,6 +107,15 @@ func (p *post) close() (rest bool) {
 	return p.handled < len(p.messages)
 }
 
+// forsake closes the post of a seat that has stopped, and takes out what nobody handles there.
+func (p *post) forsake() (rest []any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rest = p.messages[p.handled:]
+	p.of, p.messages, p.handled = "", nil, 0
+	return rest
+}
+
 // closed reports whether nothing is taken.
 func (p *post) closed() bool {
 	p.mu.Lock()

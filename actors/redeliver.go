@@ -86,8 +86,9 @@ func (s *System) redeliverEvent(ctx context.Context, letter *workflow.DeadLetter
 	settled := make(chan error, 1)
 	s.Store.SettleEvent(was, &again, func(err error) {
 		if err == nil {
-			receipt := again
-			s.fan(&receipt)
+			// The fan-out that had settled it may not have left yet, so the router is told to
+			// look at the event, and not only to fan it out.
+			s.lookAfter(letter.MessageID)
 		}
 		settled <- err
 	})

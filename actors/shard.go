@@ -230,18 +230,25 @@ func (s *shard) close() []*seat {
 	return s.cut(len(s.spare))
 }
 
-// broken forgets the execution in a seat that has stopped, and returns what waited for
-// it to leave.
-func (s *shard) broken(c *seat) []any {
+// broken forgets the execution in a seat that has stopped, and returns what had come for
+// it, oldest first, to the one that broke or until it leaves.
+func (s *shard) broken(c *seat) (came []any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.execID == "" {
 		return nil
 	}
 	delete(s.live, c.execID)
-	c.post.close()
-	waiting := c.waiting
+	if c.taken != nil && len(c.taken.queue) > 0 {
+		came = append(came, &parcel{execID: c.execID, items: c.taken.queue})
+	}
+	for _, m := range c.post.forsake() {
+		if addressee(m) != "" {
+			came = append(came, m)
+		}
+	}
+	came = append(came, c.waiting...)
 	c.execID, c.waiting = "", nil
 	s.system.left.Add(1)
-	return waiting
+	return came
 }

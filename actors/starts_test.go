@@ -1,9 +1,11 @@
 package actors_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -262,4 +264,39 @@ func TestLookingForTheHolderOfAKeyLeavesNoDeadLetter(t *testing.T) {
 			t.Fatalf("seeking=%t: %d dead letters, %v", seeking, len(page.Items), err)
 		}
 	}
+}
+
+// looking counts how often all open events are read.
+type looking struct {
+	persistence.Store
+	looks atomic.Int32
+}
+
+func (l *looking) OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error) {
+	l.looks.Add(1)
+	return l.Store.OpenEvents(ctx, after, limit)
+}
+
+// TestAStartThatIsRefusedForItsKeyLeavesNothingInDoubt: the store has decided, and nobody
+// has to look for what may have come of it.
+func TestAStartThatIsRefusedForItsKeyLeavesNothingInDoubt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		def := unique()
+		w := newWorld(t, def)
+		defer w.store.Close()
+		store := &looking{Store: w.store}
+		s, stop := w.start(store)
+		settles()
+		before := store.looks.Load()
+		for i := range 10 {
+			if _, err := w.beginWith(s, def, fmt.Sprint("x", i), "k", "", ""); i > 0 && code(err) != workflow.CodeKeyTaken {
+				t.Fatal(err)
+			}
+		}
+		settles()
+		if n := store.looks.Load() - before; n != 0 {
+			t.Errorf("the open events were read %d times for 9 starts that were refused", n)
+		}
+		stop()
+	})
 }
