@@ -238,8 +238,32 @@ func (c *compiler) checkUses() {
 			c.findings.warnf(u.spot(), "nothing-there", whereSeen(u.ref.Root), ".%s has no value here", u.ref.Root)
 		case u.ref.Root == "tasks":
 			c.checkTaskUse(u, before)
+		default:
+			c.checkField(u)
 		}
 	}
+}
+
+// checkField warns of a name that a root of a fixed shape never has. It is no
+// error, because `has` and `default` make something of what is not there.
+func (c *compiler) checkField(u use) {
+	fields, inFilter := expression.Fields(u.ref.Root), slices.Contains(u.sees, "payload")
+	if u.ref.Root == "signal" && inFilter {
+		fields = []string{"payload"}
+	}
+	if len(fields) == 0 || len(u.ref.Path) == 0 || slices.Contains(fields, u.ref.Path[0]) {
+		return
+	}
+	name := u.ref.Path[0]
+	hint := didYouMean(name, fields)
+	switch {
+	case u.ref.Root != "signal":
+	case inFilter && workflow.Nearest(name, fields) == "":
+		hint = "the filter of a trigger sees the payload of its event, and nothing else of it"
+	case !inFilter && (name == "id" || name == "name"):
+		hint = "did you mean " + quoted("metadata.signal_"+name) + "?"
+	}
+	c.findings.warnf(u.spot(), "unknown-field", hint, "a %s has no %s", u.ref.Root, quoted(name))
 }
 
 func whereSeen(root string) string {

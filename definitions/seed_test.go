@@ -2,9 +2,12 @@ package definitions
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/signalbox/signalbox/definitions/expression"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -175,6 +178,44 @@ func TestNextFindsBothSpellings(t *testing.T) {
 		next, err := w.Task("first").OnSuccess.Render(&workflow.Scope{State: &workflow.State{}, Output: workflow.Value(`{"ok":true}`)})
 		if err != nil || string(next) != `"a-b"` {
 			t.Errorf("next is %s, %v; wanted \"a-b\"", next, err)
+		}
+	}
+}
+
+// TestFieldsAreThoseOfRunTime holds the names that validation knows of a signal
+// and of a processor against what the core shows of them.
+func TestFieldsAreThoseOfRunTime(t *testing.T) {
+	def := mustLoad(t, `id: fields
+tasks:
+  - id: ask
+    type: wait
+    wait_for: answer
+    processor: { id: look, tool: echo }
+    condition: "true"
+    outputs: { signal: "{{ .signal }}", processor: "{{ .processor }}" }
+`).Workflows[0].Definition
+	shown := map[string]map[string]bool{"signal": {}, "processor": {}}
+	for _, broken := range []bool{false, true} {
+		state := advance(t, def, workflow.State{}, workflow.Started{Stamp: workflow.Stamp{At: 1}, ExecID: "x", WorkflowID: def.ID, Definition: def.Hash}, nil)
+		state = advance(t, def, state, workflow.Signalled{Stamp: workflow.Stamp{At: 3}, Signal: workflow.Signal{ID: "s", Name: "answer", CorrelationID: "c", ReceivedAt: 3}}, nil)
+		var done workflow.Input = workflow.TaskDone{Stamp: workflow.Stamp{At: 4}, Task: "look", Run: 1, Attempt: 1, Output: workflow.Value(`{}`)}
+		if broken {
+			done = workflow.TaskFailed{Stamp: workflow.Stamp{At: 4}, Task: "look", Run: 1, Attempt: 1, Failure: workflow.Failure{Code: "X"}}
+		}
+		state = advance(t, def, state, done, nil)
+		var output map[string]map[string]any
+		if err := json.Unmarshal(state.Task("ask").Output, &output); err != nil {
+			t.Fatalf("%v: %s", err, state.Task("ask").Output)
+		}
+		for root := range shown {
+			for name := range output[root] {
+				shown[root][name] = true
+			}
+		}
+	}
+	for root, names := range shown {
+		if got, want := slices.Sorted(maps.Keys(names)), expression.Fields(root); !slices.Equal(got, want) {
+			t.Errorf("a %s has %v, validation knows %v", root, got, want)
 		}
 	}
 }

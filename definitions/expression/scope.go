@@ -59,6 +59,20 @@ var partNames = map[part][]string{
 	partFailure:  {"code", "details", "message"},
 }
 
+// rootFields are the names that can be asked of each root whose shape is fixed. A
+// signal is the envelope that the core makes, and a processor its result.
+var rootFields = map[string][]string{
+	"workflow":  partNames[partWorkflow],
+	"task":      append(slices.Clone(partNames[partCurrent]), "result"), // found by name only
+	"trigger":   partNames[partTrigger],
+	"signal":    {"correlation_id", "metadata", "payload"},
+	"processor": {"error", "output"},
+}
+
+// Fields lists the names that a root can have, nil for one whose shape is the
+// user's, such as `input`, or that is no object at all.
+func Fields(root string) []string { return slices.Clone(rootFields[root]) }
+
 func (r *run) member(v view, name string) found {
 	switch v.part {
 	case partRoot:

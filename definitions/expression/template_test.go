@@ -211,3 +211,24 @@ func TestMistakes(t *testing.T) {
 		}
 	}
 }
+
+// TestFields wants each name that Fields lists to be found in a scope that has everything.
+func TestFields(t *testing.T) {
+	scope := testScope()
+	scope.State.Output, scope.State.Error, scope.State.Trigger.CorrelationID = workflow.Value(`1`), &workflow.Failure{Message: "m"}, "c"
+	scope.State.Tasks = append(scope.State.Tasks, workflow.TaskState{ID: "whole", Status: workflow.Failed, Output: workflow.Value(`1`), Error: scope.State.Error})
+	scope.Previous = "whole"
+	r := newRun(scope, newEnvironment(testEnv), false)
+	defer r.free()
+	for root := range rootFields {
+		v, ok := r.rootMember(root).value.(view)
+		for _, name := range Fields(root) {
+			if ok && !r.member(v, name).ok {
+				t.Errorf("a %s has no %s", root, name)
+			}
+		}
+	}
+	if Fields("input") != nil || Fields("env") != nil {
+		t.Error("what the user shapes has fields of its own")
+	}
+}
