@@ -82,7 +82,7 @@ func Compile(stored []byte, secret map[string]string) (*workflow.Definition, err
 	if root.kind != mapping {
 		return nil, errors.New("the stored definition is not a bundle: it has no workflow")
 	}
-	var f findings
+	f := findings{stored: true}
 	c := newCompiler(root, nil, secret, &f)
 	def := c.compile()
 	if found := f.sorted(); found.Errors() {

@@ -153,6 +153,9 @@ func (c *compiler) compile() *workflow.Definition {
 	c.checkEnv(wf.get("config").get("env"))
 	checkResources(wf, c.findings)
 	c.checkSelectors()
+	if !c.findings.stored {
+		c.checkDefinitions()
+	}
 	def := &workflow.Definition{
 		ID:          wf.get("id").str(),
 		Version:     wf.get("version").str(),

@@ -113,6 +113,7 @@ type findings struct {
 	list    []Diagnostic
 	seen    map[Diagnostic]bool
 	dropped int
+	stored  bool // of a definition that an earlier release took, and on which executions may run
 }
 
 // failf adds an error. The hint says what to do and may be empty.

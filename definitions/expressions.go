@@ -186,13 +186,14 @@ func (f *findings) badDuration(n *node, err error) {
 	f.failf(n.place, "duration", hint, "%s", message)
 }
 
-// schemaDoc finds the JSON Schema that a field holds or names; nil for none.
+// schemaDoc finds the JSON Schema that a field holds or names; nil for none. What
+// the project lists may name one that each workflow defines for itself.
 func (c *compiler) schemaDoc(n *node) *node {
 	if n == nil || n.kind == broken || n.kind == mapping {
 		return n
 	}
 	found := c.lookup("schemas", n.str())
-	if found == nil {
+	if found == nil && c.workflow != nil {
 		c.findings.failf(n.place, "unknown-schema", c.suggestResource(n.str(), "schemas"), "no schema has the id %s", quoted(n.str()))
 	}
 	return found
@@ -293,7 +294,7 @@ func (c *compiler) checkTaskUse(u use, before map[*draft]map[*draft]bool) {
 		return
 	}
 	target := c.byID[folded(u.ref.Path[0])]
-	if target == nil {
+	if target == nil && c.workflow != nil {
 		c.findings.failf(u.spot(), "unknown-task", c.suggestTask(u.ref.Path[0]), "no task is called %s", quoted(u.ref.Path[0]))
 		return
 	}

@@ -369,6 +369,26 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
+// TestCompileKeepsWhatWasTaken compiles bundles that an earlier release has stored
+// and that no project would load with today: executions run on them.
+func TestCompileKeepsWhatWasTaken(t *testing.T) {
+	for _, extra := range []string{
+		`"tools":[{"id":"unused","type":"process"}]`,
+	} {
+		stored := `{"format":1,"workflow":{"id":"a","tasks":[{"id":"x","tool":"echo"}],` + extra + `}}`
+		if def, err := Compile([]byte(stored), nil); err != nil || def.Task("x") == nil {
+			t.Errorf("%s does not compile any more: %v", stored, err)
+		}
+		var workflow struct{ Workflow json.RawMessage }
+		if err := json.Unmarshal([]byte(stored), &workflow); err != nil {
+			t.Fatal(err)
+		}
+		if project, _ := loadText(t, string(workflow.Workflow)); project != nil {
+			t.Errorf("%s loads, so it does not test what it is for", stored)
+		}
+	}
+}
+
 // TestReferenceExamples loads every workflow that docs/yaml.md shows.
 func TestReferenceExamples(t *testing.T) {
 	content, err := os.ReadFile("../docs/yaml.md")

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/signalbox/signalbox/definitions/expression"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -224,6 +225,7 @@ func (l *loader) projectDocument(doc *node, first bool) (listsNothing bool) {
 		l.top = around
 		l.settings(checked)
 	}
+	l.checkDefinitions(around)
 	l.listed(checked, around, l.file, true)
 	return len(checked.get("workflows").list()) == 0 && checked.get("workflows").str() == ""
 }
@@ -247,6 +249,13 @@ func (l *loader) checkProject(doc *node) *node {
 		}
 	}
 	return checked
+}
+
+// checkDefinitions checks what a document lists for its workflows.
+func (l *loader) checkDefinitions(around *resources) {
+	c := &compiler{findings: l.findings, resources: around, env: expression.Env{Secret: l.project.Secret}}
+	c.checkDefinitions()
+	c.checkUses()
 }
 
 // listed takes the workflows that a document lists.
@@ -300,7 +309,9 @@ func (l *loader) extra(src *source, content []byte, rel string, named bool) {
 	for _, doc := range docs {
 		if doc.has("workflows") {
 			checked := l.checkProject(doc)
-			l.listed(checked, &resources{owner: checked, parent: l.top}, rel, false)
+			around := &resources{owner: checked, parent: l.top}
+			l.checkDefinitions(around)
+			l.listed(checked, around, rel, false)
 			continue
 		}
 		l.workflowDocument(doc, named, rel)

@@ -136,6 +136,66 @@ func checkResources(owner *node, f *findings) {
 	}
 }
 
+// checkDefinitions compiles each definition that the nearest mapping lists, so
+// that one which no task uses yet is no less right. What a task finds wrong
+// with the same one is the same finding. Nothing counts as used by it.
+func (c *compiler) checkDefinitions() {
+	inherited := c.inherited
+	defer func() { c.inherited = inherited }()
+	c.inherited = make(map[string][]*node)
+	check := map[string]func(*node){"schemas": func(n *node) { c.schema(n) }, "agents": c.checkAgent, "tools": c.checkTool, "models": c.checkModel}
+	for _, listName := range resourceLists {
+		items := c.resources.owner.get(listName).list()
+		for _, item := range items[:min(len(items), MaxResources)] {
+			if item.isMap() {
+				check[listName](item)
+			}
+		}
+	}
+}
+
+// Whoever uses a definition may be a task or a processor, which sees more.
+var (
+	definedWith = sight{sees: without(seenByProcessor, "input", "with"), anyTime: true}
+	definedWork = sight{sees: seenByProcessor, anyTime: true}
+)
+
+func (c *compiler) checkAgent(n *node) {
+	c.template(n.get("with"), c.env, maskedTemplate, definedWith)
+	c.template(n.get("instructions"), c.env, maskedTemplate, definedWork)
+	if ref := n.get("model"); ref != nil && ref.kind != broken {
+		c.checkModel(c.modelOf(ref))
+	}
+	for _, action := range n.get("actions").list() {
+		c.template(action.get("with"), c.env, maskedTemplate, definedWith)
+		c.template(action.get("prompt"), c.env, maskedTemplate, definedWork)
+		c.schema(action.get("input"))
+		c.schema(action.get("output"))
+	}
+}
+
+// checkTool checks a listed tool. One that is only named may be defined further
+// out; in the list of a project also by the workflows that use it.
+func (c *compiler) checkTool(n *node) {
+	id := n.get("id").str()
+	if only(n) {
+		if c.workflow != nil {
+			c.tool(n)
+		}
+		return
+	}
+	spec, output := c.toolSpec(n, id)
+	c.template(n.get("with"), c.env, maskedTemplate, definedWith)
+	c.template(spec, c.env, maskedTemplate, definedWork)
+	c.duration(n.get("timeout"), c.env, definedWork)
+	c.schema(output)
+	c.schema(n.get("input"))
+}
+
+func (c *compiler) checkModel(n *node) {
+	c.template(modelRequest(n), c.env, maskedTemplate, definedWork)
+}
+
 // suggestResource is the hint for a resource that nobody defines.
 func (c *compiler) suggestResource(id, listName string, more ...string) string {
 	if c.findings.full() {

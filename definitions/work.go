@@ -188,13 +188,17 @@ func (c *compiler) modelOf(ref *node) *node {
 	return c.namedModel(ref)
 }
 
-// namedModel finds a model by its id, its name or as provider:model.
+// namedModel finds a model by its id, its name or as provider:model. What the
+// project lists may name one that each workflow defines for itself.
 func (c *compiler) namedModel(ref *node) *node {
 	if found := c.model(ref.str()); found != nil {
 		return found
 	}
 	if provider, model, ok := strings.Cut(ref.str(), ":"); ok && provider != "" && model != "" && !isTemplate(ref.str()) {
 		return mapNode(ref.place, "provider", textNode(ref.place, provider), "model", textNode(ref.place, model))
+	}
+	if c.workflow == nil {
+		return nil
 	}
 	hint := "write it as provider:model, or define it under `models:`"
 	if near := workflow.Nearest(ref.str(), c.known("models")); near != "" {
@@ -237,20 +241,13 @@ func (c *compiler) toolWork(d *draft, ref *node) worker {
 	if tool == nil {
 		return w
 	}
-	kind := c.toolType(tool, id)
-	output, special := toolOutput(tool, kind)
+	spec, output := c.toolSpec(tool, id)
 	if own := d.node.get("output"); own != nil {
 		output = own
 	}
 	input := d.node.get("input")
 	if input == nil {
 		input = tool.get("input")
-	}
-	spec := mapNode(tool.place, "id", textNode(place{}, id), "type", textNode(place{}, kind), "output", special)
-	for _, e := range tool.entries {
-		if slices.Contains(toolFields[kind], e.key.text) || e.key.text == "timeout" {
-			spec.entries = append(spec.entries, e)
-		}
 	}
 	w.request = mapNode(d.node.place,
 		"tool", spec,
@@ -259,6 +256,19 @@ func (c *compiler) toolWork(d *draft, ref *node) worker {
 		"input_schema", c.schemaRequest(input),
 	)
 	return w
+}
+
+// toolSpec is a tool as its executor gets it, and the schema of its answer.
+func (c *compiler) toolSpec(tool *node, id string) (spec, output *node) {
+	kind := c.toolType(tool, id)
+	output, special := toolOutput(tool, kind)
+	spec = mapNode(tool.place, "id", textNode(place{}, id), "type", textNode(place{}, kind), "output", special)
+	for _, e := range tool.entries {
+		if slices.Contains(toolFields[kind], e.key.text) || e.key.text == "timeout" {
+			spec.entries = append(spec.entries, e)
+		}
+	}
+	return spec, output
 }
 
 // toolFields are the fields of each type of tool that its executor reads.
