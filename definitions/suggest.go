@@ -1,6 +1,7 @@
 package definitions
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -15,9 +16,21 @@ func didYouMean(s string, candidates []string) string {
 	if len(candidates) == 0 {
 		return ""
 	}
+	candidates = once(candidates)
 	const shown = 12
 	if len(candidates) > shown {
 		return "known are " + strings.Join(candidates[:shown], ", ") + " and others"
 	}
 	return "known are " + strings.Join(candidates, ", ")
+}
+
+// once is a list without what it has already had.
+func once(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }

@@ -289,11 +289,16 @@ func (c *compiler) tool(ref *node) (tool *node, id string) {
 			return ref, id
 		}
 	}
-	if found := c.lookup("tools", id); found != nil && !only(found) {
+	found := c.lookup("tools", id)
+	if found != nil && !only(found) {
 		return found, id
 	}
 	if slices.Contains(builtInTools, id) {
 		return mapNode(ref.place, "id", textNode(ref.place, id), "type", textNode(ref.place, id)), id
+	}
+	if found != nil {
+		c.unexplained(found, id)
+		return nil, id
 	}
 	c.findings.failf(ref.place, "unknown-tool", c.suggestResource(id, "tools", builtInTools...), "no tool has the id %s", quoted(id))
 	return nil, id
@@ -311,7 +316,7 @@ func (c *compiler) toolType(tool *node, id string) string {
 	case slices.Contains(builtInTools, id):
 		kind = id
 	default:
-		c.findings.failf(tool.place, "required", "add `type: http` with `url`, or `type: process` with `argv`; functions of a TypeScript runtime are not in this release", "the tool %s does not say how it works", quoted(id))
+		c.unexplained(tool, id)
 	}
 	if kind == "http" && !tool.has("url") {
 		c.findings.failf(tool.place, "required", "add `url:`", "the http tool %s needs \"url\"", quoted(id))
@@ -327,6 +332,10 @@ func (c *compiler) toolType(tool *node, id string) string {
 		}
 	}
 	return kind
+}
+
+func (c *compiler) unexplained(tool *node, id string) {
+	c.findings.failf(tool.place, "required", "add `type: http` with `url`, or `type: process` with `argv`; functions of a TypeScript runtime are not in this release", "the tool %s does not say how it works", quoted(id))
 }
 
 // toolOutput tells the schema that the answer must have from what `output`
