@@ -160,7 +160,7 @@ func (c *compiler) compile() *workflow.Definition {
 		ID:          wf.get("id").str(),
 		Version:     wf.get("version").str(),
 		Description: wf.get("description").str(),
-		Input:       c.schema(wf.get("config").get("input")),
+		Input:       c.input(wf.get("config").get("input")),
 		Outputs:     c.outputs(wf),
 		Triggers:    c.triggers(),
 		Key:         c.key(wf.get("key")),

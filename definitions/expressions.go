@@ -213,6 +213,21 @@ func (c *compiler) schema(n *node) workflow.Schema {
 	return compiled
 }
 
+// input compiles the schema of what an execution is started with, whose defaults
+// are filled in: one that breaks its own schema refuses whoever leaves it out.
+func (c *compiler) input(n *node) workflow.Schema {
+	compiled := c.schema(n)
+	schema, ok := compiled.(*expression.Schema)
+	if !ok || c.findings.stored {
+		return compiled
+	}
+	doc := c.schemaDoc(n)
+	for _, v := range schema.WrongDefaults() {
+		c.findings.failf(doc.pointer(v.Pointer).place, "default", "write one that conforms, or remove it", "the default breaks the schema of its own property, so that no start could leave it out: %s", v.Message)
+	}
+	return compiled
+}
+
 const schemaHint = "look at the JSON Schema reference, draft 2020-12"
 
 func (c *compiler) schemaErrors(doc *node, err error) {

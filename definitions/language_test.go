@@ -374,6 +374,7 @@ func TestCompileRefuses(t *testing.T) {
 func TestCompileKeepsWhatWasTaken(t *testing.T) {
 	for _, extra := range []string{
 		`"tools":[{"id":"unused","type":"process"}]`,
+		`"config":{"input":{"properties":{"a":{"type":"number","default":"x"}}}}`,
 	} {
 		stored := `{"format":1,"workflow":{"id":"a","tasks":[{"id":"x","tool":"echo"}],` + extra + `}}`
 		if def, err := Compile([]byte(stored), nil); err != nil || def.Task("x") == nil {

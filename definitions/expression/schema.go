@@ -199,23 +199,28 @@ func parts(s *jsonschema.Schema) []*jsonschema.Schema {
 
 // Check returns what is wrong with v, at most maxViolations places sorted by
 // pointer, and nothing when it conforms. An absent v is checked as null.
-func (s *Schema) Check(v workflow.Value) (list []workflow.Violation) {
+func (s *Schema) Check(v workflow.Value) []workflow.Violation {
 	if v == nil {
 		v = workflow.Value("null")
-	}
-	value, err := decode(v)
-	if err != nil {
-		return []workflow.Violation{{Message: err.Error()}}
 	}
 	s.meter.Lock()
 	defer s.meter.Unlock()
 	s.meter.work = 0
+	return s.check(s.compiled, v)
+}
+
+// check checks a value against a part of the schema. Its meter is locked and goes on.
+func (s *Schema) check(part *jsonschema.Schema, v workflow.Value) (list []workflow.Violation) {
+	value, err := decode(v)
+	if err != nil {
+		return []workflow.Violation{{Message: err.Error()}}
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			list = []workflow.Violation{{Message: fmt.Sprint(p)}}
 		}
 	}()
-	err = s.compiled.Validate(value)
+	err = part.Validate(value)
 	if err == nil {
 		return nil
 	}
@@ -323,6 +328,43 @@ func (s *Schema) Default(v workflow.Value) workflow.Value {
 		v = workflow.Value("{}")
 	}
 	return s.defaults.fill(v)
+}
+
+// WrongDefaults lists the defaults that Default fills in and that break what the
+// schema says of their own property: whoever leaves such a property out is
+// refused for it. The pointers lead to the defaults within the schema.
+func (s *Schema) WrongDefaults() []workflow.Violation {
+	s.meter.Lock()
+	defer s.meter.Unlock()
+	s.meter.work = 0
+	return s.defaults.wrong(s, s.compiled, "")
+}
+
+func (d *defaults) wrong(s *Schema, of *jsonschema.Schema, pointer string) (list []workflow.Violation) {
+	if d == nil || of == nil {
+		return nil
+	}
+	for _, name := range sortedKeys(of.Properties) {
+		at := pointer + "/properties/" + pointerToken.Replace(name)
+		value, has := d.values[name]
+		if inside := d.inside[name]; inside != nil {
+			deeper := inside.wrong(s, of.Properties[name], at)
+			list = append(list, deeper...)
+			has = has && len(deeper) == 0 // a default is filled in with those inside of it
+			value = inside.fill(value)
+		}
+		if !has {
+			continue
+		}
+		found := s.check(of.Properties[name], value)
+		if s.meter.work > maxSchemaWork {
+			return list // so much work says nothing about a default
+		}
+		for _, v := range found {
+			list = append(list, workflow.Violation{Pointer: at + "/default" + v.Pointer, Message: v.Message})
+		}
+	}
+	return list
 }
 
 func (d *defaults) fill(v workflow.Value) workflow.Value {

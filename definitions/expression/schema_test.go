@@ -86,6 +86,30 @@ func TestSchemaDefaults(t *testing.T) {
 	}
 }
 
+// TestWrongDefaults finds the defaults that no start could live with, and none that
+// only what surrounds them could make wrong.
+func TestWrongDefaults(t *testing.T) {
+	for _, c := range []struct{ doc, want string }{
+		{`{"properties":{"amount":{"type":"number","default":"x"}}}`, `[{/properties/amount/default got string, want number}]`},
+		{`{"properties":{"a/b":{"properties":{"c":{"enum":["x"],"default":null}}}}}`, `[{/properties/a~1b/properties/c/default value must be 'x'}]`},
+		{`{"properties":{"o":{"default":{"n":{"m":"1"}},"properties":{"n":{"properties":{"m":{"type":"integer"}}}}}}}`, `[{/properties/o/default/n/m got string, want integer}]`},
+		{`{"properties":{"o":{"default":{},"required":["n"],"properties":{"n":{"default":1}}}}}`, `[]`},
+		{`{"properties":{"o":{"default":{},"required":["n"]}}}`, `[{/properties/o/default missing property 'n'}]`},
+		{`{"properties":{"a":{"$ref":"#/$defs/n","default":"x"}},"$defs":{"n":{"type":"number"}}}`, `[{/properties/a/default got string, want number}]`},
+		{`{"required":["b"],"minProperties":3,"properties":{"a":{"default":1}},"if":{"not":{"required":["b"]}},"then":{"properties":{"a":{"const":2}}}}`, `[]`},
+		{`{"items":{"properties":{"a":{"type":"number","default":"x"}}}}`, `[]`}, // not filled in
+		{`{"default":5,"type":"object"}`, `[]`},
+	} {
+		s, err := schemaOf(t, c.doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(s.WrongDefaults()); got != c.want {
+			t.Errorf("%s\n got %s\nwant %s", c.doc, got, c.want)
+		}
+	}
+}
+
 func TestSchemaMistakes(t *testing.T) {
 	for _, c := range []struct{ doc, want string }{
 		{`{"type":"nmber"}`, `/type: `},
