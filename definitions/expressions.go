@@ -173,6 +173,22 @@ func (c *compiler) duration(n *node, env expression.Env, from sight) workflow.Te
 	return c.template(n, env, plainTemplate, from)
 }
 
+// limit compiles how long something may take, which must be some time.
+func (c *compiler) limit(n *node, env expression.Env, from sight) workflow.Template {
+	c.checkLimit(n)
+	return c.duration(n, env, from)
+}
+
+// checkLimit reports a literal time within which nothing can happen.
+func (c *compiler) checkLimit(n *node) {
+	if n == nil || n.kind == broken || c.findings.stored {
+		return
+	}
+	if d, err := workflow.ParseDuration(n.str()); err == nil && d == 0 {
+		c.findings.failf(n.place, "duration", "write how long it may take, such as 30s, or remove it", "this must be more than zero: with %s the time is over at once", quoted(n.str()))
+	}
+}
+
 // badDuration reports a text that is no length of time. The error says both
 // what is wrong and what to write.
 func (f *findings) badDuration(n *node, err error) {

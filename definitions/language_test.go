@@ -375,8 +375,12 @@ func TestCompileKeepsWhatWasTaken(t *testing.T) {
 	for _, extra := range []string{
 		`"tools":[{"id":"unused","type":"process"}]`,
 		`"config":{"input":{"properties":{"a":{"type":"number","default":"x"}}}}`,
+		`"tools":[{"id":"t","type":"echo","timeout":"0s"}],"tasks":[{"id":"x","tool":"t","timeout":"0s"},{"id":"y","tool":"t","timeout":"1s"},{"id":"z","type":"wait","wait_for":"z","deadline":"0s"}]`,
 	} {
-		stored := `{"format":1,"workflow":{"id":"a","tasks":[{"id":"x","tool":"echo"}],` + extra + `}}`
+		if !strings.Contains(extra, `"tasks"`) {
+			extra += `,"tasks":[{"id":"x","tool":"echo"}]`
+		}
+		stored := `{"format":1,"workflow":{"id":"a",` + extra + `}}`
 		if def, err := Compile([]byte(stored), nil); err != nil || def.Task("x") == nil {
 			t.Errorf("%s does not compile any more: %v", stored, err)
 		}

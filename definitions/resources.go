@@ -187,7 +187,6 @@ func (c *compiler) checkTool(n *node) {
 	spec, output := c.toolSpec(n, id)
 	c.template(n.get("with"), c.env, maskedTemplate, definedWith)
 	c.template(spec, c.env, maskedTemplate, definedWork)
-	c.duration(n.get("timeout"), c.env, definedWork)
 	c.schema(output)
 	c.schema(n.get("input"))
 }

@@ -100,7 +100,7 @@ func (c *compiler) basic(d *draft, t *workflow.Task, w worker) {
 			timeout = fallback
 		}
 	}
-	t.Timeout = c.duration(timeout, d.env, at)
+	t.Timeout = c.limit(timeout, d.env, at)
 }
 
 // without returns a list of roots without some of them.

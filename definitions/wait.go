@@ -68,7 +68,7 @@ func (c *compiler) wait(d *draft, t *workflow.Task) {
 	at := sight{owner: d, sees: seenByWork}
 	t.Wait = &workflow.WaitSpec{Deadline: c.moment(n.get("deadline"), d.env, at)}
 	t.With = c.template(n.get("with"), d.env, maskedTemplate, sight{owner: d, sees: seenByTask})
-	t.Timeout = c.duration(n.get("timeout"), d.env, at)
+	t.Timeout = c.limit(n.get("timeout"), d.env, at)
 	c.bothDeadlines(n)
 	branches := d.branches()
 	if !n.has("wait_for") && branches == nil {
@@ -218,7 +218,7 @@ func (c *compiler) branch(d *draft, n *node, whole workflow.Hold, known map[stri
 		return nil
 	}
 	known[id] = true
-	b := &workflow.Branch{ID: id, Hold: c.hold(d, n), Timeout: c.duration(n.get("timeout"), d.env, at), Deadline: c.moment(n.get("deadline"), d.env, at)}
+	b := &workflow.Branch{ID: id, Hold: c.hold(d, n), Timeout: c.limit(n.get("timeout"), d.env, at), Deadline: c.moment(n.get("deadline"), d.env, at)}
 	if !n.has("wait_for") {
 		b.Name = whole.Name
 		if !d.node.has("wait_for") {
@@ -358,6 +358,7 @@ func (c *compiler) moment(n *node, env expression.Env, from sight) workflow.Temp
 		return nil
 	}
 	if s := n.str(); !isTemplate(s) {
+		c.checkLimit(n)
 		_, wrong := workflow.ParseDuration(s)
 		if _, err := time.Parse(time.RFC3339, s); err != nil && wrong != nil {
 			c.findings.failf(n.place, "deadline", "write a duration such as 2h, or a time with its zone such as 2027-01-31T18:00:00Z", "%s is neither a duration nor a time", quoted(s))

@@ -2,6 +2,7 @@ package definitions
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -261,6 +262,9 @@ func (c *compiler) toolWork(d *draft, ref *node) worker {
 // toolSpec is a tool as its executor gets it, and the schema of its answer.
 func (c *compiler) toolSpec(tool *node, id string) (spec, output *node) {
 	kind := c.toolType(tool, id)
+	if !c.findings.stored {
+		c.checkToolTimeout(tool.get("timeout"))
+	}
 	output, special := toolOutput(tool, kind)
 	spec = mapNode(tool.place, "id", textNode(place{}, id), "type", textNode(place{}, kind), "output", special)
 	for _, e := range tool.entries {
@@ -269,6 +273,14 @@ func (c *compiler) toolSpec(tool *node, id string) (spec, output *node) {
 		}
 	}
 	return spec, output
+}
+
+// checkToolTimeout checks how long a call may take, also where the task has a
+// timeout that decides. An executor takes a mere number for seconds.
+func (c *compiler) checkToolTimeout(n *node) {
+	if seconds, err := strconv.ParseFloat(n.str(), 64); err != nil || seconds <= 0 {
+		c.limit(n, c.env, definedWork)
+	}
 }
 
 // toolFields are the fields of each type of tool that its executor reads.
