@@ -179,9 +179,13 @@ func (f *findings) sorted() Diagnostics {
 
 // quoted repeats a value of the file in a message, shortened.
 func quoted(s string) string {
-	runes := []rune(s)
-	if len(runes) > maxQuoted {
-		s = string(runes[:maxQuoted]) + "…"
+	return fmt.Sprintf("%q", shortened(s, maxQuoted))
+}
+
+// shortened is at most so many characters of a text.
+func shortened(s string, most int) string {
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most]) + "…"
 	}
-	return fmt.Sprintf("%q", s)
+	return s
 }

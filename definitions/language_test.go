@@ -374,6 +374,7 @@ func TestCompileRefuses(t *testing.T) {
 func TestCompileKeepsWhatWasTaken(t *testing.T) {
 	for _, extra := range []string{
 		`"tools":[{"id":"unused","type":"process"}]`,
+		`"tasks":[{"id":"x","tool":{"type":"http","url":"ftp://x","method":"FETCH","expect":[]}},{"id":"y","tool":{"argv":[]}}]`,
 		`"config":{"input":{"properties":{"a":{"type":"number","default":"x"}}}}`,
 		`"tools":[{"id":"t","type":"echo","timeout":"0s"}],"tasks":[{"id":"x","tool":"t","timeout":"0s"},{"id":"y","tool":"t","timeout":"1s"},{"id":"z","type":"wait","wait_for":"z","deadline":"0s"}]`,
 	} {

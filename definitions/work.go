@@ -1,10 +1,14 @@
 package definitions
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/signalbox/signalbox/executors/rules"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -264,6 +268,7 @@ func (c *compiler) toolSpec(tool *node, id string) (spec, output *node) {
 	kind := c.toolType(tool, id)
 	if !c.findings.stored {
 		c.checkToolTimeout(tool.get("timeout"))
+		c.checkLiterals(tool, kind)
 	}
 	output, special := toolOutput(tool, kind)
 	spec = mapNode(tool.place, "id", textNode(place{}, id), "type", textNode(place{}, kind), "output", special)
@@ -280,6 +285,82 @@ func (c *compiler) toolSpec(tool *node, id string) (spec, output *node) {
 func (c *compiler) checkToolTimeout(n *node) {
 	if seconds, err := strconv.ParseFloat(n.str(), 64); err != nil || seconds <= 0 {
 		c.limit(n, c.env, definedWork)
+	}
+}
+
+// checkLiterals asks the rules of the executors about what a tool says without
+// templates. What those render to is known only at the call.
+func (c *compiler) checkLiterals(tool *node, kind string) {
+	argv, command := tool.get("argv"), tool.get("command")
+	switch kind {
+	case "http":
+		if n := tool.get("method"); isLiteral(n) && n.str() != "" {
+			_, err := rules.Method(n.str())
+			c.breaks(n, err)
+		}
+		if n := tool.get("url"); isLiteral(n) {
+			_, err := rules.URL(n.str())
+			c.breaks(n, err)
+		}
+		c.checkExpect(tool.get("expect"))
+	case "process":
+		if (argv == nil) == (command == nil) || argv != nil && argv.kind == broken || command != nil && command.kind == broken {
+			return // reported
+		}
+		words := make([]string, len(argv.list()))
+		for i, item := range argv.list() {
+			if item.kind == broken {
+				return
+			}
+			words[i] = item.str()
+		}
+		_, err := rules.Argv(words, command.str())
+		c.breaks(cmp.Or(argv, command), err)
+	}
+}
+
+// checkExpect checks each status that an http tool expects.
+func (c *compiler) checkExpect(n *node) {
+	items := n.list()
+	switch {
+	case n == nil || n.kind == broken:
+		return
+	case !n.isList():
+		items = []*node{n}
+	case len(items) == 0:
+		_, err := rules.Expect(nil)
+		c.breaks(n, err)
+	}
+	for _, item := range items {
+		if !isLiteral(item) {
+			continue
+		}
+		word, err := json.Marshal(item.tree())
+		if err == nil && item.kind == text {
+			word = []byte(item.text)
+		}
+		if err == nil {
+			_, err = rules.Expect([]string{string(word)})
+		}
+		c.breaks(item, err)
+	}
+}
+
+// isLiteral reports whether a value is there and holds no template.
+func isLiteral(n *node) bool {
+	if n == nil || n.kind == broken {
+		return false
+	}
+	literal := true
+	n.texts(func(leaf *node) { literal = literal && !isTemplate(leaf.text) })
+	return literal
+}
+
+// breaks reports a literal that the executors would refuse.
+func (c *compiler) breaks(n *node, err error) {
+	var rule *rules.Broken
+	if errors.As(err, &rule) {
+		c.findings.failf(n.place, "tool", rule.Do, "%s", shortened(rule.What, maxSourceWidth))
 	}
 }
 

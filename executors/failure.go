@@ -51,6 +51,11 @@ func permanent(code, format string, args ...any) *Failure {
 	return &Failure{Code: code, Message: fmt.Sprintf(format, args...), Permanent: true}
 }
 
+// invalid is the failure of a tool whose request breaks a rule.
+func invalid(spec *toolSpec, err error) *Failure {
+	return permanent(CodeRequestInvalid, "%s: %s", spec.name(), excerpt(err.Error()))
+}
+
 // passing makes a failure that a retry may help.
 func passing(code, format string, args ...any) *Failure {
 	return &Failure{Code: code, Message: fmt.Sprintf(format, args...)}

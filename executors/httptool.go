@@ -12,11 +12,11 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/signalbox/signalbox/executors/rules"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -26,12 +26,6 @@ import (
 type httpTool struct {
 	client *http.Client
 	guard  *guard // nil: every address is allowed
-}
-
-// methods are what a tool may use. CONNECT and TRACE are for proxies and debugging.
-var methods = []string{
-	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
-	http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
 
 func newHTTPTool(o Options) *httpTool {
@@ -78,7 +72,7 @@ func (h *httpTool) call(ctx context.Context, job Job, spec *toolSpec) (workflow.
 	if err != nil {
 		return nil, failureOf(ctx, job, what+": the response broke off", err)
 	}
-	if !expect.has(res.StatusCode) {
+	if !expect.Has(res.StatusCode) {
 		return nil, unexpectedStatus(what, expect, res, body)
 	}
 	return responseOutput(res, body), nil
@@ -90,15 +84,16 @@ func (h *httpTool) request(ctx context.Context, job Job, spec *toolSpec) (*http.
 	if err != nil {
 		return nil, permanent(CodeRequestInvalid, "%s: %v", spec.name(), err)
 	}
-	method := strings.ToUpper(string(spec.Method))
+	method := string(spec.Method)
 	if method == "" {
 		method = http.MethodGet
 		if body != nil {
 			method = http.MethodPost
 		}
 	}
-	if !slices.Contains(methods, method) {
-		return nil, permanent(CodeRequestInvalid, "%s: method %q cannot be used; use one of %s", spec.name(), excerpt(method), strings.Join(methods, ", "))
+	method, err = rules.Method(method)
+	if err != nil {
+		return nil, invalid(spec, err)
 	}
 	target, err := h.target(spec)
 	if err != nil {
@@ -127,15 +122,9 @@ func (h *httpTool) request(ctx context.Context, job Job, spec *toolSpec) (*http.
 
 // target reads the address of a tool and refuses what can be refused by reading.
 func (h *httpTool) target(spec *toolSpec) (*url.URL, error) {
-	if spec.URL == "" {
-		return nil, permanent(CodeRequestInvalid, "%s: there is no url; add one", spec.name())
-	}
-	u, err := url.Parse(string(spec.URL))
+	u, err := rules.URL(string(spec.URL))
 	if err != nil {
-		return nil, permanent(CodeRequestInvalid, "%s: the url cannot be read (%s); check what its template renders to", spec.name(), withoutURL(err))
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" {
-		return nil, permanent(CodeRequestInvalid, "%s: %q is not an address of a web service; write https://host/path", spec.name(), excerpt(where(u)))
+		return nil, invalid(spec, err)
 	}
 	if h.guard != nil {
 		if err := h.guard.checkURL(u); err != nil {
@@ -213,7 +202,7 @@ func responseOutput(res *http.Response, body []byte) workflow.Value {
 }
 
 // unexpectedStatus is the failure of a response that the tool did not expect.
-func unexpectedStatus(what string, expect statuses, res *http.Response, body []byte) *Failure {
+func unexpectedStatus(what string, expect rules.Statuses, res *http.Response, body []byte) *Failure {
 	f := &Failure{
 		Code:       CodeHTTPStatus,
 		Permanent:  !worthARetry(res.StatusCode),
@@ -243,5 +232,5 @@ func firstLine(s string) string {
 
 // where is an address without what may be secret: user, password, query, fragment.
 func where(u *url.URL) string {
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+	return rules.Where(u)
 }

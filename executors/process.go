@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/signalbox/signalbox/executors/rules"
 	"github.com/signalbox/signalbox/workflow"
 )
 
@@ -63,20 +64,9 @@ func wantsText(spec *toolSpec) (bool, error) {
 
 // command prepares the program: what to run, where, and with which variables.
 func (t *tool) command(job Job, spec *toolSpec) (*exec.Cmd, error) {
-	argv := make([]string, len(spec.Argv))
-	for i, word := range spec.Argv {
-		argv[i] = string(word)
-	}
-	switch {
-	case len(argv) > 0 && spec.Command != "":
-		return nil, permanent(CodeRequestInvalid, "%s has both argv and command; keep one", spec.name())
-	case len(argv) == 0 && spec.Command == "":
-		return nil, permanent(CodeRequestInvalid, "%s has neither argv nor command; add one", spec.name())
-	case spec.Command != "":
-		argv = []string{"sh", "-c", string(spec.Command)}
-	}
-	if strings.Contains(strings.Join(argv, ""), "\x00") {
-		return nil, permanent(CodeRequestInvalid, "%s: an argument holds a zero byte, which no program can be given; pass such data in `with`", spec.name())
+	argv, err := rules.Argv(plainTexts(spec.Argv), string(spec.Command))
+	if err != nil {
+		return nil, invalid(spec, err)
 	}
 	if spec.Cwd != "" && !filepath.IsLocal(string(spec.Cwd)) {
 		return nil, permanent(CodeRequestInvalid, "%s: cwd %q leads out of the project; write a folder inside of it", spec.name(), excerpt(string(spec.Cwd)))

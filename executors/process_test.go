@@ -101,6 +101,7 @@ func TestProcessFailures(t *testing.T) {
 		{"folder outside", map[string]any{"argv": []any{"true"}, "cwd": "../.."}, CodeRequestInvalid, true, []string{"out of the project"}},
 		{"absolute folder", map[string]any{"argv": []any{"true"}, "cwd": "/"}, CodeRequestInvalid, true, []string{"out of the project"}},
 		{"nothing to run", nil, CodeRequestInvalid, true, []string{"neither argv nor command"}},
+		{"no program", map[string]any{"argv": []any{""}}, CodeRequestInvalid, true, []string{"first word of argv is empty"}},
 		{"too much to run", map[string]any{"argv": []any{"true"}, "command": "true"}, CodeRequestInvalid, true, []string{"keep one"}},
 		{"zero byte", map[string]any{"argv": []any{"echo", "a\x00b"}}, CodeRequestInvalid, true, []string{"zero byte"}},
 		{"variable that is none", map[string]any{"argv": []any{"true"}, "env": map[string]any{"A=B": "c"}}, CodeRequestInvalid, true, []string{"A=B"}},

@@ -5,18 +5,16 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
-)
 
-// statuses is what a tool expects a service to answer: ranges, both ends included.
-type statuses [][2]int
+	"github.com/signalbox/signalbox/executors/rules"
+)
 
 // readExpect reads a tool's expect: 201, "2xx", or a list of such. Without one
 // it is any success.
-func readExpect(spec *toolSpec) (statuses, error) {
+func readExpect(spec *toolSpec) (rules.Statuses, error) {
 	if absent(spec.Expect) {
-		return statuses{{200, 299}}, nil
+		return rules.Success(), nil
 	}
 	var list []text
 	if err := json.Unmarshal(spec.Expect, &list); err != nil {
@@ -26,51 +24,27 @@ func readExpect(spec *toolSpec) (statuses, error) {
 		}
 		list = []text{one}
 	}
-	var s statuses
-	for _, item := range list {
-		word := strings.ToLower(strings.TrimSpace(string(item)))
-		low, err := strconv.Atoi(strings.ReplaceAll(word, "xx", "00"))
-		if err != nil || len(word) != 3 || low < 100 || low > 599 {
-			return nil, permanent(CodeRequestInvalid, "%s: expect %q is not a status; write 200, \"2xx\", or a list of such", spec.name(), excerpt(word))
-		}
-		high := low
-		if strings.HasSuffix(word, "xx") {
-			high = low + 99
-		}
-		s = append(s, [2]int{low, high})
+	expect, err := rules.Expect(plainTexts(list))
+	if err != nil {
+		return nil, invalid(spec, err)
 	}
-	if len(s) == 0 {
-		return nil, permanent(CodeRequestInvalid, "%s: expect is an empty list; remove it to expect any success", spec.name())
-	}
-	return s, nil
+	return expect, nil
 }
 
-func (s statuses) has(status int) bool {
-	for _, r := range s {
-		if status >= r[0] && status <= r[1] {
-			return true
-		}
+// plainTexts are texts as what asks for strings takes them.
+func plainTexts(list []text) []string {
+	out := make([]string, len(list))
+	for i, t := range list {
+		out[i] = string(t)
 	}
-	return false
-}
-
-// String lists the statuses as a tool would write them.
-func (s statuses) String() string {
-	words := make([]string, len(s))
-	for i, r := range s {
-		words[i] = strconv.Itoa(r[0])
-		if r[1] > r[0] {
-			words[i] = strconv.Itoa(r[0]/100) + "xx"
-		}
-	}
-	return strings.Join(words, " or ")
+	return out
 }
 
 // tripKey finds what a call expects while it is redirected.
 type tripKey struct{}
 
 // withTrip lets redirects know what the call expects.
-func withTrip(ctx context.Context, expect statuses) context.Context {
+func withTrip(ctx context.Context, expect rules.Statuses) context.Context {
 	return context.WithValue(ctx, tripKey{}, expect)
 }
 
@@ -78,8 +52,8 @@ func withTrip(ctx context.Context, expect statuses) context.Context {
 // service is checked like that of the first, and a service elsewhere gets
 // neither the headers nor the body that were meant for the first.
 func (h *httpTool) redirect(req *http.Request, via []*http.Request) error {
-	expect, _ := req.Context().Value(tripKey{}).(statuses)
-	if expect.has(req.Response.StatusCode) {
+	expect, _ := req.Context().Value(tripKey{}).(rules.Statuses)
+	if expect.Has(req.Response.StatusCode) {
 		return http.ErrUseLastResponse // the tool wants to see the redirect itself
 	}
 	if len(via) > MaxRedirects {
