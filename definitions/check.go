@@ -143,6 +143,10 @@ func (c *checker) value(f *field, name string, n *node) *node {
 		if f.named {
 			return c.items(f, name, unnamed(n))
 		}
+		if key := f.misspelt(n); key != nil {
+			c.unknown(key, language[f.altShape], anyType)
+			return &node{place: n.place, kind: broken}
+		}
 		if s := f.shapeOf(n); s != nil {
 			return c.check(n, s)
 		}

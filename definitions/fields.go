@@ -126,6 +126,21 @@ func (f *field) shapeOf(n *node) *shape {
 	return language[f.shape]
 }
 
+// misspelt finds the key of a mapping that was meant as altKey: the near miss in one
+// that has nothing of the field's own shape.
+func (f *field) misspelt(n *node) *node {
+	own, other := language[f.shape], language[f.altShape]
+	if f.altKey == "" || n.has(f.altKey) || slices.ContainsFunc(n.entries, func(e entry) bool { return own.byName[e.key.text] != nil }) {
+		return nil
+	}
+	for _, e := range n.entries {
+		if other.meant(e.key.text, anyType) == f.altKey {
+			return e.key
+		}
+	}
+	return nil
+}
+
 // describe lists the forms for a message.
 func (f form) describe() string {
 	var parts []string

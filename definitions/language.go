@@ -103,7 +103,7 @@ func serverLanguage() *shape {
 
 func sourceLanguage() *shape {
 	return &shape{name: sourceShape, title: "a source", doc: "A workflow in a file of its own.", fields: []*field{
-		{name: "source", forms: asText, required: true, doc: "Path of the file, relative to the project folder and inside of it.", example: "./order.yaml"},
+		{name: "source", forms: asText, required: true, mistaken: []string{"file", "path", "ref", "include", "import"}, doc: "Path of the file, relative to the project folder and inside of it.", example: "./order.yaml"},
 	}}
 }
 
