@@ -141,11 +141,11 @@ func (x *exchange) withStarted(found []Caused) ([]Caused, error) {
 			continue
 		}
 		receipt, err := x.server.node.EventReceipt(x.soon(), row.ID)
-		if unknown(err, workflow.CodeNoEvent) {
-			continue // swept
-		}
 		if err != nil {
 			return nil, err
+		}
+		if receipt == nil {
+			continue // swept
 		}
 		for _, d := range receipt.Deliveries {
 			if d.Outcome == "started" && len(all) < maxCaused {

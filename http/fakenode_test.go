@@ -462,7 +462,7 @@ func (n *fakeNode) EventReceipt(ctx context.Context, eventID string) (*workflow.
 	if r := n.events[eventID]; r != nil {
 		return r, n.fails
 	}
-	return nil, cmp.Or[error](n.fails, &workflow.Refusal{Code: workflow.CodeNoEvent, Message: "there is no receipt of that event"})
+	return nil, n.fails
 }
 
 func (n *fakeNode) Watch(execID string) (<-chan struct{}, func()) {

@@ -48,6 +48,7 @@ type Node interface {
 	Executions(ctx context.Context, q workflow.Query) (workflow.Page[*workflow.State], error)
 	History(ctx context.Context, execID string, after uint64, limit int) ([]workflow.Record, error)
 	Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[workflow.WaitRow], error)
+	// SignalReceipts and EventReceipt return none, and nil, where they know of none.
 	SignalReceipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error)
 	EventReceipt(ctx context.Context, eventID string) (*workflow.EventReceipt, error)
 

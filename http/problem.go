@@ -80,6 +80,9 @@ type problemKind struct {
 	remedy    string // for the page that `type` points to
 }
 
+// forgotten is the remedy where a receipt is not found.
+const forgotten = "It was not accepted, or it was forgotten after the node's retention; send it only if it is younger than that."
+
 // problemKinds is the one table from a code to a status: handlers only name codes.
 var problemKinds = []problemKind{
 	{workflow.CodeInvalid, 400, "The request is not valid", "BAD_REQUEST", "Correct what the detail names; nothing was kept."},
@@ -90,8 +93,8 @@ var problemKinds = []problemKind{
 	{CodeNoRoute, 404, "There is no such route", "NOT_FOUND", "See /openapi.json for all routes."},
 	{workflow.CodeNoExecution, 404, "There is no such execution", "NOT_FOUND", "Check the execution id; finished executions are forgotten after the retention time."},
 	{workflow.CodeNoWorkflow, 404, "There is no such workflow", "NOT_FOUND", "GET /api/v0/workflows lists those that the node has loaded."},
-	{workflow.CodeNoSignal, 404, "There is no receipt of that signal", "NOT_FOUND", "It was never accepted; send it."},
-	{workflow.CodeNoEvent, 404, "There is no receipt of that event", "NOT_FOUND", "It was never accepted; send it."},
+	{workflow.CodeNoSignal, 404, "There is no receipt of that signal", "NOT_FOUND", forgotten},
+	{workflow.CodeNoEvent, 404, "There is no receipt of that event", "NOT_FOUND", forgotten},
 	{workflow.CodeNoLetter, 404, "There is no such dead letter", "NOT_FOUND", "It was redelivered, discarded or dropped meanwhile; list those that are kept."},
 	{workflow.CodeNoBroadcast, 404, "There is no such broadcast", "NOT_FOUND", "Check the id; finished ones are forgotten after the retention time."},
 	{workflow.CodeNoWait, 404, "There is no such open wait", "NOT_FOUND", "GET /api/v0/waits lists those that are open, with their `wait_id`."},

@@ -41,8 +41,7 @@ func (x *exchange) signalReceipt() error {
 		return err
 	}
 	if len(found) == 0 {
-		return refuse(workflow.CodeNoSignal, fmt.Sprintf("there is no receipt of a signal %q", truncate(id)),
-			"it was never accepted: send it, with the same id")
+		return noReceipt(workflow.CodeNoSignal, "signal", id)
 	}
 	shown := make([]SignalReceipt, len(found))
 	for i := range found {
@@ -51,6 +50,12 @@ func (x *exchange) signalReceipt() error {
 		}
 	}
 	return x.answer(200, "signal receipt", SignalReceipts{SignalReceipt: shown[0], Others: shown[1:]})
+}
+
+// noReceipt refuses to tell of a message: nobody knows any more whether it ever came.
+func noReceipt(code, kind, id string) error {
+	return refuse(code, fmt.Sprintf("there is no receipt of %s %q here: it was not accepted, or it was forgotten after the node's retention", kind, truncate(id)),
+		"send it, with the same id, only if it is younger than that")
 }
 
 // biography is a receipt with what the signal caused.
@@ -93,8 +98,7 @@ func (x *exchange) eventReceipt() error {
 		return err
 	}
 	if receipt == nil {
-		return refuse(workflow.CodeNoEvent, fmt.Sprintf("there is no receipt of an event %q", truncate(id)),
-			"it was never accepted: send it, with the same id")
+		return noReceipt(workflow.CodeNoEvent, "event", id)
 	}
 	// A sender may see what became of its event; the content of others' events
 	// is for those who may read executions.
@@ -115,9 +119,6 @@ func (x *exchange) traceDeliveries(r *workflow.EventReceipt, deliveries []Delive
 		return nil
 	}
 	receipts, err := x.server.node.SignalReceipts(x.soon(), r.Event.ID, MaxReceipts)
-	if unknown(err, workflow.CodeNoSignal) {
-		return nil // every wait refused it
-	}
 	if err != nil {
 		return err
 	}

@@ -264,7 +264,10 @@ func TestEvents(t *testing.T) {
 	if r.State != workflow.FateConsumed || len(r.Deliveries) != 1 || string(r.Payload) != `{"n":1}` {
 		t.Fatalf("receipt: %+v", r)
 	}
-	d.get("/api/v0/events/nobody").problem(404, workflow.CodeNoEvent)
+	nobody := d.get("/api/v0/events/nobody").problem(404, workflow.CodeNoEvent)
+	if !strings.Contains(nobody.Detail, "not accepted, or it was forgotten") || !strings.Contains(nobody.Hint, "only if it is younger") {
+		t.Errorf("nobody knows that event: %s; %s", nobody.Detail, nobody.Hint)
+	}
 }
 
 func TestEventCarriesTrace(t *testing.T) {
@@ -293,7 +296,10 @@ func TestSignalReceipts(t *testing.T) {
 	if r.ExecID != "two" || len(r.Others) != 0 {
 		t.Fatalf("receipt: %+v", r)
 	}
-	d.get("/api/v0/signals/other").problem(404, workflow.CodeNoSignal)
+	other := d.get("/api/v0/signals/other").problem(404, workflow.CodeNoSignal)
+	if !strings.Contains(other.Detail, "not accepted, or it was forgotten") || !strings.Contains(other.Hint, "only if it is younger") {
+		t.Errorf("nobody knows that signal: %s; %s", other.Detail, other.Hint)
+	}
 	d.get("/api/v0/signals/same?exec_id=three").problem(404, workflow.CodeNoSignal)
 }
 

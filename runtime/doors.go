@@ -235,29 +235,21 @@ func (n *Node) Waits(ctx context.Context, q workflow.WaitQuery) (workflow.Page[w
 	return page, nil
 }
 
-// SignalReceipts returns what became of a signal, for each execution it was sent to.
+// SignalReceipts returns what became of a signal, for each execution it was sent
+// to; none when it is not known here.
 func (n *Node) SignalReceipts(ctx context.Context, signalID string, limit int) ([]workflow.Receipt, error) {
 	receipts, err := n.store.Receipts(ctx, signalID, "", min(max(limit, 1), maxPage))
 	if err != nil {
 		return nil, n.reading(err, "")
 	}
-	if len(receipts) == 0 {
-		return nil, &workflow.Refusal{
-			Code: workflow.CodeNoSignal, Message: fmt.Sprintf("no signal %q was ever accepted here", signalID),
-			Hint: "a signal that was refused leaves no receipt: send it again", Details: map[string]any{"signal_id": signalID},
-		}
-	}
 	return receipts, nil
 }
 
-// EventReceipt returns what became of an event.
+// EventReceipt returns what became of an event; nil when it is not known here.
 func (n *Node) EventReceipt(ctx context.Context, eventID string) (*workflow.EventReceipt, error) {
 	receipt, err := n.store.Event(ctx, eventID)
 	if errors.Is(err, persistence.ErrNotFound) {
-		return nil, &workflow.Refusal{
-			Code: workflow.CodeNoEvent, Message: fmt.Sprintf("no event %q was ever accepted here", eventID),
-			Hint: "an event that was refused leaves no receipt: send it again", Details: map[string]any{"event_id": eventID},
-		}
+		return nil, nil
 	}
 	if err != nil {
 		return nil, n.reading(err, "")

@@ -40,8 +40,8 @@ func (a *app) receiptCommand() *cobra.Command {
 				return a.print(event, func(t *rows) { eventReceipt(t, &event) })
 			}
 			if notFound(err) {
-				return hinted(&status{code: exitRefused, err: errors.New("no signal and no event " + id + " was ever accepted here")},
-					"if you sent it and got no answer, send it again with the same --id")
+				return hinted(&status{code: exitRefused, err: errors.New("there is no receipt of a signal or an event " + id + " here: it was not accepted, or it was forgotten after the node's retention")},
+					"send it, with the same --id, only if it is younger than that")
 			}
 			return err
 		}),

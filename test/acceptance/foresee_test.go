@@ -274,10 +274,10 @@ func TestTheForecastOfAnEventIsWhomItReaches(t *testing.T) {
 		}
 		synctest.Wait()
 		r, err := l.run.EventReceipt(l.ctx, ev.ID)
-		if err == nil {
+		if err == nil && r != nil {
 			r.Deliveries = l.unpassed(r, f)
 		}
-		if err != nil || r.Fate != f.Fate || len(r.Deliveries) != len(f.Deliveries) {
+		if err != nil || r == nil || r.Fate != f.Fate || len(r.Deliveries) != len(f.Deliveries) {
 			t.Fatalf("became %+v, %v, and the forecast said %+v", r, err, f)
 		}
 		real := map[string]workflow.Delivery{}
@@ -409,7 +409,7 @@ func TestForecastsOfSeveralEventsFollowEachOther(t *testing.T) {
 					continue // whether it is taken is known when the processor has ended
 				}
 				r, err := l.run.EventReceipt(l.ctx, d.EventID)
-				if err != nil || r.Fate != workflow.FateConsumed || len(r.Deliveries) == 0 {
+				if err != nil || r == nil || r.Fate != workflow.FateConsumed || len(r.Deliveries) == 0 {
 					t.Fatalf("%s became %+v, %v, and the forecast of %s said %+v", d.EventID, r, err, events[i].ID, d)
 				}
 				real, foretold := r.Deliveries[len(r.Deliveries)-1], d.Delivery
@@ -476,8 +476,8 @@ func (l *life) foreseen(events []workflow.Event) (forecasts []workflow.EventFore
 func (l *life) became(ev *workflow.Event, f *workflow.EventForecast) {
 	l.t.Helper()
 	r, err := l.run.EventReceipt(l.ctx, ev.ID)
-	if err != nil {
-		l.t.Fatal(err)
+	if err != nil || r == nil {
+		l.t.Fatalf("the receipt of %s: %+v, %v", ev.ID, r, err)
 	}
 	r.Deliveries = l.unpassed(r, f)
 	if r.Fate != f.Fate || len(r.Deliveries) != len(f.Deliveries) {

@@ -301,6 +301,9 @@ func EventFate(id string, want workflow.Fate, reached int) act {
 		if err != nil {
 			return err
 		}
+		if receipt == nil {
+			return fail("there is no receipt of event %s", id)
+		}
 		n := 0
 		for _, d := range receipt.Deliveries {
 			if d.Outcome == "started" || d.Outcome == "delivered" {
