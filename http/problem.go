@@ -106,7 +106,7 @@ var problemKinds = []problemKind{
 	{workflow.CodeExecutionExists, 409, "An execution of that id exists with another input", "CONFLICT", "Choose another exec_id or Idempotency-Key."},
 	{workflow.CodeKeyTaken, 409, "A live execution has that key", "CONFLICT", "Signal the execution that `details.exec_id` names, or start again when it has finished."},
 	{workflow.CodeWrongStatus, 409, "The execution's status does not allow it", "CONFLICT", "Look at the execution's status first."},
-	{workflow.CodeQuarantined, 409, "The execution is quarantined", "CONFLICT", "Its history says why; an operator has to look at it."},
+	{workflow.CodeQuarantined, 409, "The execution is quarantined", "CONFLICT", "Its `error`, GET .../why and the log of the node say why; an operator has to look at it."},
 	{CodeTooManyKeys, 409, "There are too many keys", "CONFLICT", "Revoke keys that nobody uses."},
 	{CodeBootstrapped, 409, "There is an admin key already", "CONFLICT", "Use it to create further keys."},
 	{CodeBodyTooLarge, 413, "The body is too large", "PAYLOAD_TOO_LARGE", "Store large content elsewhere and send a link to it."},
