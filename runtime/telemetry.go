@@ -38,9 +38,9 @@ var latencies = prometheus.ExponentialBucketsRange(0.0001, 60, 20)
 func newTelemetry(n *Node) *telemetry {
 	t := &telemetry{
 		signals:     counter("signals_total", "Signals to executions by what their sender was told.", "outcome"),
-		events:      counter("events_total", "Events by what became of them: accepted and duplicate at the door, consumed and dead after their fan-out.", "outcome"),
+		events:      counter("events_total", "Events by what became of them: accepted and duplicate at the door; consumed, buffered and dead after their fan-out; of buffered ones later consumed and expired.", "outcome"),
 		executions:  counter("executions_total", "Changes of an execution's status, by workflow and the new status.", "workflow", "status"),
-		tasks:       counter("tasks_total", "Tasks that ended, by workflow and status.", "workflow", "status"),
+		tasks:       counter("tasks_total", "Tasks that ended, by workflow and status: SUCCESS of those that did work; FAILED, TIMED_OUT and CANCELED of all, waits included.", "workflow", "status"),
 		waited:      histogram("wait_duration_seconds", "How long waits were open before they were satisfied or timed out.", prometheus.ExponentialBucketsRange(0.001, 30*24*3600, 24), "outcome"),
 		quarantined: counter("executions_quarantined_total", "Executions that broke and may not act any more.", "workflow"),
 		buried:      counter("dead_letters_total", "Messages that became a dead letter, by cause.", "cause"),
@@ -108,9 +108,11 @@ func (t *telemetry) Committed(def string, was, now *workflow.State, records []wo
 	for i := range records {
 		switch r := &records[i]; r.Type {
 		case workflow.TaskDone{}.Kind():
-			t.tasks.WithLabelValues(def, string(workflow.Success)).Inc()
+			if !spoiled(records[i:]) {
+				t.tasks.WithLabelValues(def, string(workflow.Success)).Inc()
+			}
 		case workflow.TaskEnded:
-			t.tasks.WithLabelValues(def, string(workflow.Failed)).Inc()
+			t.tasks.WithLabelValues(def, string(r.EndStatus())).Inc()
 		case workflow.WaitSatisfied:
 			t.observeWait(was, now, r, "satisfied")
 		case workflow.WaitTimedOut:
@@ -121,6 +123,12 @@ func (t *telemetry) Committed(def string, was, now *workflow.State, records []wo
 			t.signals.WithLabelValues("dead").Inc()
 		}
 	}
+}
+
+// spoiled reports whether a task, of whose work the first record tells, ended badly
+// all the same: its outputs could not be made of it.
+func spoiled(records []workflow.Record) bool {
+	return len(records) > 1 && records[1].Type == workflow.TaskEnded && records[1].Task == records[0].Task
 }
 
 func (t *telemetry) observeWait(was, now *workflow.State, r *workflow.Record, outcome string) {

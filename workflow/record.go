@@ -54,6 +54,15 @@ func (r *Record) IsInput() bool {
 	return false
 }
 
+// EndStatus is how a task ended of which a record of the type TaskEnded tells.
+func (r *Record) EndStatus() Status {
+	var end finished
+	if len(r.Data) == 0 || json.Unmarshal(r.Data, &end) != nil || end.Status == "" {
+		return Canceled // one that was stopped has a reason and no data
+	}
+	return end.Status
+}
+
 // Input decodes the input that the record carries, or nil for a record that
 // only says what followed from one.
 func (r Record) Input() (Input, error) {
