@@ -255,7 +255,7 @@ type Caused struct {
 	Link   string `json:"link"`
 }
 
-// SignalReceipt is what can be looked up for ever about a signal.
+// SignalReceipt is what can be looked up about a signal.
 type SignalReceipt struct {
 	SignalID   string           `json:"signal_id"`
 	ExecID     string           `json:"exec_id"`
@@ -283,7 +283,7 @@ type SignalReceipts struct {
 	Others []SignalReceipt `json:"others,omitempty"`
 }
 
-// EventReceipt is what can be looked up for ever about an event.
+// EventReceipt is what can be looked up about an event.
 type EventReceipt struct {
 	EventID       string         `json:"event_id"`
 	Name          string         `json:"name"`

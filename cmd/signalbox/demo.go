@@ -193,7 +193,7 @@ func (d *demo) showFinished(ctx context.Context, execID string) error {
 }
 
 func (d *demo) showReceipt(ctx context.Context) error {
-	d.title("The receipt says what became of the signal, now and in a year")
+	d.title("The receipt says what became of the signal, step by step")
 	var receipt struct {
 		State string `json:"state"`
 	}
