@@ -48,7 +48,7 @@ func (x *exchange) sendSignal() error {
 func (x *exchange) signal(q signalRequest, execID string, force bool) workflow.Signal {
 	signal := workflow.Signal{
 		ID: q.id, ExecID: execID, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
-		Source: "api", By: x.by(), From: x.from(), RequestID: x.id, ReceivedAt: x.now(), Force: force,
+		Source: workflow.FromAPI, By: x.by(), From: x.from(), RequestID: x.id, ReceivedAt: x.now(), Force: force,
 	}
 	if signal.ID == "" {
 		signal.ID, signal.Minted = mintID(x.start), true
@@ -138,7 +138,7 @@ func (x *exchange) oneEvent() (workflow.Event, error) {
 func (x *exchange) event(q eventRequest) workflow.Event {
 	event := workflow.Event{
 		ID: q.id, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
-		Source: "api", By: x.by(), From: x.from(), RequestID: x.id, ReceivedAt: x.now(), TraceParent: traceParent(x.r.Header.Get("Traceparent")),
+		Source: workflow.FromAPI, By: x.by(), From: x.from(), RequestID: x.id, ReceivedAt: x.now(), TraceParent: traceParent(x.r.Header.Get("Traceparent")),
 	}
 	if event.ID == "" {
 		event.ID = mintID(x.start)

@@ -27,7 +27,7 @@ func (x *exchange) starting(sync bool) (workflow.Start, startRequest, error) {
 	}
 	start := workflow.Start{
 		WorkflowID: workflowID, ExecID: q.execID, Seed: key, Input: q.input, Key: q.key, Labels: q.labels,
-		Origin: &workflow.Origin{Type: "api"}, By: x.by(), NoStart: q.noStart,
+		Origin: &workflow.Origin{Type: workflow.FromAPI}, By: x.by(), NoStart: q.noStart,
 	}
 	if q.signal != nil {
 		start.Signal = x.startSignal(q.signal, key)
@@ -65,7 +65,7 @@ func (x *exchange) needs(scope Scope) error {
 func (x *exchange) startSignal(q *signalRequest, key string) *workflow.Signal {
 	signal := &workflow.Signal{
 		ID: q.id, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
-		Source: "api", By: x.by(), ReceivedAt: x.now(),
+		Source: workflow.FromAPI, By: x.by(), ReceivedAt: x.now(),
 	}
 	if signal.ID == "" {
 		signal.ID = key

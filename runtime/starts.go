@@ -74,7 +74,7 @@ func (b *beginning) prepare() error {
 	if refusal != nil {
 		return refusal
 	}
-	origin := workflow.Origin{Type: "api"}
+	origin := workflow.Origin{Type: workflow.FromAPI}
 	if s.Origin != nil {
 		origin = *s.Origin
 	}

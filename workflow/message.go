@@ -14,7 +14,7 @@ type Signal struct {
 	Name          string  `json:"name"`
 	Payload       Value   `json:"payload,omitempty"`
 	CorrelationID string  `json:"correlation_id,omitempty"`
-	Source        string  `json:"source,omitempty"` // "api", or "event" for one that an event delivered
+	Source        string  `json:"source,omitempty"` // FromAPI, FromEvent, or "broadcast:ID"
 	By            string  `json:"by,omitempty"`     // name of the key that sent it
 	From          string  `json:"-"`                // address of the client, for the receipt only
 	RequestID     string  `json:"-"`                // of the request that brought it, for the receipt only
@@ -38,7 +38,7 @@ type Event struct {
 	Name          string  `json:"name"`
 	Payload       Value   `json:"payload,omitempty"`
 	CorrelationID string  `json:"correlation_id,omitempty"`
-	Source        string  `json:"source,omitempty"` // "api", "workflow:EXEC_ID", or a CloudEvent's source
+	Source        string  `json:"source,omitempty"` // FromAPI, "workflow:WORKFLOW_ID", or a CloudEvent's source
 	By            string  `json:"by,omitempty"`
 	ReceivedAt    Instant `json:"received"`
 	TraceParent   string  `json:"traceparent,omitempty"`
@@ -74,8 +74,13 @@ func digest(name string, payload Value) string {
 	return string(hex.AppendEncode(room[:0], sum[:16]))
 }
 
-// FromEvent is the Source of a signal that an event delivered.
-const FromEvent = "event"
+// FromAPI is the Source of a signal or an event that a client sent, and the Type
+// of the Origin of a start by one. FromEvent is the Source of a signal that an
+// event delivered.
+const (
+	FromAPI   = "api"
+	FromEvent = "event"
+)
 
 // Outcome is what a sender is told became of an accepted signal.
 type Outcome string

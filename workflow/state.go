@@ -46,7 +46,7 @@ type State struct {
 
 // Origin is the message that started an execution: `.trigger` in expressions.
 type Origin struct {
-	Type          string `json:"type"` // "signal" for an event through a trigger, "api" for a start
+	Type          string `json:"type"` // "signal" for an event through a trigger, FromAPI for a start
 	Name          string `json:"name,omitempty"`
 	Payload       Value  `json:"payload,omitempty"`
 	EventID       string `json:"event_id,omitempty"`
