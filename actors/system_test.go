@@ -132,7 +132,6 @@ func (silent) Quarantined(string)      {}
 func (silent) Buried(workflow.Cause)   {}
 func (silent) LettersDropped(int)      {}
 
-// start brings a system to life on a store, which may be a faulty one.
 // bubble runs a test in virtual time. It leaves time for the library's log of
 // messages that reached nobody, whose timer runs for a second after the last.
 func bubble(t *testing.T, test func(*testing.T)) {
@@ -143,6 +142,7 @@ func bubble(t *testing.T, test func(*testing.T)) {
 	})
 }
 
+// start brings a system to life on a store, which may be a faulty one.
 func (w *world) start(store persistence.Store) (*actors.System, func()) {
 	w.t.Helper()
 	s := actors.NewSystem(actors.Options{Store: store, Catalog: w, Hands: w, Observer: silent{}, Logger: slog.New(slog.DiscardHandler)})
