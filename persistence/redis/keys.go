@@ -149,12 +149,12 @@ const (
 	keyDocumentIDs = "dk"
 )
 
-// The fields of keyMeta and keyMark. A writer's mark is fieldWriter and its epoch.
+// The fields of keyMeta and keyMark. A writer's mark is fieldWriter and its
+// epoch; the field of keyMeta that counts epochs is known to begin.lua alone.
 const (
 	fieldFormat      = "format"      // layout of the keys
 	fieldIncarnation = "incarnation" // drawn when the store was made; in keyMark too
 	fieldPartitions  = "partitions"  // chosen when the store was made
-	fieldEpoch       = "epoch"       // of the last opening
 	fieldReady       = "ready"       // 1 once all partitions are marked
 	fieldWrites      = "writes"      // of the partition, so far
 	fieldWriter      = "writer:"

@@ -21,7 +21,6 @@ type listing struct {
 	indexes  []string
 	prefixes [][]byte // each is looked for in every index
 	down     bool     // the index has the oldest first
-	behind   *place
 	heads    []*placeHead
 	chunk    int
 }

@@ -33,7 +33,6 @@ type Server struct {
 	mu    sync.Mutex
 	cmd   *exec.Cmd
 	ended chan struct{}
-	log   *os.File
 }
 
 // Binary finds a program of Redis. A test without it is skipped on the machine of
