@@ -20,16 +20,15 @@ type letters struct {
 	ended   chan struct{}
 	dropped atomic.Uint64
 
-	mu     sync.Mutex
-	credit float64 // letters that may be kept now
-	bytes  float64 // and of how many bytes
-	since  time.Time
+	mu    sync.Mutex
+	count credit // of letters that may be kept now
+	bytes credit // and of their payload
 }
 
 func newLetters(s *System) *letters {
 	return &letters{
 		system: s, waiting: make(chan workflow.DeadLetter, LetterBacklog), quit: make(chan struct{}), ended: make(chan struct{}),
-		credit: LetterBurst, bytes: LetterBurstBytes,
+		count: credit{rate: LetterRate, burst: LetterBurst}, bytes: credit{rate: LetterRateBytes, burst: LetterBurstBytes},
 	}
 }
 
@@ -78,17 +77,11 @@ func (l *letters) may(size int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	present := time.Now()
-	if !l.since.IsZero() {
-		passed := present.Sub(l.since).Seconds()
-		l.credit = min(LetterBurst, l.credit+passed*LetterRate)
-		l.bytes = min(LetterBurstBytes, l.bytes+passed*LetterRateBytes)
-	}
-	l.since = present
-	if l.credit < 1 || l.bytes < float64(size) {
+	if !l.count.has(1, present) || !l.bytes.has(float64(size), present) {
 		return false
 	}
-	l.credit--
-	l.bytes -= float64(size)
+	l.count.take(1)
+	l.bytes.take(float64(size))
 	return true
 }
 

@@ -37,20 +37,16 @@ type recentWait struct {
 // more often than NearLooks times a second, and what is remembered must do then.
 type looks struct {
 	mu     sync.Mutex
-	credit float64
-	since  time.Time
+	credit credit
 }
 
 func (l *looks) may() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	present := time.Now()
-	l.credit = min(NearLooks, l.credit+present.Sub(l.since).Seconds()*NearLooks)
-	l.since = present
-	if l.credit < 1 {
+	if !l.credit.has(1, time.Now()) {
 		return false
 	}
-	l.credit--
+	l.credit.take(1)
 	return true
 }
 

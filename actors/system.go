@@ -92,7 +92,7 @@ type System struct {
 
 // NewSystem prepares the actors; Start brings them to life.
 func NewSystem(o Options) *System {
-	s := &System{Options: o, seed: maphash.MakeSeed(), crew: newCrew()}
+	s := &System{Options: o, seed: maphash.MakeSeed(), crew: newCrew(), looks: looks{credit: credit{rate: NearLooks, burst: NearLooks}}}
 	s.letters = newLetters(s)
 	s.asks.New = s.newAsk
 	s.broadcasts = newBroadcasts(s)
