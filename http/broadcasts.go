@@ -294,7 +294,7 @@ func decodeBroadcast(body []byte) (b workflow.Broadcast, ttl time.Duration, err 
 		case "broadcast_id":
 			b.ID, err = m.id()
 		case "ttl":
-			ttl, err = m.duration(workflow.MaxHold)
+			ttl, err = m.duration()
 		case "correlation_id":
 			b.CorrelationID, err = m.label()
 		case "rate":

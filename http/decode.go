@@ -74,7 +74,7 @@ func readSignal(m *members, known []string) (q signalRequest, err error) {
 		case name == "signal_id":
 			q.id, err = m.id()
 		case name == "ttl":
-			q.ttl, err = m.duration(workflow.MaxHold)
+			q.ttl, err = m.duration()
 		case name == "correlation_id":
 			q.correlation, err = m.label()
 		default:
@@ -114,7 +114,7 @@ func readEvent(m *members) (q eventRequest, err error) {
 		case "correlation_id":
 			q.correlation, err = m.label()
 		case "ttl":
-			q.ttl, err = m.duration(workflow.MaxHold)
+			q.ttl, err = m.duration()
 		default:
 			err = m.unknown(eventFields)
 		}
@@ -223,7 +223,7 @@ func decodeKey(body []byte) (q keyRequest, err error) {
 		case "scopes":
 			q.scopes, err = m.scopes()
 		case "expires":
-			q.expires, err = m.duration(workflow.MaxHold)
+			q.expires, err = m.duration()
 		default:
 			err = m.unknown(keyFields)
 		}

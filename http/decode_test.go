@@ -84,19 +84,23 @@ func judge(t *testing.T, body []byte, err error, nameField, name string, value w
 	}
 }
 
+// TestDurations: a body has the durations of the YAML, and numbers of seconds.
 func TestDurations(t *testing.T) {
-	for text, want := range map[string]time.Duration{"90s": 90 * time.Second, "1h30m": 90 * time.Minute, "30d": 720 * time.Hour, "1.5d": 36 * time.Hour, "2w": 336 * time.Hour, "500ms": 500 * time.Millisecond} {
-		if got, err := ParseDuration(text); err != nil || got != want {
-			t.Errorf("%q is %v, %v", text, got, err)
+	for text, want := range map[string]time.Duration{
+		`"90s"`: 90 * time.Second, `"1h30m"`: 90 * time.Minute, `"30d"`: 720 * time.Hour, `"1.5d"`: 36 * time.Hour, `"2w"`: 336 * time.Hour, `"500ms"`: 500 * time.Millisecond,
+		`"5 minutes"`: 5 * time.Minute, `"PT5M"`: 5 * time.Minute, `1.5`: 1500 * time.Millisecond, `"3650d"`: workflow.MaxHold, `null`: 0,
+	} {
+		if q, err := decodeSignal([]byte(`{"signal_name":"a","ttl":` + text + `}`)); err != nil || q.ttl != want {
+			t.Errorf("%s is %v, %v", text, q.ttl, err)
 		}
 	}
-	for _, text := range []string{"", "d", "5", "5 minutes", "nand", "1e999d", "-"} {
-		if got, err := ParseDuration(text); err == nil {
-			t.Errorf("%q is %v", text, got)
+	for _, text := range []string{
+		`""`, `"d"`, `"5"`, `"nand"`, `"1e999d"`, `"-"`, `"-5s"`, `true`, `"0s"`, `-5`, `"3651d"`, `1e300`, `"99999999999999999999w"`,
+	} {
+		q, err := decodeSignal([]byte(`{"signal_name":"a","ttl":` + text + `}`))
+		if err == nil || !strings.Contains(err.Error(), "ttl is not a duration above zero and of at most 3650d") {
+			t.Errorf("%s is %v, %v", text, q.ttl, err)
 		}
-	}
-	if d, _ := ParseDuration("1e300d"); d < 0 {
-		t.Errorf("it overflows to %v", d)
 	}
 }
 

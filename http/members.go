@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -294,23 +293,22 @@ func (m *members) object() (workflow.Value, error) {
 	return nil, invalidField(string(m.name), "is "+kindOf(m.value)+", not an object", "wrap it: {\"value\": ...}")
 }
 
-// duration is the member as "90s", "15m", "30d", or a number of seconds; above zero.
-func (m *members) duration(atMost time.Duration) (time.Duration, error) {
-	field := string(m.name)
+// duration is the member as the core reads durations, or as a number of seconds;
+// above zero and at most workflow.MaxHold.
+func (m *members) duration() (time.Duration, error) {
 	if m.isNull() {
 		return 0, nil
 	}
 	d, ok := time.Duration(0), false
 	if m.value[0] == '"' {
-		d, ok = parseDuration(unquote(m.value))
+		read, err := workflow.ParseDuration(unquote(m.value))
+		d, ok = read, err == nil
 	} else {
 		d, ok = parseSeconds(string(m.value))
 	}
-	if !ok {
-		return 0, invalidField(field, "is not a duration", `write it like "90s", "15m", "24h", "30d", or as a number of seconds`)
-	}
-	if d <= 0 || d > atMost {
-		return 0, invalidField(field, fmt.Sprintf("must be above zero and at most %dd", int(atMost.Hours()/24)), `write it like "90s", "15m", "24h", "30d", or as a number of seconds`)
+	if !ok || d <= 0 || d > workflow.MaxHold {
+		return 0, invalidField(string(m.name), fmt.Sprintf("is not a duration above zero and of at most %dd", int(workflow.MaxHold.Hours()/24)),
+			`write it like "90s", "24h", "30d", "5 minutes", "PT5M", or as a number of seconds`)
 	}
 	return d, nil
 }
@@ -331,40 +329,11 @@ func (m *members) timeout() (time.Duration, error) {
 	return d, nil
 }
 
-// ParseDuration reads a duration as people write it for ttl and expires: Go's
-// form, and days and weeks as "30d" and "2w".
-func ParseDuration(text string) (time.Duration, error) {
-	d, ok := parseDuration(text)
-	if !ok {
-		return 0, fmt.Errorf("%q is not a duration: write it like 90s, 15m, 24h, 30d", text)
-	}
-	return d, nil
-}
-
-func parseDuration(text string) (time.Duration, bool) {
-	if d, err := time.ParseDuration(text); err == nil {
-		return d, true
-	}
-	for suffix, unit := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
-		number, found := strings.CutSuffix(text, suffix)
-		if !found {
-			continue
-		}
-		n, err := strconv.ParseFloat(number, 64)
-		return scale(n, unit), err == nil && !math.IsNaN(n)
-	}
-	return 0, false
-}
-
+// parseSeconds reads a number of seconds; what is beyond a Duration is its largest.
 func parseSeconds(text string) (time.Duration, bool) {
-	n, err := strconv.ParseFloat(text, 64)
-	return scale(n, time.Second), err == nil
-}
-
-// scale multiplies without overflow: what is beyond a Duration is its largest.
-func scale(n float64, unit time.Duration) time.Duration {
 	const largest = float64(1<<63 - 1024)
-	return time.Duration(max(min(n*float64(unit), largest), -largest))
+	n, err := strconv.ParseFloat(text, 64)
+	return time.Duration(max(min(n*float64(time.Second), largest), -largest)), err == nil
 }
 
 // no is the member as a boolean, true when it says false; null is absent.

@@ -199,7 +199,8 @@ func (x *exchange) wait() (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	d, ok := parseDuration(text)
+	d, err := workflow.ParseDuration(text)
+	ok := err == nil
 	if !ok {
 		d, ok = parseSeconds(text)
 	}
