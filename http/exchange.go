@@ -80,7 +80,8 @@ func (s *Server) finish(x *exchange, counted *routeMetrics) {
 		s.logger.Error("a handler panicked", "route", x.route.path, "request_id", x.id,
 			"panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
 		if x.status == 0 {
-			x.writeProblem(mustProblem(CodeInternal, "the node could not do it because of an internal error", "the log has the cause under this request_id"))
+			p, _ := problemOf(fmt.Errorf("panic: %v", cause)) // nobody foresaw it
+			x.writeProblem(p)
 		}
 	}
 	x.watch()
@@ -320,8 +321,4 @@ func (x *exchange) writeProblem(p *Problem) {
 		p.Details, p.Data = nil, nil
 		_ = x.json(p.Status, problemHeader, p) // only strings are left, which always encode
 	}
-}
-
-func mustProblem(code, message, hint string) *Problem {
-	return problemFrom(problemByCode[code], refuse(code, message, hint))
 }
