@@ -33,10 +33,6 @@ type Ending struct {
 // after the last event's id.
 var ErrStreamCut = errors.New("the stream ended before the execution did")
 
-// maxStreamLine bounds one line of a stream: a record holds at most a payload
-// or an output beside its own fields.
-const maxStreamLine = workflow.MaxValue + 64<<10
-
 // Follow calls each for every event after the one numbered after, until the
 // execution ends (nil), each returns an error (that error), ctx ends, or the
 // stream is cut (ErrStreamCut). types narrows to some types of records.

@@ -187,6 +187,22 @@ const (
 	// left out, they are samples anyway.
 	maxKeyWrites = 16
 
+	// maxEcho bytes of a name that a client made up are repeated in an answer: people
+	// recognise it, and a hostile one does not make the answer long.
+	maxEcho = 64
+
+	// defaultRetryAfter is said on 429 and 503 when the node named no time: what
+	// is full for a moment is not full any more by then.
+	defaultRetryAfter = time.Second
+
+	// durabilityAge is how long the header that names the durability is kept:
+	// asking the node for its health counts things, too many for every answer.
+	durabilityAge = time.Second
+
+	// maxStreamLine bytes of one line of a stream are read by the client: a record
+	// holds at most a payload or an output beside its own fields.
+	maxStreamLine = workflow.MaxValue + 64<<10
+
 	// MaxClientAnswer bytes of an answer are read by the client.
 	MaxClientAnswer = 256 << 20
 

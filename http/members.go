@@ -419,11 +419,10 @@ func (m *members) unknown(known []string) error {
 
 // truncate keeps a hostile name out of an answer's length.
 func truncate(name string) string {
-	const most = 64
-	if len(name) <= most {
+	if len(name) <= maxEcho {
 		return name
 	}
-	return strings.ToValidUTF8(name[:most], "") + "..."
+	return strings.ToValidUTF8(name[:maxEcho], "") + "..."
 }
 
 // ParseScopes checks names of scopes; duplicates are dropped.

@@ -130,9 +130,6 @@ var problemByCode = func() map[string]*problemKind {
 	return m
 }()
 
-// defaultRetryAfter is said on 429 and 503 when the node named no time.
-const defaultRetryAfter = time.Second
-
 // problemOf turns an error into its problem. known is false for an error that
 // nobody foresaw: its text goes to the log and never to the client.
 func problemOf(err error) (p *Problem, known bool) {

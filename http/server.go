@@ -286,8 +286,6 @@ type knownLevel struct {
 	until  time.Time
 }
 
-const durabilityAge = time.Second
-
 func (c *durabilityCache) header(n Node, now time.Time) []string {
 	known := c.known.Load()
 	if known == nil || now.After(known.until) {

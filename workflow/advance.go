@@ -313,16 +313,11 @@ func (s *State) working() bool {
 }
 
 // usualRecords is room for what most inputs leave behind, usualID for the id of a
-// wait, and usualBody for what a digest is made of. maxKeptText bounds what
-// one large payload leaves behind in the room of the next text, and maxKeptNotes
-// what all payloads of a turn do; maxKeptItems bounds each list of a state that is kept.
+// wait, and usualBody for what a digest is made of.
 const (
 	usualRecords = 6
 	usualID      = 128
 	usualBody    = 512
-	maxKeptText  = 64 << 10
-	maxKeptNotes = 256 << 10
-	maxKeptItems = 32
 )
 
 // input writes the record that carries an input, so that history can be replayed.

@@ -139,4 +139,11 @@ const (
 	// maxReason is how long the reason of a kept signal may become by what
 	// several waits say about it: after some of them nobody reads on.
 	maxReason = 2 << 10
+
+	// maxKeptText bytes of room are kept for the next text, and maxKeptNotes for the
+	// data of a turn's records: one large payload would pin its memory for ever.
+	// maxKeptItems of each list of a state are kept, which is what most executions have.
+	maxKeptText  = 64 << 10
+	maxKeptNotes = 256 << 10
+	maxKeptItems = 32
 )
