@@ -43,7 +43,7 @@ type Options struct {
 
 	MaxInFlight  int // requests with the node at once; 0: DefaultMaxInFlight
 	MaxStreams   int // open event streams; 0: DefaultMaxStreams
-	MaxSyncWaits int // waiting synchronous starts; 0: DefaultMaxSyncWaits
+	MaxSyncWaits int // requests that wait for something; 0: DefaultMaxSyncWaits
 
 	// Echo mounts POST /api/v0/echo, which benchmarks compare with.
 	Echo bool
