@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -40,6 +41,22 @@ func (x *exchange) authorise() error {
 		return x.withoutScope(&entry.Key)
 	}
 	x.key = &entry.Key
+	return nil
+}
+
+// stillOpen says why the key that opened the route opens nothing any more, nil while
+// it does: whoever is answered for long is asked again.
+func (x *exchange) stillOpen() error {
+	if x.key == nil {
+		return nil
+	}
+	token, err := x.token()
+	if err != nil {
+		return err
+	}
+	if _, err := x.server.keys.find(x.soon(), token, time.Now()); err != nil {
+		return x.rejected(err)
+	}
 	return nil
 }
 

@@ -40,7 +40,7 @@ type streaming struct {
 }
 
 // stream sends one event per record until the execution ends, the client
-// leaves or the node stops.
+// leaves, the key that opened it does not open it any more, or the node stops.
 func (x *exchange) stream() error {
 	st, err := x.openStream()
 	if err != nil {
@@ -139,6 +139,11 @@ func (st *streaming) catchUp() (finished bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		if len(records) > 0 {
+			if err := st.permitted(); err != nil {
+				return false, err
+			}
+		}
 		for i := range records {
 			if err := st.record(&records[i]); err != nil {
 				return false, err
@@ -159,6 +164,9 @@ func (st *streaming) hold(changed <-chan struct{}, heartbeat <-chan time.Time) (
 		case <-changed:
 			return true, nil
 		case <-heartbeat:
+			if err := st.permitted(); err != nil {
+				return false, err
+			}
 			if err := st.write([]byte(": ping\n\n")); err != nil {
 				return false, err
 			}
@@ -168,6 +176,21 @@ func (st *streaming) hold(changed <-chan struct{}, heartbeat <-chan time.Time) (
 			return false, nil
 		}
 	}
+}
+
+// permitted ends the stream of a key that was revoked or has expired. The execution
+// goes on, so the last word is a comment and no event.
+func (st *streaming) permitted() error {
+	err := st.x.stillOpen()
+	if err == nil {
+		return nil
+	}
+	why := "the API keys cannot be read; reconnect with Last-Event-ID"
+	var refusal *workflow.Refusal
+	if errors.As(err, &refusal) {
+		why = refusal.Message + "; reconnect with another key and Last-Event-ID"
+	}
+	return errors.Join(err, st.write([]byte(": "+why+"\n\n")))
 }
 
 func (st *streaming) record(r *workflow.Record) error {
@@ -183,6 +206,9 @@ func (st *streaming) record(r *workflow.Record) error {
 func (st *streaming) end() error {
 	state, err := st.x.server.node.Execution(st.x.server.patience.context(time.Now()), st.execID)
 	if err != nil {
+		return err
+	}
+	if err := st.permitted(); err != nil {
 		return err
 	}
 	name := streamComplete

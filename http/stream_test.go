@@ -304,3 +304,77 @@ func TestStreamOfNodeInTrouble(t *testing.T) {
 		}
 	})
 }
+
+// followAs opens a stream with a new key of that scope.
+func (d *door) followAs(spec KeySpec) (w *streamWriter, done chan struct{}, key Key) {
+	d.t.Helper()
+	token, key, err := d.server.keys.Create(d.t.Context(), spec)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	w, done = d.follow(d.t.Context(), streamOfE, "Authorization", "Bearer "+token)
+	synctest.Wait()
+	return w, done, key
+}
+
+// TestStreamEndsWithItsKey: one that is revoked gets no further record, and hears why;
+// the streams of others go on.
+func TestStreamEndsWithItsKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newLockedDoor(t)
+		d.begin("e")
+		reader := KeySpec{Name: "reader", Scopes: []Scope{ExecutionsRead}}
+		revoked, revokedDone, key := d.followAs(reader)
+		other, otherDone, _ := d.followAs(reader)
+		d.do("DELETE", "/api/v0/keys/"+key.ID, "").want(200)
+		d.post(signalPath("e"), `{"signal_name":"approval-decision","payload":{"decision":"pending"}}`).want(200)
+		if !ended(revokedDone) || d.node.watching() != 1 {
+			t.Fatalf("the stream outlives its key: %q", revoked.String())
+		}
+		wantFrames(t, revoked, "1 execution.started", "2 wait.opened")
+		if !strings.Contains(revoked.String(), "\n\n: the API key was revoked at 2000-01-01T00:00:00.000Z; ") || !strings.HasSuffix(revoked.String(), "\n\n") {
+			t.Fatalf("it does not say why: %q", revoked.String())
+		}
+		if ended(otherDone) {
+			t.Fatalf("the stream of another key ended: %q", other.String())
+		}
+		d.post(signalPath("e"), approved).want(200)
+		if !ended(otherDone) {
+			t.Fatal("the stream goes on after the end")
+		}
+	})
+}
+
+// TestStreamOfADeadKeyEndsAtAHeartbeat, also when nothing happens to its execution.
+func TestStreamOfADeadKeyEndsAtAHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newLockedDoor(t)
+		d.begin("e")
+		reader := KeySpec{Name: "reader", Scopes: []Scope{ExecutionsRead}}
+		revoked, revokedDone, key := d.followAs(reader)
+		elsewhere, elsewhereDone, moved := d.followAs(reader)
+		reader.Expires = time.Hour
+		expired, expiredDone, _ := d.followAs(reader)
+		d.do("DELETE", "/api/v0/keys/"+key.ID, "").want(200)
+		time.Sleep(HeartbeatInterval)
+		if !ended(revokedDone) || !strings.Contains(revoked.String(), ": the API key was revoked") || strings.Contains(revoked.String(), "ping") {
+			t.Fatalf("revoked: %q", revoked.String())
+		}
+		there := NewKeyRing(d.node)
+		defer there.Close()
+		if _, err := there.Revoke(t.Context(), moved.ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(KeyRefresh + HeartbeatInterval)
+		if !ended(elsewhereDone) || !strings.Contains(elsewhere.String(), ": the API key was revoked") {
+			t.Fatalf("revoked on another node: %q", elsewhere.String())
+		}
+		time.Sleep(time.Hour)
+		if !ended(expiredDone) || !strings.Contains(expired.String(), ": the API key expired at 2000-01-01T01:00:00.000Z") {
+			t.Fatalf("expired: %q", expired.String())
+		}
+		if pings := strings.Count(expired.String(), ": ping"); pings != int(time.Hour/HeartbeatInterval)-1 {
+			t.Fatalf("%d heartbeats before it expired", pings)
+		}
+	})
+}
