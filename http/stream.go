@@ -59,6 +59,8 @@ func (x *exchange) stream() error {
 		x.w.WriteHeader(x.status)
 		return nil
 	}
+	// No record has a later number, so nobody has seen one: all that is there counts as seen.
+	st.after = min(st.after, state.Seq)
 	if err := st.begin(); err != nil {
 		return err
 	}
@@ -116,10 +118,17 @@ func (st *streaming) begin() error {
 func (st *streaming) run(state *workflow.State, changed <-chan struct{}) error {
 	heartbeat := time.NewTicker(HeartbeatInterval)
 	defer heartbeat.Stop()
-	for {
+	for woken := false; ; woken = true {
+		before := st.after
 		finished, err := st.catchUp()
 		if err != nil {
 			return err
+		}
+		if woken && st.after == before {
+			// No record says what happened, so the state that was read is of before.
+			if state, err = st.now(); err != nil {
+				return err
+			}
 		}
 		if finished || state.Status.Finished() && st.after >= state.Seq {
 			return st.end()
@@ -131,11 +140,16 @@ func (st *streaming) run(state *workflow.State, changed <-chan struct{}) error {
 	}
 }
 
+// now reads the execution again.
+func (st *streaming) now() (*workflow.State, error) {
+	return st.x.server.node.Execution(st.x.soon(), st.execID)
+}
+
 // catchUp sends all records that are there and reports whether the execution's
 // end is among them; signals that died with it may follow that record.
 func (st *streaming) catchUp() (finished bool, err error) {
 	for {
-		records, err := st.x.server.node.History(st.x.server.patience.context(time.Now()), st.execID, st.after, streamPage)
+		records, err := st.x.server.node.History(st.x.soon(), st.execID, st.after, streamPage)
 		if err != nil {
 			return false, err
 		}
@@ -204,7 +218,7 @@ func (st *streaming) record(r *workflow.Record) error {
 // end sends the last event. Its number is one more than that of the last
 // record, so that a client that reconnects after it gets 204.
 func (st *streaming) end() error {
-	state, err := st.x.server.node.Execution(st.x.server.patience.context(time.Now()), st.execID)
+	state, err := st.now()
 	if err != nil {
 		return err
 	}

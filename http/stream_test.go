@@ -159,6 +159,48 @@ func TestStreamResumes(t *testing.T) {
 	})
 }
 
+// TestStreamFromBeyondTheLastRecord: a number that no record has is not seen by anybody,
+// and the stream goes on after the last record that is there.
+func TestStreamFromBeyondTheLastRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		d.begin("e")
+		w, done := d.follow(t.Context(), streamOfE, "Last-Event-ID", "999")
+		if ended(done) || w.status != 200 {
+			t.Fatalf("status %d, %q", w.status, w.String())
+		}
+		wantFrames(t, w)
+		d.post(signalPath("e"), approved).want(200)
+		if !ended(done) {
+			t.Fatal("the stream goes on after the end")
+		}
+		wantFrames(t, w, "3 signal.accepted", "4 signal.consumed", "5 execution.finished", "6 complete")
+		if w, done := d.follow(t.Context(), streamOfE, "Last-Event-ID", "999"); !ended(done) || w.status != 204 {
+			t.Fatalf("after the end: status %d, %q", w.status, w.String())
+		}
+	})
+}
+
+// TestStreamLooksAgainWhenNoRecordComes: it ends with its execution, whatever the
+// history has of that.
+func TestStreamLooksAgainWhenNoRecordComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor(t)
+		d.begin("e")
+		w, done := d.follow(t.Context(), streamOfE)
+		synctest.Wait()
+		d.node.mu.Lock()
+		e := d.node.executions["e"]
+		e.state.Status = workflow.Canceled
+		d.node.commit(e, 1)
+		d.node.mu.Unlock()
+		if !ended(done) {
+			t.Fatal("the stream goes on after the end")
+		}
+		wantFrames(t, w, "1 execution.started", "2 wait.opened", "3 error")
+	})
+}
+
 func TestStreamFilters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoor(t)
