@@ -1,6 +1,7 @@
 package http
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -30,7 +31,7 @@ func (x *exchange) starting(sync bool) (workflow.Start, startRequest, error) {
 		Origin: &workflow.Origin{Type: workflow.FromAPI}, By: x.by(), NoStart: q.noStart,
 	}
 	if q.signal != nil {
-		start.Signal = x.startSignal(q.signal, key)
+		start.Signal = x.startSignal(*q.signal, key)
 		if start.Seed == "" && !start.Signal.Minted {
 			start.Seed = start.Signal.ID
 		}
@@ -62,21 +63,10 @@ func (x *exchange) needs(scope Scope) error {
 
 // startSignal is the signal that comes with a start. Its id is its own, or the
 // Idempotency-Key, or a new one.
-func (x *exchange) startSignal(q *signalRequest, key string) *workflow.Signal {
-	signal := &workflow.Signal{
-		ID: q.id, Name: q.name, Payload: q.payload, CorrelationID: q.correlation,
-		Source: workflow.FromAPI, By: x.by(), ReceivedAt: x.now(),
-	}
-	if signal.ID == "" {
-		signal.ID = key
-	}
-	if signal.ID == "" {
-		signal.ID, signal.Minted = mintID(x.start), true
-	}
-	if q.ttl > 0 {
-		signal.ExpiresAt = signal.ReceivedAt.Add(q.ttl)
-	}
-	return signal
+func (x *exchange) startSignal(q signalRequest, key string) *workflow.Signal {
+	q.id = cmp.Or(q.id, key)
+	signal := x.signal(q, "", false)
+	return &signal
 }
 
 // startExecution answers after the execution, and the signal that came along, are

@@ -42,6 +42,16 @@ func TestAReceiptTellsWhoSentTheSignalAndWhatJudgedIt(t *testing.T) {
 		At("4s", Get("/signals/a", Has("data.state", "dead"), Has("data.steps.3.what", "dead"), Telling("data.steps.3.reason", "CANCELED"), linked("data.steps.3.link", "signal.dead"))))
 }
 
+func TestAReceiptTellsWhoSentASignalWithAStart(t *testing.T) {
+	script(t, storyYAML,
+		At("0s", CallWith("POST", "/api/v0/workflows/order/executions", `{"exec_id":"x","signal":{"signal_name":"paid","payload":{"amount":900},"signal_id":"a"}}`,
+			map[string]string{"X-Request-Id": "req-8"}, Code(202))),
+		At("1s", CallWith("POST", "/api/v0/workflows/order/executions", `{"exec_id":"x","signal":{"signal_name":"shipped","signal_id":"b"}}`,
+			map[string]string{"X-Request-Id": "req-9"}, Code(200))),
+		At("2s", Get("/signals/a", Is(200), Has("data.from", "192.0.2.1"), Has("data.request_id", "req-8")),
+			Get("/signals/b", Is(200), Has("data.from", "192.0.2.1"), Has("data.request_id", "req-9"))))
+}
+
 func TestAReceiptTellsWhatTheSignalCaused(t *testing.T) {
 	script(t, storyYAML,
 		At("0s", Start("x", "order", `{}`)),
