@@ -149,7 +149,9 @@ func (c *compiler) checkEnv(n *node) {
 // compile returns the definition, complete only when nothing was wrong.
 func (c *compiler) compile() *workflow.Definition {
 	wf := c.workflow
-	c.checkID(wf, "a workflow")
+	if id := wf.get("id"); c.checkID(wf, "a workflow") && (id.str() == "." || id.str() == "..") {
+		c.findings.failf(id.place, "id", "choose another one: clients take it out of an address", "%s cannot be the id of a workflow", quoted(id.str()))
+	}
 	c.checkEnv(wf.get("config").get("env"))
 	checkResources(wf, c.findings)
 	c.checkSelectors()

@@ -78,6 +78,9 @@ func checkID(field, id string) error {
 	if strings.IndexByte(id, '/') >= 0 {
 		return invalidField(field, "must not contain a slash", "it is part of an address: use letters, digits, dots, hyphens")
 	}
+	if id == "." || id == ".." {
+		return invalidField(field, "must not be "+id, "clients take it out of an address, so that nobody could ask for it: choose another id")
+	}
 	return nil
 }
 

@@ -165,6 +165,10 @@ func TestRefusedBodies(t *testing.T) {
 		{signal, `{"signal_name":"a","name":"b"}`, "the known fields are signal_name"},
 		{signal, `{"signal_name":"a","signal_id":""}`, "signal_id must not be empty"},
 		{signal, `{"signal_name":"a","signal_id":"a/b"}`, "slash"},
+		{signal, `{"signal_name":"a","signal_id":"."}`, "signal_id must not be ."},
+		{event, `{"name":"a","event_id":".."}`, "event_id must not be .."},
+		{start, `{"exec_id":".."}`, "exec_id must not be .."},
+		{start, `{"signal":{"signal_name":"a","signal_id":".."}}`, "signal_id must not be .."},
 		{signal, `{"signal_name":"a","signal_id":"a\u0007b"}`, "control character"},
 		{signal, `{"signal_name":"` + long + `"}`, "257 bytes"},
 		{signal, `{"signal_name":"a","ttl":"soon"}`, "ttl is not a duration"},
@@ -204,6 +208,7 @@ func TestIDsInTwoPlaces(t *testing.T) {
 	d.post(signalPath("e"), `{"signal_name":"approval-decision","signal_id":"a"}`, "Idempotency-Key", "b").problem(400, workflow.CodeInvalid)
 	d.post(signalPath("e"), approved, "Idempotency-Key", "a", "Idempotency-Key", "b").problem(400, workflow.CodeInvalid)
 	d.post(signalPath("e"), approved, "Idempotency-Key", "a/b").problem(400, workflow.CodeInvalid)
+	d.post(signalPath("e"), approved, "Idempotency-Key", "..").problem(400, workflow.CodeInvalid)
 	d.post("/api/v0/events", `{"name":"n","id":"a"}`, "Idempotency-Key", "b").problem(400, workflow.CodeInvalid)
 	a := d.post(signalPath("e"), `{"signal_name":"approval-decision","signal_id":"a"}`, "Idempotency-Key", "a").want(200)
 	if s := data[SignalAnswer](a); s.SignalID != "a" {
