@@ -266,7 +266,11 @@ func (l *lines) fill() error {
 		}
 		b = grown
 	}
+	if err := l.x.expect(); err != nil {
+		return err
+	}
 	n, err := l.x.r.Body.Read(b[len(b):cap(b)])
+	l.x.reached(accepted)
 	b = b[:len(b)+n]
 	l.x.in.b = b
 	l.total += n

@@ -58,6 +58,9 @@ func (x *exchange) readBody() error {
 	if x.lane == laneQuick {
 		x.unwatch()
 	}
+	if err := x.expect(); err != nil {
+		return err
+	}
 	b := x.in.b
 	for {
 		if len(b) == cap(b) {
@@ -109,6 +112,9 @@ func (x *exchange) tooLarge(most int) error {
 // cutBody explains a body that ended before its end.
 func (x *exchange) cutBody(err error) error {
 	x.closeAfter()
+	if x.server.open.cut.Load() {
+		return x.cutShort()
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return refuse(CodeBodyTimeout, "the body did not arrive within "+ReadTimeout.String(), "send it again; nothing was kept")
 	}

@@ -38,7 +38,7 @@ type exchange struct {
 	held    int64   // bytes counted in the server's bodies
 	entered bool    // a place in the route's lane is taken
 
-	unwatched *connection // on which nobody reads ahead; nil when somebody does
+	conn *connection // that the request came on; nil when it is none of ours
 
 	promiseless bool // nothing is written, so nothing is promised of it
 	status      int  // of the answer; 0 before it
@@ -60,7 +60,7 @@ var (
 // serve takes one request through the steps that every route shares.
 func (s *Server) serve(rt *route, counted *routeMetrics, w http.ResponseWriter, r *http.Request, params httprouter.Params) {
 	x := exchanges.Get().(*exchange)
-	*x = exchange{server: s, route: rt, w: w, r: r, params: params, start: time.Now(), lane: rt.lane}
+	*x = exchange{server: s, route: rt, w: w, r: r, params: params, start: time.Now(), lane: rt.lane, conn: connectionOf(r.Context())}
 	defer s.finish(x, counted)
 	x.identify()
 	if err := x.admit(); err != nil {
@@ -84,7 +84,7 @@ func (s *Server) finish(x *exchange, counted *routeMetrics) {
 			x.writeProblem(p)
 		}
 	}
-	x.watch()
+	x.release()
 	if x.entered {
 		s.leave(x.lane)
 	}
@@ -133,6 +133,7 @@ func (x *exchange) admit() error {
 			return err
 		}
 	}
+	x.reached(accepted)
 	if x.format == formatLines || x.lane == laneQuick && x.query("wait") != "" {
 		x.lane = laneSync // it takes as long as somebody else
 	}
@@ -248,6 +249,7 @@ func (x *exchange) send(status int, contentType []string, body []byte) {
 		// without deadlines is a test's, and needs none.
 		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(WriteTimeout))
 	}
+	x.reached(answered)
 	x.status = status
 	x.w.WriteHeader(status)
 	if x.r.Method == http.MethodHead {

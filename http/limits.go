@@ -49,6 +49,10 @@ const (
 	// synchronous starts set it anew for each write.
 	WriteTimeout = 30 * time.Second
 
+	// StopGrace is how long a node that stops waits for requests that are on their way to
+	// it: what was sent before the client could know has arrived by then.
+	StopGrace = 2 * time.Second
+
 	// IdleTimeout closes a kept connection that nobody uses.
 	IdleTimeout = 60 * time.Second
 

@@ -3,6 +3,7 @@ package http
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -64,6 +65,7 @@ type Server struct {
 	patience patience
 	level    durabilityCache
 
+	open     connections
 	limits   [laneFree]limit
 	bodies   atomic.Int64 // bytes of large bodies in memory
 	loopback atomic.Int32 // 0: never served; 1: on loopback only; -1: elsewhere too
@@ -92,6 +94,7 @@ func NewServer(o Options) *Server {
 		node: o.Node, keys: o.Keys, logger: o.Logger, ready: o.Ready,
 		router: httprouter.New(), crossing: http.NewCrossOriginProtection(),
 		metrics: newMetrics(o.Registry), ids: newRequestIDs(), stopping: make(chan struct{}),
+		open: connections{all: make(map[*connection]struct{})},
 	}
 	if s.ready == nil {
 		s.ready = func() bool { return true }
@@ -180,7 +183,7 @@ func (s *Server) Serve(l net.Listener) error {
 	} else {
 		s.loopback.Store(-1)
 	}
-	err := s.http.Serve(listener{l})
+	err := s.http.Serve(listener{l, &s.open})
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -200,16 +203,38 @@ func (s *Server) onLoopback() bool { return s.loopback.Load() == 1 }
 func (s *Server) Unready() { s.unready.Store(true) }
 
 // Shutdown stops accepting, ends event streams with a last comment, lets other
-// requests finish, and returns when all have, or when ctx ends: then it cuts
-// what is left and returns ctx's error.
+// requests finish, and returns when all have, or when ctx ends: then it cuts what
+// is left. Requests that have not arrived whole after StopGrace are refused. That
+// clients do not send or do not read is no error; that requests were still with
+// the node at the end is one, which wraps ctx's.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopOnce.Do(func() { close(s.stopping) })
+	grace := time.AfterFunc(StopGrace, func() {
+		if n := s.open.cutArriving(); n > 0 {
+			s.logger.Info("clients that had not sent their requests to the end were cut", "clients", n, "within", StopGrace)
+		}
+	})
 	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, s.http.Close())
+	grace.Stop()
+	if err != nil && ctx.Err() != nil {
+		err = s.cutAll(ctx.Err())
 	}
 	if s.keys != nil {
 		s.keys.Close()
+	}
+	return err
+}
+
+// cutAll closes every connection because the time is over, and says what that
+// meant for requests which had been accepted.
+func (s *Server) cutAll(over error) error {
+	left := s.open.count()
+	err := s.http.Close()
+	if n := left[arriving] + left[answered]; n > 0 {
+		s.logger.Warn("clients that neither sent nor read any more were cut", "clients", n)
+	}
+	if n := left[accepted]; n > 0 {
+		err = errors.Join(fmt.Errorf("%d requests were still with the node when the time to answer them was over: %w", n, over), err)
 	}
 	return err
 }

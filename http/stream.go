@@ -109,6 +109,7 @@ func (st *streaming) begin() error {
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = []string{"no-cache"}
 	h["X-Accel-Buffering"] = []string{"no"}
+	st.x.reached(answered)
 	st.x.status = http.StatusOK
 	st.x.w.WriteHeader(http.StatusOK)
 	return st.write(append(strconv.AppendInt([]byte("retry: "), streamRetry.Milliseconds(), 10), "\n\n"...))

@@ -165,3 +165,90 @@ func TestSlowSenders(t *testing.T) {
 		}
 	})
 }
+
+// stop shuts the door down and says how long that took.
+func (d *door) stop(within time.Duration) (took time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	began := time.Now()
+	err = d.server.Shutdown(ctx)
+	return time.Since(began), err
+}
+
+// say sends the beginning of a request, and hands on what comes back.
+func say(t *testing.T, conn net.Conn, text string) (answer chan string) {
+	t.Helper()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	answer = make(chan string, 1)
+	go func() {
+		all, err := io.ReadAll(conn)
+		if err != nil {
+			t.Error(err)
+		}
+		answer <- string(all)
+	}()
+	synctest.Wait()
+	return answer
+}
+
+// TestAStopDoesNotWaitForSlowSenders: a request that does not arrive is refused after
+// the grace, because nothing of it was accepted, and it is no failure of the stop.
+func TestAStopDoesNotWaitForSlowSenders(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "",
+		"POST /api/v0/events HTTP/1.1\r\nHost: local":                                                  "",
+		"POST /api/v0/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n":               "503",
+		"POST /api/v0/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{":              "503",
+		"POST /api/v0/nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{":             "404",
+		"POST /api/v0/signals HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n[": "503",
+	} {
+		inVirtualTime(t, func(t *testing.T, d *door, dial func() net.Conn) {
+			conn := dial()
+			defer conn.Close()
+			answer := say(t, conn, text)
+			if took, err := d.stop(4 * StopGrace); err != nil || took > StopGrace+time.Second {
+				t.Errorf("%q: the stop took %v and says %v", text, took, err)
+			}
+			got := <-answer
+			if first, _, _ := strings.Cut(got, "\r\n"); !strings.Contains(first, want) || want == "503" && !strings.Contains(got, `"code":"`+workflow.CodeStopping+`"`) {
+				t.Errorf("%q: answered by %q, want %q", text, got, want)
+			}
+		})
+	}
+}
+
+// TestAStopEndsAStreamOfMessages: what came is kept and said, and what did not come
+// is not waited for.
+func TestAStopEndsAStreamOfMessages(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, d *door, dial func() net.Conn) {
+		conn := dial()
+		defer conn.Close()
+		answer := say(t, conn, "POST /api/v0/signals HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\nContent-Length: 1000\r\n\r\n"+
+			`{"exec_id":"e","signal_name":"approval-decision","payload":{"decision":"approved"}}`+"\n"+`{"exec_id":`)
+		if took, err := d.stop(4 * StopGrace); err != nil || took > StopGrace+time.Second {
+			t.Errorf("the stop took %v and says %v", took, err)
+		}
+		got := <-answer
+		if !strings.Contains(got, `{"index":0,"status":200,`) || !strings.Contains(got, `{"index":1,"status":503,"ended":true,`) || !strings.Contains(got, `"code":"`+workflow.CodeStopping+`"`) {
+			t.Errorf("answered by %s", got)
+		}
+	})
+}
+
+// TestAStopCutsWhoDoesNotRead: the node has done what it was asked, so that is no
+// failure of the stop either.
+func TestAStopCutsWhoDoesNotRead(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, d *door, dial func() net.Conn) {
+		conn := dial()
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET /api/v0/executions/workflows/e HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if took, err := d.stop(4 * StopGrace); err != nil || took != 4*StopGrace {
+			t.Errorf("the stop took %v and says %v", took, err)
+		}
+	})
+}
