@@ -387,6 +387,22 @@ func TestPoolStopDoesNotWaitForEver(t *testing.T) {
 	})
 }
 
+// TestPoolWithoutJobsStopsInNoTime: there is nothing to wait for, and so nothing to
+// complain about when there is no time.
+func TestPoolWithoutJobsStopsInNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		for range 20 { // of two things that have happened, either may be seen
+			idle := newScripted(LaneAgent)
+			p := NewPool(map[string]Executor{"idle": idle}, 1, 10, Hooks{})
+			if err := p.Stop(over); err != nil || idle.closed == 0 {
+				t.Fatalf("stopping says %v, and the executor is closed %d times", err, idle.closed)
+			}
+		}
+	})
+}
+
 func TestPoolKnowsItsExecutors(t *testing.T) {
 	inBubble(t, 1, 1, Hooks{}, func(p *Pool, _, _ *scripted, r *results) {
 		if !p.Submit("robot", keyed("a", `1`), r.of("a")) {
