@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"hash/maphash"
 	"log/slog"
 	"runtime"
@@ -176,11 +177,11 @@ func (s *System) Stop(ctx context.Context) error {
 	for i := range s.shards {
 		root.Send(s.shards[i].pid, drain{done: done})
 	}
-	for range s.shards {
+	for drained := range s.shards {
 		select {
 		case <-done:
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%d of %d shards still had commits under way: %w", Shards-drained, Shards, ctx.Err())
 		}
 	}
 	for i := range s.shards {

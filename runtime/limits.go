@@ -13,6 +13,20 @@ const (
 	sweepEvery = time.Minute
 	sweepBatch = 500
 
+	// Each step of a stop has a time of its own, so that one that spends it takes none
+	// from the next. leaveTimeout bounds the handing over to the other nodes, which
+	// takes less than a second unless they do not answer; drainTimeout the commits that
+	// are under way, milliseconds each unless the store stands still; poolTimeout the
+	// tasks that are interrupted: a program has two seconds after SIGTERM; and
+	// partTimeout what this node still says to the others.
+	leaveTimeout = 6 * time.Second
+	drainTimeout = 5 * time.Second
+	poolTimeout  = 4 * time.Second
+	partTimeout  = 3 * time.Second
+
+	// StopTimeout is what Stop takes at most.
+	StopTimeout = leaveTimeout + drainTimeout + poolTimeout + partTimeout
+
 	// storeTimeout bounds a read of one document.
 	storeTimeout = 10 * time.Second
 

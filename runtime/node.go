@@ -103,7 +103,7 @@ func (n *Node) Start(ctx context.Context) error {
 
 // Stop refuses new work, lets commits finish and stops the actors; running
 // tasks are interrupted and issued again at the next start, or by the other nodes. The store stays
-// open. The context bounds how long it may take.
+// open. It takes StopTimeout at most, or less when the context ends.
 func (n *Node) Stop(ctx context.Context) error {
 	n.set("draining")
 	if n.sweeper != nil {
@@ -111,10 +111,18 @@ func (n *Node) Stop(ctx context.Context) error {
 		<-n.swept
 	}
 	if n.cluster == nil {
-		return errors.Join(n.system.Stop(ctx), n.pool.Stop(ctx))
+		return errors.Join(within(ctx, drainTimeout, n.system.Stop), within(ctx, poolTimeout, n.pool.Stop))
 	}
 	// The other nodes take over first, and answers go out until the very end.
-	return errors.Join(n.cluster.Leave(ctx), n.system.Stop(ctx), n.pool.Stop(ctx), n.cluster.Close(ctx))
+	return errors.Join(within(ctx, leaveTimeout, n.cluster.Leave), within(ctx, drainTimeout, n.system.Stop),
+		within(ctx, poolTimeout, n.pool.Stop), within(ctx, partTimeout, n.cluster.Close))
+}
+
+// within gives one step of a stop its own time.
+func within(ctx context.Context, most time.Duration, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return step(ctx)
 }
 
 // Deploy makes the project's workflows the current ones. Their bundles are

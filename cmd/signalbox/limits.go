@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"github.com/signalbox/signalbox/runtime"
+)
 
 // Every bound of the command line, with its reason.
 const (
@@ -39,9 +43,16 @@ const (
 	// completionTimeout bounds what a shell waits for after the tab key.
 	completionTimeout = time.Second
 
-	// drainTimeout bounds what a node does between the first signal to stop and
-	// its end: requests and commits take milliseconds, streams are ended.
-	drainTimeout = 10 * time.Second
+	// doorTimeout bounds what a node does for its clients after it was told to stop:
+	// requests take milliseconds, streams are ended, and what has not arrived after
+	// http.StopGrace is refused, so that only who does not read his answer is cut.
+	doorTimeout = 6 * time.Second
+
+	// stopTimeout bounds the stop of everything behind the door, and drainTimeout the
+	// time between the signal and the closing of the store. Each step has its own time:
+	// one that spends it takes none from those that make accepted work durable.
+	stopTimeout  = runtime.StopTimeout
+	drainTimeout = doorTimeout + stopTimeout
 
 	// reloadPause is how long the files of a project must be quiet before they
 	// are read again: editors write in several steps, git in many.

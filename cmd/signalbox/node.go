@@ -237,18 +237,21 @@ func (n *node) broke(err error) error {
 	return fmt.Errorf("the listener on %s broke: %w", n.listener.Addr(), err)
 }
 
-// close stops whatever is open, from the outside in.
+// close stops whatever is open, from the outside in. Each step has its own time.
 func (n *node) close(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-	defer cancel()
 	var errs []error
+	step := func(most time.Duration, stop func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(ctx, most)
+		defer cancel()
+		errs = append(errs, stop(ctx))
+	}
 	if n.server != nil {
-		errs = append(errs, n.server.Shutdown(ctx))
+		step(doorTimeout, n.server.Shutdown)
 	} else if n.listener != nil {
 		errs = append(errs, n.listener.Close())
 	}
 	if n.runtime != nil {
-		errs = append(errs, n.runtime.Stop(ctx))
+		step(stopTimeout, n.runtime.Stop)
 	}
 	if n.store != nil {
 		errs = append(errs, n.store.Close())

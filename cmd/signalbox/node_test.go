@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -15,6 +16,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/signalbox/signalbox/http"
+	"github.com/signalbox/signalbox/runtime"
 )
 
 // TestWhoMustShowAKey is the table of when a node asks for keys, and when it
@@ -97,6 +99,65 @@ func TestANodeLingersForItsDelay(t *testing.T) {
 		n.config.drainDelay = 0
 		if err := n.linger(broken); err != nil {
 			t.Errorf("without a delay: %v", err)
+		}
+	})
+}
+
+// pipes is a listener for one connection that is a pipe, so that it works in virtual time.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	p.once.Do(func() { close(p.closed) })
+	return nil
+}
+
+func (*pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// TestAStopGivesEachStepItsOwnTime: a client that does not read spends the time of the
+// door, and the node behind it still stops in peace.
+func TestAStopGivesEachStepItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{config: config{memory: true}, logger: slog.New(slog.DiscardHandler)}
+		var err error
+		if n.store, err = openStore(t.Context(), n.config, n.logger); err != nil {
+			t.Fatal(err)
+		}
+		if n.runtime, err = runtime.New(runtime.Options{Store: n.store, Logger: n.logger, Version: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.runtime.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n.server = http.NewServer(http.Options{Node: n.runtime, Logger: n.logger})
+		listener := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		served := make(chan error, 1)
+		go func() { served <- n.server.Serve(listener) }()
+		here, there := net.Pipe()
+		defer here.Close()
+		listener.conns <- there
+		if _, err := io.WriteString(here, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		begun := time.Now()
+		if err := n.close(t.Context()); err != nil || time.Since(begun) != doorTimeout {
+			t.Errorf("it stopped after %s and says %v", time.Since(begun), err)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
 		}
 	})
 }

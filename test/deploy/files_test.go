@@ -15,6 +15,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/signalbox/signalbox/runtime"
 	"github.com/signalbox/signalbox/test/binary"
 )
 
@@ -116,10 +117,11 @@ func settings(t *testing.T) []string {
 // accepted.
 func graceful(t *testing.T, where, delay string, given time.Duration) {
 	t.Helper()
-	const finish = 10 * time.Second
-	if !strings.Contains(read(t, "cmd/signalbox/limits.go"), "drainTimeout = 10 * time.Second") {
-		t.Fatal("a node has another time than ten seconds to finish: say so here, in docker-compose.yml and in the chart")
+	const door = 6 * time.Second
+	if !strings.Contains(read(t, "cmd/signalbox/limits.go"), "doorTimeout = 6 * time.Second") {
+		t.Fatal("a node has another time than six seconds for its clients: say so here, in docker-compose.yml, in the chart and in docs/operations.md")
 	}
+	const finish = door + runtime.StopTimeout
 	d, err := time.ParseDuration(delay)
 	if err != nil || given <= d+finish {
 		t.Errorf("%s: a node gets %s to stop; it may need more than %s to be noticed and %s to finish (%v)", where, given, delay, finish, err)
