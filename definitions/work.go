@@ -186,6 +186,9 @@ func (c *compiler) modelOf(ref *node) *node {
 			if named := c.model(ref.get("model").str()); named != nil {
 				return defaults(ref, named)
 			}
+			if c.workflow == nil {
+				return ref
+			}
 			c.findings.failf(ref.place, "required", "add `provider:`, for example `provider: openai`", "a model needs \"provider\"")
 		}
 		return ref
