@@ -25,6 +25,7 @@ type meaning string
 
 const (
 	template  meaning = "template"  // may hold {{ }} actions
+	object    meaning = "object"    // a mapping that may hold actions, or one action that gives an object
 	duration  meaning = "duration"  // 30s, 5 minutes, PT5M
 	condition meaning = "condition" // CEL
 	scalar    meaning = "scalar"    // a template, or CEL that gives a text or a number

@@ -89,9 +89,13 @@ func (c *compiler) event(d *draft, signal *node, at sight) *workflow.SignalSpec 
 	if name != nil && name.kind != broken {
 		name = textNode(name.place, name.str()).spelled(name)
 	}
+	payload := signal.get("payload")
+	if payload != nil && payload.kind != broken && !payload.isMap() && !isTemplate(payload.str()) {
+		c.findings.failf(payload.place, "value", "write a mapping, as in `payload: { amount: 5 }`, or one template that gives an object", "the payload of an event is an object, this is %s", payload.kind)
+	}
 	return &workflow.SignalSpec{
 		Name:    c.template(name, d.env, plainTemplate, at),
-		Payload: c.template(signal.get("payload"), d.env, plainTemplate, at),
+		Payload: c.template(payload, d.env, plainTemplate, at),
 	}
 }
 

@@ -274,7 +274,7 @@ func transitionLanguage() *shape {
 func signalLanguage() *shape {
 	return &shape{name: signalShape, title: "a signal", doc: "An event that a `signal` task sends to whoever listens.", fields: []*field{
 		{name: "id", forms: asText, meaning: template, required: true, mistaken: []string{"name", "signal_name"}, doc: "The event's name.", example: "order-{{ .workflow.input.id }}-paid"},
-		{name: "payload", forms: asText | asMap, meaning: template, mistaken: []string{"data", "with", "body"}, doc: "The event's payload."},
+		{name: "payload", forms: asText | asMap, meaning: object, mistaken: []string{"data", "with", "body"}, doc: "The event's payload, an object: empty when it is left out or renders to null. The task fails when it renders to anything else."},
 	}}
 }
 

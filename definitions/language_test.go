@@ -202,6 +202,8 @@ func fieldForm(f *field) string {
 		form = "task id, transition or task"
 	case f.meaning == taskRef && f.forms&asMap != 0:
 		form = "task id or transition"
+	case f.meaning == object:
+		form = "a mapping with templates, or one template that gives an object"
 	case f.meaning == template:
 		form += " with templates"
 	}

@@ -161,17 +161,42 @@ func (t *transition) emit(task *Task, ts *TaskState) {
 func (t *transition) event(spec *SignalSpec, scope *Scope, id string) (Event, error) {
 	name, err := text(spec.Name, scope)
 	var payload Value
-	if err == nil && spec.Payload != nil {
-		payload, err = spec.Payload.Render(scope)
-	}
 	if err == nil {
-		err = fits("the rendered payload", payload)
+		payload, err = payloadOf(spec.Payload, scope)
 	}
 	return Event{
 		ID: id, Name: name, Payload: payload,
 		CorrelationID: t.s.ExecID, Source: "workflow:" + t.s.WorkflowID, ReceivedAt: t.at,
 		TraceParent: t.s.traceParent(),
 	}, err
+}
+
+// payloadOf renders a payload: an object, as of every other sender, so that those who
+// take the event need not look for anything else. Nothing and null are an empty one.
+func payloadOf(source Template, scope *Scope) (v Value, err error) {
+	if source != nil {
+		v, err = source.Render(scope)
+	}
+	if err == nil {
+		err = fits("the rendered payload", v)
+	}
+	if v = object(v); err == nil && v[0] != '{' {
+		err = fmt.Errorf("the payload is %s, not an object; write a mapping, such as {value: ...}", kindOf(v))
+	}
+	return v, err
+}
+
+// kindOf says what a value is that is no object.
+func kindOf(v Value) string {
+	switch v[0] {
+	case '[':
+		return "a list"
+	case '"':
+		return "a text"
+	case 't', 'f':
+		return "true or false"
+	}
+	return "a number"
 }
 
 // taskDone and taskFailed take the result of an attempt, or keep it while paused.
