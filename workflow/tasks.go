@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -159,7 +160,7 @@ func (t *transition) emit(task *Task, ts *TaskState) {
 
 // event renders what is sent.
 func (t *transition) event(spec *SignalSpec, scope *Scope, id string) (Event, error) {
-	name, err := text(spec.Name, scope)
+	name, err := t.name(spec.Name, scope)
 	var payload Value
 	if err == nil {
 		payload, err = payloadOf(spec.Payload, scope)
@@ -458,7 +459,23 @@ func (t *transition) name(source Template, scope *Scope) (string, error) {
 			}
 		}
 	}
-	return textOf(v)
+	name, err := textOf(v)
+	if err != nil {
+		return "", err
+	}
+	return name, checkName(name)
+}
+
+// checkName says what is wrong with a rendered name: nobody can send what the front
+// door does not let in.
+func checkName(name string) error {
+	switch {
+	case len(name) > MaxNameBytes:
+		return fmt.Errorf("it renders to %d bytes, and a name has at most %d: what is long belongs into the payload", len(name), MaxNameBytes)
+	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r >= 0x7f && r <= 0x9f }):
+		return fmt.Errorf("it renders to %q, and a name has no line breaks or other control characters", name)
+	}
+	return nil
 }
 
 // text renders a template whose value must be a text, as names and durations are.

@@ -23,6 +23,7 @@ func errorOf(t *testing.T, def *workflow.Definition) string {
 
 func TestATemplateThatFailsSaysWhichOneItIs(t *testing.T) {
 	huge := literal(strings.Repeat("x", workflow.MaxValue))
+	long := literal(strings.Repeat("x", workflow.MaxNameBytes+1))
 	branches := func(task *workflow.Task) *workflow.Branch {
 		task.Wait.Name = nil
 		task.Wait.Branches = []*workflow.Branch{{ID: "b", Hold: workflow.Hold{Name: literal("a")}}, {ID: "c", Hold: workflow.Hold{Name: literal("a")}}}
@@ -44,6 +45,8 @@ func TestATemplateThatFailsSaysWhichOneItIs(t *testing.T) {
 		{never, workflow.Basic, func(task *workflow.Task) { task.Timeout = broken }},
 		{"signal: " + never, workflow.Emit, func(task *workflow.Task) { task.Signal.Name = broken }},
 		{"signal: it renders to nothing", workflow.Emit, func(task *workflow.Task) { task.Signal.Name = literal(nil) }},
+		{"signal: it renders to 257 bytes, and a name has at most 256", workflow.Emit, func(task *workflow.Task) { task.Signal.Name = long }},
+		{`signal: it renders to "a\nb", and a name has no line breaks`, workflow.Emit, func(task *workflow.Task) { task.Signal.Name = literal("a\nb") }},
 		{"signal: " + never, workflow.Emit, func(task *workflow.Task) { task.Signal.Payload = broken }},
 		{"signal: the rendered payload are 1048578 bytes", workflow.Emit, func(task *workflow.Task) { task.Signal.Payload = huge }},
 		{"signal: the payload is a number, not an object", workflow.Emit, func(task *workflow.Task) { task.Signal.Payload = literal(5) }},
@@ -53,6 +56,7 @@ func TestATemplateThatFailsSaysWhichOneItIs(t *testing.T) {
 		{"outputs: " + never, workflow.Emit, func(task *workflow.Task) { task.Outputs = broken }},
 		{"outputs: the rendered outputs are 1048578 bytes", workflow.Emit, func(task *workflow.Task) { task.Outputs = huge }},
 		{"on_success.next: " + never, workflow.Emit, func(task *workflow.Task) { task.OnSuccess = broken }},
+		{"on_success.next: it renders to 257 bytes", workflow.Emit, func(task *workflow.Task) { task.OnSuccess = long }},
 		{"on_success.next: it renders to nothing", workflow.Emit, func(task *workflow.Task) { task.OnSuccess = literal("") }},
 		{`on_success.next names "nowhere", which is no task of this workflow`, workflow.Emit, func(task *workflow.Task) { task.OnSuccess = literal("nowhere") }},
 		{`on_success.next names "look", which is no task of this workflow`, workflow.Emit, func(task *workflow.Task) { task.OnSuccess = literal("look") }},
@@ -60,6 +64,12 @@ func TestATemplateThatFailsSaysWhichOneItIs(t *testing.T) {
 		{`wait: "2027-01-31 18:00" is neither`, workflow.Wait, func(task *workflow.Task) { task.Wait.Deadline = literal("2027-01-31 18:00") }},
 		{"wait: " + never, workflow.Wait, func(task *workflow.Task) { task.Wait.Name = broken }},
 		{"wait: it renders to nothing", workflow.Wait, func(task *workflow.Task) { task.Wait.Name = literal(nil) }},
+		{"wait: it renders to 257 bytes, and a name has at most 256", workflow.Wait, func(task *workflow.Task) { task.Wait.Name = long }},
+		{`wait: it renders to "a\u0085", and a name has no line breaks`, workflow.Wait, func(task *workflow.Task) { task.Wait.Name = literal("a\u0085") }},
+		{"wait: branch c: it renders to 257 bytes", workflow.Wait, func(task *workflow.Task) { branches(task).Name = long }},
+		{"wait: it renders to 257 bytes", workflow.Wait, func(task *workflow.Task) {
+			task.Wait.Extend = &workflow.Extension{Hold: workflow.Hold{Name: long}, By: literal("1h")}
+		}},
 		{"wait: correlate: " + never, workflow.Wait, func(task *workflow.Task) { task.Wait.Correlate = broken }},
 		{"wait: count: it is 0, and a wait for nothing", workflow.Wait, func(task *workflow.Task) { quorum(task, 0) }},
 		{"wait: count: ", workflow.Wait, func(task *workflow.Task) { quorum(task, "many") }},
@@ -91,9 +101,10 @@ func TestATemplateThatFailsSaysWhichOneItIs(t *testing.T) {
 }
 
 // TestANumberIsANameToo lets a lone reference to a number name a signal, and a
-// text with a quote in it.
+// text with a quote in it, or one that is as long as a name can be.
 func TestANumberIsANameToo(t *testing.T) {
-	for want, name := range map[string]any{"17": 17, `say "go"`: `say "go"`, "true": true} {
+	longest := strings.Repeat("é", workflow.MaxNameBytes/2)
+	for want, name := range map[string]any{"17": 17, `say "go"`: `say "go"`, "true": true, longest: longest} {
 		s := begin(t, flowOf(&workflow.Task{ID: "t", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal(name)}}}))
 		if len(s.Waits) != 1 || s.Waits[0].Name != want {
 			t.Errorf("want a wait for %s, got %+v", want, s.Waits)

@@ -106,7 +106,7 @@ func (e *explaining) ladder(w *OpenWait, task *Task, run int) []WhyReminder {
 		rung := WhyReminder{Rung: i + 1, Does: "runs task " + r.Task}
 		if r.Event != nil {
 			rung.Does = "sends an event"
-			if name, err := text(r.Event.Name, e.t.scope(task, e.t.s.Task(task.ID))); err == nil {
+			if name, err := e.t.name(r.Event.Name, e.t.scope(task, e.t.s.Task(task.ID))); err == nil {
 				rung.Does = fmt.Sprintf("sends event %q", name)
 			}
 		}
