@@ -99,18 +99,18 @@ func (v *vision) trigger(ctx context.Context, l Listener, ev *workflow.Event) (d
 	d.Kind, d.WorkflowID, d.At = "trigger", l.Definition.ID, now()
 	defer func() {
 		if cause := recover(); cause != nil {
-			d.Outcome, d.Reason = "failed", fmt.Sprint("the trigger broke: ", cause)
+			d.Outcome, d.Reason, d.ExecID = "failed", fmt.Sprint("the trigger broke: ", cause), ""
 		}
 	}()
 	if d.Outcome, d.Reason = accepts(l.Definition.Triggers[l.Index], *ev); d.Outcome != "" {
 		return d
 	}
 	started, refusal := l.start(ev)
-	d.ExecID = started.ExecID
 	if refusal != nil {
 		d.Outcome, d.Reason = "refused", refusal.Error()
 		return d
 	}
+	d.ExecID = started.ExecID
 	if holder := v.claimed[started.WorkflowID+"\x00"+started.Key]; started.Unique && holder != "" {
 		l.became(&d.Delivery, keyTaken(&persistence.KeyTaken{WorkflowID: started.WorkflowID, Key: started.Key, Holder: holder}))
 		return d

@@ -71,12 +71,12 @@ func accepts(spec workflow.Trigger, ev workflow.Event) (outcome, reason string) 
 
 func (t *trigger) start(ctx actor.Context, m triggered, d workflow.Delivery) {
 	started, refusal := m.listener.start(&m.event)
-	d.ExecID = started.ExecID
 	if refusal != nil {
 		d.Outcome, d.Reason = "refused", refusal.Error()
 		ctx.Send(m.fanout, reached{deliveries: []workflow.Delivery{d}, invalid: refusal.Code == workflow.CodeInputInvalid && refusal.Violations != nil})
 		return
 	}
+	d.ExecID = started.ExecID
 	root := ctx.ActorSystem().Root
 	t.system.Tell(&Deliver{
 		ExecID: d.ExecID, Definition: m.listener.Definition, Input: started,
@@ -114,8 +114,8 @@ func (l Listener) became(d *workflow.Delivery, err error) {
 		// start: the first one stands.
 	case errors.As(err, &refusal) && refusal.Code == workflow.CodeKeyTaken && !l.Definition.Key.Refuse:
 		d.Outcome, d.Reason, d.ExecID = "ignored", refusal.Message, Holder(refusal)
-	default:
-		d.Outcome, d.Reason = outcomeOf(err), err.Error()
+	default: // nothing was started that the delivery could name
+		d.Outcome, d.Reason, d.ExecID = outcomeOf(err), err.Error(), ""
 	}
 }
 

@@ -115,6 +115,37 @@ func TestTheReceiptOfAnEventTellsWhatEveryListenerDid(t *testing.T) {
 		At("2s", Executions("invoice", workflow.Success, 1), Get("/events/e1", Has("data.state", "consumed"), Has("data.from", "192.0.2.1"), delivered("invoice", "started"), delivered("ship", "refused"), delivered("audit", "delivered"))))
 }
 
+const refusedYAML = `
+workflows:
+  - id: typed
+    triggers: [{type: signal, name: order.placed}]
+    config: {input: {type: object, required: [order]}}
+    tasks: [{id: hold, type: wait, wait_for: paid}]
+  - id: seat
+    key: {value: "{{ .workflow.input.seat }}", unique: true, when_taken: refuse}
+    triggers: [{type: signal, name: seat.asked}]
+    tasks: [{id: hold, type: wait, wait_for: free}]
+  - id: table
+    key: {value: "{{ .workflow.input.seat }}", unique: true}
+    triggers: [{type: signal, name: seat.asked}]
+    tasks: [{id: hold, type: wait, wait_for: free}]
+`
+
+// TestAReceiptLinksOnlyToWhatWasStarted: where a start is refused there is nothing to
+// look at, and where it found another execution under its key, that one.
+func TestAReceiptLinksOnlyToWhatWasStarted(t *testing.T) {
+	broken, asked := `{"name":"order.placed","id":"e1","payload":{"n":1}}`, `{"name":"seat.asked","id":"e2","payload":{"seat":"12A"}}`
+	script(t, refusedYAML,
+		At("0s", Post("/workflows/seat/executions", `{"exec_id":"s1","input":{"seat":"12A"}}`, Is(202)),
+			Post("/workflows/table/executions", `{"exec_id":"t1","input":{"seat":"12A"}}`, Is(202))),
+		At("1s", Post("/events?dry_run=true", broken, Is(200), Has("data.deliveries.0.outcome", "refused"), Lacks("data.deliveries.0.exec_id")),
+			Post("/events?dry_run=true", asked, Is(200), Has("data.deliveries.0.outcome", "refused"), Lacks("data.deliveries.0.exec_id"),
+				Has("data.deliveries.1.outcome", "ignored"), Has("data.deliveries.1.exec_id", "t1"))),
+		At("2s", Post("/events", broken, Is(202)), Post("/events", asked, Is(202))),
+		At("3s", Get("/events/e1", delivered("typed", "refused"), Lacks("data.deliveries.0.exec_id"), Telling("data.deliveries.0.reason", "the input violates the schema of workflow typed"))),
+		At("4s", Get("/events/e2", delivered("seat", "refused"), delivered("table", "ignored"), holding(`"exec_id":"t1"`))))
+}
+
 const passedYAML = `
 workflows:
   - id: order
