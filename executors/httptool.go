@@ -131,7 +131,23 @@ func (h *httpTool) target(spec *toolSpec) (*url.URL, error) {
 			return nil, permanent(CodeAddressRefused, "%s: %s: %s", spec.name(), where(u), err)
 		}
 	}
+	u.RawQuery = sendable(u.RawQuery)
 	return u, nil
+}
+
+// sendable is a query whose end is the end of the address: net/url takes one with
+// spaces in it, and net/http writes it into the request line as it is. What is encoded
+// already, and what parts the query, stays.
+func sendable(query string) string {
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // setHeader sets a header of the user's, or says why it cannot be sent.

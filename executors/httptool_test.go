@@ -1,10 +1,12 @@
 package executors
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -297,6 +299,64 @@ func TestHTTPToolRedirects(t *testing.T) {
 	// Who expects the redirect gets it.
 	if out := must(t, tool, calling(home.URL+"/1", map[string]any{"expect": 307})); !strings.Contains(out, `"location":"/0"`) {
 		t.Errorf("the redirect is not shown: %s", out)
+	}
+}
+
+// wire answers each connection with the next of the answers, and tells the first
+// line of what it was sent.
+func wire(t *testing.T, answers ...string) (url string, lines <-chan string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	heard := make(chan string, len(answers))
+	go func() {
+		defer close(heard)
+		for _, answer := range answers {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // the test is over
+			}
+			request := bufio.NewReader(conn)
+			first, _ := request.ReadString('\n')
+			for line := first; err == nil && line != "\r\n"; {
+				line, err = request.ReadString('\n')
+			}
+			heard <- strings.TrimSuffix(first, "\r\n")
+			_, _ = io.WriteString(conn, "HTTP/1.1 "+answer+"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			_ = conn.Close()
+		}
+	}()
+	return "http://" + listener.Addr().String(), heard
+}
+
+// TestHTTPToolSendsNoQueryAsItIs looks at the request line: what a payload brings into
+// the address stays in the address.
+func TestHTTPToolSendsNoQueryAsItIs(t *testing.T) {
+	t.Parallel()
+	tool := hands(t, Options{AllowPrivate: true})["tool"]
+	for address, want := range map[string]string{
+		"/find?name=Ada Lovelace":              "/find?name=Ada%20Lovelace",
+		"/find?x HTTP/1.1":                     "/find?x%20HTTP/1.1",
+		"/find?name=Zoë&b=\u0085":              "/find?name=Zo%C3%AB&b=%C2%85",
+		"/find?a=1&b=2%20+%C3%AB/?;:@[,]=='!*": "/find?a=1&b=2%20+%C3%AB/?;:@[,]=='!*",
+		"/a b/ë?":                              "/a%20b/%C3%AB?",
+		"/find?a=1#b c":                        "/find?a=1",
+	} {
+		url, lines := wire(t, "200 OK")
+		must(t, tool, calling(url+address, nil))
+		if line := <-lines; line != "GET "+want+" HTTP/1.1" {
+			t.Errorf("%s was sent as %q", address, line)
+		}
+	}
+	mustFail(t, tool, calling("http://127.0.0.1/find?name=Ada\r\nX: y", nil), CodeRequestInvalid, "control character")
+
+	url, lines := wire(t, "302 Found\r\nLocation: /there?name=Ada Lovelace", "200 OK")
+	must(t, tool, calling(url+"/here", nil))
+	if here, there := <-lines, <-lines; here != "GET /here HTTP/1.1" || there != "GET /there?name=Ada%20Lovelace HTTP/1.1" {
+		t.Errorf("it sent %q and was redirected to %q", here, there)
 	}
 }
 

@@ -67,6 +67,7 @@ func (h *httpTool) redirect(req *http.Request, via []*http.Request) error {
 			return permanent(CodeAddressRefused, "%s: redirected to %s: %s", where(via[0].URL), where(req.URL), err)
 		}
 	}
+	req.URL.RawQuery = sendable(req.URL.RawQuery)
 	if sameOrigin(via[0].URL, req.URL) {
 		return nil
 	}
