@@ -58,12 +58,12 @@ func (d *demo) post(ctx context.Context, path, body string, into any) error {
 // that the story is about, then shows these fields of it, or all of them.
 func (d *demo) get(ctx context.Context, path string, into any, fields []string, until func() bool) error {
 	d.command("curl " + shellURL(d.url+path))
-	ctx, cancel := context.WithTimeout(ctx, demoStep)
+	step, cancel := context.WithTimeout(ctx, demoStep)
 	defer cancel()
 	again := time.NewTicker(demoPoll)
 	defer again.Stop()
 	for {
-		code, data, err := d.ask(ctx, nethttp.MethodGet, path, "")
+		code, data, err := d.ask(step, nethttp.MethodGet, path, "")
 		if err != nil {
 			return err
 		}
@@ -75,15 +75,27 @@ func (d *demo) get(ctx context.Context, path string, into any, fields []string, 
 			return nil
 		}
 		select {
-		case <-ctx.Done():
+		case <-step.Done():
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err() // by who watches, which is no failure of the node
+			}
 			return timedOut("%s did not come to the expected answer in time; the last one was %s", path, compact(data))
 		case <-again.C:
 		}
 	}
 }
 
-// ask makes one request and returns the data of the envelope.
+// ask makes one request and returns the data of the envelope. A request that was
+// interrupted failed because of that, whatever else it says.
 func (d *demo) ask(ctx context.Context, method, path, body string) (int, json.RawMessage, error) {
+	code, data, err := d.exchange(ctx, method, path, body)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		err = ctx.Err()
+	}
+	return code, data, err
+}
+
+func (d *demo) exchange(ctx context.Context, method, path, body string) (int, json.RawMessage, error) {
 	request, err := nethttp.NewRequestWithContext(ctx, method, d.url+path, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
