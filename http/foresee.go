@@ -110,8 +110,9 @@ func (x *exchange) foreseeSignal(signal workflow.Signal) error {
 func (x *exchange) foreseeStart(start workflow.Start, sync bool) error {
 	f, err := x.server.node.ForeseeStart(x.context(), start)
 	if err != nil {
-		return err
+		return refusedStart(&start, err)
 	}
+	f.Refusal = startRefusal(&start, f.Refusal)
 	status := http.StatusAccepted
 	if sync || f.Answer != nil && !f.Started && !f.Known {
 		status = http.StatusOK

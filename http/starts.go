@@ -2,6 +2,8 @@ package http
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/signalbox/signalbox/workflow"
@@ -85,7 +87,7 @@ func (x *exchange) startExecution() error {
 	}
 	begun, err := x.server.node.Begin(x.context(), start)
 	if err != nil {
-		return err
+		return refusedStart(&start, err)
 	}
 	state := begun.State
 	address := x.begun(&begun)
@@ -97,6 +99,32 @@ func (x *exchange) startExecution() error {
 		ExecURL: address, ExecID: state.ExecID, WorkflowID: state.WorkflowID, Key: state.Key,
 		Duplicate: duplicate(&begun), Started: begun.Started, Signal: signalAnswerOf(begun.Answer),
 	})
+}
+
+// refusedStart is what a start was refused for.
+func refusedStart(start *workflow.Start, err error) error {
+	var refusal *workflow.Refusal
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	return startRefusal(start, refusal)
+}
+
+// startRefusal gives the refusal of a signal that is never awaited another hint: its
+// own names a parameter that a start does not have.
+func startRefusal(start *workflow.Start, refusal *workflow.Refusal) *workflow.Refusal {
+	if refusal == nil || refusal.Code != workflow.CodeNeverAwaited {
+		return refusal
+	}
+	own := *refusal
+	own.Hint = "a start does not keep it: start without it, then send it to the execution with ?force=true"
+	if start.NoStart {
+		own.Hint = "send it to the execution itself, with ?force=true, to keep it all the same"
+	}
+	if near, ok := refusal.Details["did_you_mean"].(string); ok {
+		own.Hint = fmt.Sprintf("did you mean %q? Otherwise, ", near) + own.Hint
+	}
+	return &own
 }
 
 // begun sets the headers of an answer to a start.
@@ -128,7 +156,7 @@ func (x *exchange) startSync() error {
 	}
 	begun, err := x.server.node.Begin(x.context(), start)
 	if err != nil {
-		return err
+		return refusedStart(&start, err)
 	}
 	state := begun.State
 	x.begun(&begun)

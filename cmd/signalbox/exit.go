@@ -124,8 +124,8 @@ func explain(err error) *status {
 
 // explainProblem says which exit code the answer of a node means.
 func explainProblem(p *http.Problem) *status {
-	hint := strings.ReplaceAll(p.Hint, "?force=true", "--force")
-	s := &status{code: exitFailed, err: fmt.Errorf("%s (%d %s)", p.Detail, p.Status, p.Code), hint: hint}
+	p = typed(p)
+	s := &status{code: exitFailed, err: fmt.Errorf("%s (%d %s)", p.Detail, p.Status, p.Code), hint: p.Hint}
 	for _, v := range p.Errors {
 		s.err = fmt.Errorf("%w\n  at %s: %s", s.err, cmp.Or(v.Pointer, "the top"), v.Message)
 	}
@@ -138,9 +138,22 @@ func explainProblem(p *http.Problem) *status {
 		s.code = exitRefused
 	}
 	if p.Status == 401 {
-		s.hint = "pass a key with --key, SIGNALBOX_KEY or SIGNALBOX_KEY_FILE; " + hint
+		s.hint = "pass a key with --key, SIGNALBOX_KEY or SIGNALBOX_KEY_FILE; " + p.Hint
 	}
 	return s
+}
+
+// typed is a problem in the words of the command line: with flags where HTTP has
+// parameters, and with the lines of a file, from 1, where a batch has items, from 0.
+func typed(p *http.Problem) *http.Problem {
+	said := *p
+	said.Hint = strings.ReplaceAll(p.Hint, "?force=true", "--force")
+	if index, ok := p.Details["index"].(float64); ok {
+		if rest, ok := strings.CutPrefix(p.Detail, fmt.Sprintf("item %.0f ", index)); ok {
+			said.Detail = fmt.Sprintf("line %.0f %s", index+1, rest)
+		}
+	}
+	return &said
 }
 
 // at names the host that a request went to.

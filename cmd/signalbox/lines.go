@@ -132,7 +132,7 @@ func (a *app) printLines(results []lineResult, before int) (refused int, err err
 			refused++
 		}
 		if results[i].Problem != nil {
-			results[i].cells = []any{"refused", results[i].Problem.Error()}
+			results[i].cells = []any{"refused", typed(results[i].Problem).Error()}
 		}
 	}
 	if a.output == "json" {
@@ -215,7 +215,7 @@ func foreseenSignals(client *http.Client, o http.BatchOptions) func(context.Cont
 			results[i].Data = d
 			switch {
 			case d.Refusal != nil:
-				results[i].cells = []any{"would be refused", d.Refusal.Error()}
+				results[i].cells = []any{"would be refused", typed(d.Refusal).Error()}
 			case d.Answer != nil:
 				results[i].cells = []any{"would be " + string(d.Answer.Outcome), d.Answer.SignalID, again(d.Duplicate), whatThen(d)}
 			}
@@ -244,7 +244,7 @@ func foreseenEvents(client *http.Client) func(context.Context, []byte) ([]lineRe
 			case d == nil:
 				continue
 			case d.Refusal != nil:
-				results[i].cells = []any{"would be refused", d.Refusal.Error()}
+				results[i].cells = []any{"would be refused", typed(d.Refusal).Error()}
 			default:
 				results[i].cells = []any{"would be " + string(d.State), d.EventID, again(d.Duplicate), orElse(d.Reason, listeners(d))}
 			}

@@ -57,7 +57,7 @@ func TestASignalWithStartStartsWhatIsAbsentAndSignalsWhatIsThere(t *testing.T) {
 
 func TestARefusedSignalStartsNothing(t *testing.T) {
 	script(t, keyedYAML,
-		At("0s", Call("POST", orders, `{"key":"A-1","signal":{"signal_name":"payd","payload":{}}}`, Code(422), Reads("code", workflow.CodeNeverAwaited), Tells("hint", `did you mean "paid"`)),
+		At("0s", Call("POST", orders, `{"key":"A-1","signal":{"signal_name":"payd","payload":{}}}`, Code(422), Reads("code", workflow.CodeNeverAwaited), Tells("hint", `did you mean "paid"`), Tells("hint", "start without it, then send it to the execution with ?force=true")),
 			Call("POST", notes, `{"exec_id":"n","input":{"about":"x"},"signal":{"signal_name":"read","payload":{}}}`, Code(422), Reads("code", workflow.CodePayloadInvalid)),
 			Call("POST", notes, `{"exec_id":"n","input":{"about":"x"},"signal":{"payload":{}}}`, Code(400), Reads("errors.0.pointer", "/signal/signal_name")),
 			Call("GET", lists, "", Reads("data.executions.#", 0)),
