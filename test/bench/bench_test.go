@@ -196,3 +196,19 @@ func TestReportSaysWhyARowIsMissing(t *testing.T) {
 		t.Errorf("without a redis-server: %v", err)
 	}
 }
+
+func TestTheMedianIsInTheMiddle(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{
+		{[]float64{3}, 3},
+		{[]float64{4, 1}, 2.5},
+		{[]float64{9, 1, 2}, 2},
+		{[]float64{8, 1, 4, 2}, 3},
+	} {
+		if got := median(c.values); got != c.want {
+			t.Errorf("the median of %v is %v, want %v", c.values, got, c.want)
+		}
+	}
+}

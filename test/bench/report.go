@@ -27,9 +27,10 @@ func (r row) min() float64    { return slices.Min(r.Values) }
 func (r row) max() float64    { return slices.Max(r.Values) }
 func (r row) median() float64 { return median(r.Values) }
 
-func median(values []float64) float64 {
+// median is the middle value, or the mean of the two that are in the middle.
+func median[T float64 | time.Duration](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
 // atLeast sets a target that the median ratio to echo must reach.

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/signalbox/signalbox/test/binary"
@@ -67,8 +66,7 @@ func waiting(o binary.Options, n int, say func(string, ...any)) (footprint, erro
 			return f, err
 		}
 	}
-	slices.Sort(ready)
-	f.ready = ready[len(ready)/2]
+	f.ready = median(ready)
 	return f, nil
 }
 
