@@ -30,8 +30,8 @@ func (a *app) signalCommand() *cobra.Command {
 		SuggestFor: []string{"send"},
 		Short:      "Send a signal to one execution",
 		Long:       signalHelp,
-		Example: `  signalbox signal exec_123 approval-decision --payload '{"decision":"approved"}' --id decision-1
-  signalbox signal exec_123 approval-decision --payload '{"decision":"approved"}' --dry-run
+		Example: `  signalbox signal exec_123 approval-decision --payload '{"decision":"approved","approved_by":"ada"}' --id decision-1
+  signalbox signal exec_123 approval-decision --payload '{"decision":"approved","approved_by":"ada"}' --dry-run
   signalbox signal --file decisions.ndjson`,
 		Args: onlyWithout(&file, "EXEC_ID", "NAME"),
 	}
