@@ -126,7 +126,7 @@ func (x *exchange) lacks(key *Key, scopes ...Scope) error {
 	return x.deny(deniedScope, &workflow.Refusal{
 		Code:    CodeScopeMissing,
 		Message: fmt.Sprintf("the key %q lacks the scope %s", key.Name, strings.Join(names, " or ")),
-		Hint:    "use a key that has it, or create one with `signalbox keys create --scopes " + names[0] + "`",
+		Hint:    "use a key that has it, or create one with `signalbox keys create --name NAME --scopes " + names[0] + "`",
 		Details: map[string]any{"scopes": names},
 	})
 }

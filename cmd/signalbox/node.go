@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -59,7 +60,7 @@ func (a *app) openNode(ctx context.Context, c config, project *definitions.Proje
 			err = errors.Join(err, n.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.addr); err != nil {
+	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, family(c.addr), c.addr); err != nil {
 		return nil, hinted(failed("cannot listen on %s: %w", c.addr, inner(err)), "another node may be running there; --addr 127.0.0.1:0 picks a free port")
 	}
 	if n.store, err = openStore(ctx, c, n.logger); err != nil {
@@ -101,6 +102,15 @@ func (n *node) rest() {
 		store.Rest()
 	}
 	debug.FreeOSMemory()
+}
+
+// family is the network of an address. What was given as IPv4 is listened to as that:
+// the system would make both of 0.0.0.0, and call it [::].
+func family(hostPort string) string {
+	if at, err := netip.ParseAddrPort(hostPort); err == nil && at.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // inner is what the system said, without the address that the message has already.
@@ -190,7 +200,7 @@ func (n *node) keyRing(ctx context.Context, dev bool) (*http.KeyRing, error) {
 	if n.config.memory {
 		hint = "a store in memory holds no keys: listen on 127.0.0.1, or say --no-auth"
 	}
-	return nil, hinted(failed("%s, and there is none yet", who), hint)
+	return nil, hinted(failed("%s, and there is no key yet", who), hint)
 }
 
 // run answers requests until the context ends or the listener breaks, then
