@@ -42,7 +42,7 @@ func (x *exchange) getWorkflow() error {
 // ring is the key ring, or a refusal on a node that has none.
 func (x *exchange) ring() (*KeyRing, error) {
 	if x.server.keys == nil {
-		return nil, refuse(workflow.CodeWrongStatus, "this node runs without API keys, so it manages none", "start it without --no-auth")
+		return nil, refuse(workflow.CodeWrongStatus, "this node runs without API keys, so it manages none", "it has some when it is started with `signalbox serve`, without --no-auth")
 	}
 	return x.server.keys, nil
 }

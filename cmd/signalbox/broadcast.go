@@ -192,7 +192,7 @@ func (a *app) broadcastsCommand() *cobra.Command {
 	})
 	cmd := &cobra.Command{Use: "broadcasts", Short: "List, show and cancel broadcasts", Args: onlyVerbs, RunE: list}
 	cmd.AddCommand(
-		&cobra.Command{Use: "list", Short: "List broadcasts, youngest first", Args: cobra.NoArgs, RunE: list},
+		&cobra.Command{Use: "list", Short: "List broadcasts, youngest first", Args: exactly(), RunE: list},
 		a.broadcastVerb("get", "Say how far a broadcast is", func(ctx context.Context, c *http.Client, id string) (http.Broadcast, error) {
 			return c.GetBroadcast(ctx, id)
 		}),

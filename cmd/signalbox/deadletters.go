@@ -55,7 +55,7 @@ func (f *letterFlags) read() (workflow.LetterQuery, error) {
 func (a *app) deadlettersListCommand() *cobra.Command {
 	var filters letterFlags
 	var grouped bool
-	cmd := &cobra.Command{Use: "list", Short: "List dead letters, those that died last first", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "list", Short: "List dead letters, those that died last first", Args: exactly()}
 	filters.add(cmd)
 	cmd.Flags().BoolVar(&grouped, "grouped", false, "count them by cause, name and workflow")
 	cmd.Flags().IntVar(&filters.query.Limit, "limit", maxListed, "how many at most")
@@ -224,7 +224,7 @@ func (a *app) booksCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "books",
 		Short: "Show where every accepted message stands, by name, and that the books balance",
-		Args:  cobra.NoArgs,
+		Args:  exactly(),
 	}
 	cmd.Flags().StringVar(&name, "name", "", "only messages of this name")
 	cmd.RunE = a.asking(func(ctx context.Context, client *http.Client, args []string) error {

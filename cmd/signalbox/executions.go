@@ -42,7 +42,7 @@ func (a *app) executionsListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List executions, newest first",
-		Args:  cobra.NoArgs,
+		Args:  exactly(),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&query.WorkflowID, "workflow", "", "only those of this workflow")

@@ -143,11 +143,18 @@ func explainProblem(p *http.Problem) *status {
 	return s
 }
 
+// inVerbs says in flags and verbs what hints say in parameters and routes.
+var inVerbs = strings.NewReplacer(
+	"?force=true", "--force",
+	"`wait_id` in GET /api/v0/waits", "`signalbox waits`",
+	"GET /api/v0/deadletters", "`signalbox deadletters`",
+)
+
 // typed is a problem in the words of the command line: with flags where HTTP has
 // parameters, and with the lines of a file, from 1, where a batch has items, from 0.
 func typed(p *http.Problem) *http.Problem {
 	said := *p
-	said.Hint = strings.ReplaceAll(p.Hint, "?force=true", "--force")
+	said.Hint = inVerbs.Replace(p.Hint)
 	if index, ok := p.Details["index"].(float64); ok {
 		if rest, ok := strings.CutPrefix(p.Detail, fmt.Sprintf("item %.0f ", index)); ok {
 			said.Detail = fmt.Sprintf("line %.0f %s", index+1, rest)

@@ -18,7 +18,7 @@ func (a *app) healthCommand() *cobra.Command {
 answers. No key is needed. In an image without a shell it is the health check.
 
 ` + exitCodes,
-		Args: cobra.NoArgs,
+		Args: exactly(),
 		RunE: a.asking(func(ctx context.Context, client *http.Client, _ []string) error {
 			r, err := client.Readiness(ctx)
 			if err != nil {

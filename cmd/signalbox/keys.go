@@ -74,7 +74,7 @@ func (a *app) keysBootstrapCommand(where func() (config, error)) *cobra.Command 
 		Short: "Make the first key, which has the scope admin",
 		Example: "  signalbox keys bootstrap --data /var/lib/signalbox\n" +
 			"  signalbox keys bootstrap --store redis://redis:6379 --if-none --token-file /run/secrets/signalbox-key",
-		Args: cobra.NoArgs,
+		Args: exactly(),
 	}
 	cmd.Flags().StringVar(&name, "name", "admin", "of the key, as receipts show it")
 	cmd.Flags().BoolVar(&ifNone, "if-none", false, "leave it at that when there is an admin key already, for scripts that run at every start")
@@ -147,7 +147,7 @@ func (a *app) keysCreateCommand(where func() (config, error)) *cobra.Command {
 		Use:     "create",
 		Short:   "Make a key",
 		Example: "  signalbox keys create --name payments --scopes signals:write --expires 30d",
-		Args:    cobra.NoArgs,
+		Args:    exactly(),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&name, "name", "", "of the key, as receipts show it")
@@ -191,7 +191,7 @@ func (a *app) keysListCommand(where func() (config, error)) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the keys, revoked and expired ones too",
-		Args:  cobra.NoArgs,
+		Args:  exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.withKeys(cmd, where, func(ctx context.Context, keys keyKeeper) error {
 				all, err := keys.list(ctx)

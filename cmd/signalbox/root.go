@@ -29,7 +29,16 @@ func run(ctx context.Context, args []string, t terminal) int {
 	if err != nil && !a.started && !errors.As(err, &known) {
 		err = &status{exitUsage, err, "`signalbox --help` lists the commands, `signalbox COMMAND --help` its flags"}
 	}
-	return report(t.err, err)
+	return report(t.err, a.located(err))
+}
+
+// located names the node in a hint that names one of its routes.
+func (a *app) located(err error) error {
+	if err == nil || errors.Is(err, errSaid) {
+		return err
+	}
+	told := explain(err)
+	return &status{told.code, told.err, strings.ReplaceAll(told.hint, "GET /api/", "GET "+a.address()+"/api/")}
 }
 
 const rootHelp = `Signalbox runs event-driven workflows and tells you the truth about your signal.
@@ -75,7 +84,24 @@ func (a *app) root() *cobra.Command {
 		a.executionsCommand(), a.waitsCommand(), a.whyCommand(), a.receiptCommand(), a.deadlettersCommand(), a.booksCommand())
 	add(root, "write", a.validateCommand(), a.schemaCommand())
 	root.AddCommand(a.versionCommand())
+	completionVerbs(root)
 	return root
+}
+
+// completionVerbs gives the verb that cobra adds what it lacks: it takes any word for
+// the name of a shell, and says nothing of it.
+func completionVerbs(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() != "completion" {
+			continue
+		}
+		cmd.Args = onlyVerbs
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		for _, shell := range cmd.Commands() {
+			shell.Args = exactly()
+		}
+	}
 }
 
 func add(parent *cobra.Command, group string, children ...*cobra.Command) {
@@ -141,7 +167,7 @@ func exactly(names ...string) cobra.PositionalArgs {
 			return nil
 		}
 		return wrongUsage("`%s` takes %s, got %d: usage is `%s`",
-			cmd.CommandPath(), strings.Join(names, " and "), len(args), cmd.UseLine())
+			cmd.CommandPath(), orElse(strings.Join(names, " and "), "nothing"), len(args), cmd.UseLine())
 	}
 }
 

@@ -16,7 +16,7 @@ Editors with a YAML language server use it when the first line of a file names i
 
   # yaml-language-server: $schema=signalbox.schema.json`,
 		Example: "  signalbox schema > signalbox.schema.json",
-		Args:    cobra.NoArgs,
+		Args:    exactly(),
 		RunE: func(*cobra.Command, []string) error {
 			_, err := a.out.Write(definitions.Schema())
 			return err

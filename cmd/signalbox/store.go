@@ -94,7 +94,7 @@ are read again at the end and compared by a hash over all that is in them.
 
 ` + placesOfStores,
 		Example: "  signalbox store copy --from embedded:/var/lib/signalbox --to redis://10.0.0.5:6379",
-		Args:    cobra.NoArgs,
+		Args:    exactly(),
 	}
 	cmd.Flags().StringVar(&from, "from", "", "`STORE` to copy")
 	cmd.Flags().StringVar(&to, "to", "", "`STORE` to fill, which must be empty")
@@ -201,7 +201,7 @@ in it as hashes only. A backup of an older release is read for ever.
 
 ` + placesOfStores,
 		Example: "  signalbox store backup --from embedded:/var/lib/signalbox --to signalbox.backup",
-		Args:    cobra.NoArgs,
+		Args:    exactly(),
 	}
 	cmd.Flags().StringVar(&from, "from", "", "`STORE` to back up")
 	cmd.Flags().StringVar(&to, "to", "", "`FILE` to write, which must not be there")
@@ -258,7 +258,7 @@ the file redis.json in their data folders before they start.
 
 ` + placesOfStores,
 		Example: "  signalbox store restore --from signalbox.backup --to redis://10.0.0.5:6379",
-		Args:    cobra.NoArgs,
+		Args:    exactly(),
 	}
 	cmd.Flags().StringVar(&from, "from", "", "`FILE` of the backup")
 	cmd.Flags().StringVar(&to, "to", "", "`STORE` to fill, which must be empty")

@@ -24,7 +24,7 @@ func (a *app) waitsCommand() *cobra.Command {
 
 // waitsListCommand is what the noun alone does, for who looks for the verb.
 func (a *app) waitsListCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List what waits for what", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "list", Short: "List what waits for what", Args: exactly()}
 	a.listWaits(cmd, new(workflow.WaitQuery))
 	return cmd
 }
@@ -65,7 +65,7 @@ func (a *app) waitsMoveCommand() *cobra.Command {
 		Use:     "move WAIT_ID",
 		Short:   "Give an open wait another deadline; the history says who did and why",
 		Example: "  signalbox waits move order-17~approval~1 --deadline 2h --reason 'the customer is on holiday'",
-		Args:    cobra.ExactArgs(1),
+		Args:    exactly("WAIT_ID"),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&deadline, "deadline", "", "how long from now on, such as 2h, or until when, such as 2027-01-31T18:00:00Z")
