@@ -81,7 +81,7 @@ func serverLanguage() *shape {
 		{name: "log_format", forms: asText, values: []string{"text", "json"}, doc: "How log lines look."},
 		{name: "log_level", forms: asText, values: []string{"debug", "info", "warn", "error"}, doc: "Which log lines are written."},
 		{name: "allow_private", forms: asTruth, doc: "Let `http` tools reach private, loopback and link-local addresses."},
-		{name: "memory", forms: asTruth, doc: "Keep everything in memory, for development."},
+		{name: "memory", forms: asTruth, doc: "Keep everything in memory, for development: with `signalbox dev` only; `serve` warns of it and keeps everything."},
 		{name: "retention", forms: asText, meaning: duration, doc: "How long finished executions are kept.", example: "720h"},
 		{name: "drain_delay", forms: asText, meaning: duration, doc: "How long the node goes on taking requests after SIGTERM while it says that it is not ready.", example: "5s"},
 		{name: "cluster", forms: asTruth, doc: "Be one of several nodes on the same Redis."},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,25 @@ func (s span) Set(said string) error {
 
 // Type implements pflag.Value: it is what the help shows in place of the value.
 func (span) Type() string { return "DURATION" }
+
+// meant refuses values that would do what leaving the flag out does, and that nobody
+// gives for that: an id from a variable that is not set, a list of nothing, all of no lines.
+func meant(cmd *cobra.Command) error {
+	for _, name := range []string{"id", "signal-id"} {
+		if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed && flag.Value.String() == "" {
+			return hinted(wrongUsage("--%s is empty", name), "give an id, or leave the flag out for one that the node makes; is a variable not set?")
+		}
+	}
+	if cmd.Flags().Changed("atomic") && !cmd.Flags().Changed("file") {
+		return wrongUsage("--atomic is about the lines of a file: name it with --file")
+	}
+	if flag := cmd.Flags().Lookup("limit"); flag != nil && flag.Changed {
+		if n, err := strconv.Atoi(flag.Value.String()); err == nil && n < 1 {
+			return wrongUsage("--limit %d: it is 1 or more; leave the flag out for %s", n, flag.DefValue)
+		}
+	}
+	return nil
+}
 
 // wrongFlag says of a flag that cannot be read which one may be meant, and where
 // the flags of its command are listed.

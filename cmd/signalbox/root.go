@@ -65,7 +65,7 @@ func (a *app) root() *cobra.Command {
 		Args:          onlyVerbs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.begin() }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return a.begin(cmd) }
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
@@ -112,12 +112,12 @@ func add(parent *cobra.Command, group string, children ...*cobra.Command) {
 }
 
 // begin runs after the command line was understood and before the verb.
-func (a *app) begin() error {
+func (a *app) begin(cmd *cobra.Command) error {
 	a.started = true
 	if a.output != "table" && a.output != "json" {
 		return wrongUsage("--output is %q; it is table or json", a.output)
 	}
-	return nil
+	return meant(cmd)
 }
 
 const defaultURL = "http://127.0.0.1:8080"

@@ -45,6 +45,9 @@ SIGTERM or SIGINT stops it gracefully, a second one at once.
 		if err != nil {
 			return err
 		}
+		for _, by := range a.devOnly(project.Settings) {
+			a.logger(c).Warn(by+" is for `signalbox dev` only: this node keeps everything", "store", c.storeName())
+		}
 		n, err := a.openNode(ctx, c, project, false)
 		if err != nil {
 			return err

@@ -96,6 +96,20 @@ func (a *app) choose(cmd *cobra.Command, project map[string]string) map[string]c
 	return chosen
 }
 
+// devOnly lists who asks `serve` for what only `dev` does, where no flag can.
+func (a *app) devOnly(project map[string]string) (by []string) {
+	for _, s := range settings {
+		said := choice{text: project[s.key()], by: "`" + s.key() + ": true` in the project file"}
+		if text := a.env(s.variable()); text != "" {
+			said = choice{text: text, by: s.variable()}
+		}
+		if yes, err := said.yes(); s.devOnly && yes && err == nil {
+			by = append(by, said.by)
+		}
+	}
+	return by
+}
+
 // config is what a node is run with.
 type config struct {
 	addr         string         // HOST:PORT, the host never empty
