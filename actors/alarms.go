@@ -27,13 +27,13 @@ type alarms struct {
 	system *System
 	window workflow.Instant // timers due until then are in the heap
 	heap   dueHeap
-	held   map[string]workflow.Instant // timers in the heap, or fired until the instant plus AlarmAgain
+	held   map[string]time.Time // when those were fired that may be stored still; no time: in the heap
 	timer  *time.Timer
 	looker *time.Timer
 }
 
 func newAlarms(s *System) *alarms {
-	return &alarms{system: s, held: make(map[string]workflow.Instant)}
+	return &alarms{system: s, held: make(map[string]time.Time)}
 }
 
 // Receive implements actor.Actor.
@@ -70,16 +70,8 @@ func (a *alarms) look(ctx actor.Context) {
 	}
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	present := now()
-	for key, fired := range a.held {
-		if fired+workflow.Instant(AlarmAgain.Milliseconds()) < present {
-			delete(a.held, key)
-		}
-	}
-	for i := range a.heap {
-		a.held[a.heap[i].key()] = a.heap[i].At
-	}
-	until := present.Add(AlarmWindow)
+	a.forget()
+	until := now().Add(AlarmWindow)
 	due, err := a.due(background, until)
 	if err != nil {
 		a.system.Logger.Error("timers cannot be read; trying again", "err", err)
@@ -126,6 +118,16 @@ func (a *alarms) due(ctx context.Context, until workflow.Instant) ([]persistence
 	}
 }
 
+// forget lets those be fired again that were fired long ago, whatever the clock of the
+// wall has been set to meanwhile.
+func (a *alarms) forget() {
+	for key, fired := range a.held {
+		if !fired.IsZero() && time.Since(fired) >= AlarmAgain {
+			delete(a.held, key)
+		}
+	}
+}
+
 func (a *alarms) hold(d persistence.Due) {
 	if !a.system.here(d.ExecID) {
 		return // its owner's clock has it
@@ -134,7 +136,7 @@ func (a *alarms) hold(d persistence.Due) {
 	if _, ok := a.held[due.key()]; ok {
 		return
 	}
-	a.held[due.key()] = d.At
+	a.held[due.key()] = time.Time{}
 	heap.Push(&a.heap, due)
 }
 
@@ -147,7 +149,7 @@ func (a *alarms) ring(ctx actor.Context) {
 			delete(a.held, d.key())
 			continue // it moved; its new owner's clock has it
 		}
-		a.held[d.key()] = present
+		a.held[d.key()] = time.Now()
 		a.system.Tell(&Deliver{ExecID: d.ExecID, Input: workflow.TimerFired{Stamp: workflow.Stamp{At: present}, Timer: d.Timer}})
 	}
 	if len(a.heap) == 0 {
