@@ -1,9 +1,13 @@
 package actors
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
+	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -14,48 +18,63 @@ import (
 
 // The messages of the alarm clock.
 type (
-	look  struct{}                        // read the next window from the store
-	ring  struct{}                        // the earliest timer may be due
-	armed struct{ due []persistence.Due } // from a commit: timers inside the window
+	look     struct{}                        // read the timers from the first one on
+	readOn   struct{}                        // read the next page of them
+	ring     struct{}                        // the earliest timer may be due
+	armed    struct{ due []persistence.Due } // from a commit: timers of an execution inside the window
+	answered struct {                        // by the execution whose timer was fired
+		timer  string // its key
+		fired  time.Time
+		execID string
+		sick   bool // it cannot act
+	}
 )
 
 // alarms is the node's alarm clock. Timers live in the store, with the state
 // that armed them; the clock holds those of the next AlarmWindow in memory and
-// fires them as inputs. A timer that is still stored after it fired - its
-// commit failed, the node was busy - is found again at the next look.
+// fires them as inputs. It reads them in rounds, page by page, from the first one
+// that is stored to the end of the window. A timer that is still stored after it
+// fired - its commit failed, the node was busy - is found again in a later round.
 type alarms struct {
-	system *System
-	window workflow.Instant // timers due until then are in the heap
-	heap   dueHeap
-	held   map[string]time.Time // when those were fired that may be stored still; no time: in the heap
-	timer  *time.Timer
-	looker *time.Timer
+	system  *System
+	window  workflow.Instant // timers due until then are in the heap, or were fired
+	heap    dueHeap
+	held    map[string]time.Time // when those were fired that have no answer yet; no time: in the heap
+	sick    map[string]bool      // executions that cannot act, whose timers are not fired
+	forgot  time.Time            // when all of the sick were forgotten
+	after   *persistence.Due     // how far the round has read, nil where it begins
+	reached time.Time            // when the round had read again what was in the window before it
+	more    bool                 // the round is not at its end
+	timer   *time.Timer
+	reader  *time.Timer
 }
 
 func newAlarms(s *System) *alarms {
-	return &alarms{system: s, held: make(map[string]time.Time)}
+	return &alarms{system: s, held: make(map[string]time.Time), sick: make(map[string]bool)}
 }
 
 // Receive implements actor.Actor.
 func (a *alarms) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case look:
-		a.look(ctx)
+		a.after = nil
+		a.read(ctx)
+	case readOn:
+		a.read(ctx)
 	case ring:
 		a.ring(ctx)
 	case armed:
 		for _, due := range m.due {
-			if len(a.heap) >= 2*AlarmBatch {
-				// Memory is full: what comes later than now is left to the next look.
-				a.window = min(a.window, due.At-1)
-			}
-			if due.At <= a.window {
+			delete(a.sick, due.ExecID) // it has acted
+			if due.At <= max(a.window, now()) {
 				a.hold(due)
 			}
 		}
 		a.ring(ctx)
+	case answered:
+		a.answered(m)
 	case *actor.Stopping:
-		for _, t := range []*time.Timer{a.timer, a.looker} {
+		for _, t := range []*time.Timer{a.timer, a.reader} {
 			if t != nil {
 				t.Stop()
 			}
@@ -63,74 +82,82 @@ func (a *alarms) Receive(ctx actor.Context) {
 	}
 }
 
-// look reads the timers of the next window, and those that are overdue.
-func (a *alarms) look(ctx actor.Context) {
-	if a.looker != nil {
-		a.looker.Stop() // a change of owners looks between two rounds
+// read reads the next page of the timers of the window, and of those that are overdue.
+func (a *alarms) read(ctx actor.Context) {
+	a.forget()
+	if a.after != nil && a.after.At >= a.window && time.Since(a.reached) >= AlarmAgain {
+		a.after = nil // the window may be full for long: look what is left over of those before it
 	}
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
-	a.forget()
 	until := now().Add(AlarmWindow)
-	due, err := a.due(background, until)
+	page, err := a.system.Store.Due(background, until, a.after, AlarmBatch)
 	if err != nil {
 		a.system.Logger.Error("timers cannot be read; trying again", "err", err)
 	} else {
-		a.window = until
-		if len(due) == AlarmBatch {
-			// The window is fuller than memory may be: look again after these.
-			a.window = due[len(due)-1].At
+		a.take(page, until)
+	}
+	pause := AlarmWindow / 6
+	if err != nil || a.more {
+		pause = AlarmCrowded
+	}
+	a.readAfter(ctx, pause)
+	a.ring(ctx)
+}
+
+// take holds a page of timers and notes how far the round has come.
+func (a *alarms) take(page []persistence.Due, until workflow.Instant) {
+	if a.more = len(page) == AlarmBatch; a.more {
+		last := page[len(page)-1]
+		if last.At >= a.window && (a.after == nil || a.after.At < a.window) {
+			a.reached = time.Now()
 		}
-		for _, d := range due {
+		a.after, a.window = &last, max(a.window, last.At)
+	} else {
+		a.after, a.window = nil, until
+	}
+	for _, d := range page {
+		if d.At <= a.window {
 			a.hold(d)
 		}
 	}
-	a.ring(ctx)
-	pause := AlarmWindow / 6
-	if err != nil || len(a.heap) >= AlarmBatch {
-		pause = AlarmCrowded
+}
+
+// readAfter reads the next page after a pause; a change of owners may have come
+// between two.
+func (a *alarms) readAfter(ctx actor.Context, pause time.Duration) {
+	if a.reader != nil {
+		a.reader.Stop()
 	}
 	self, root := ctx.Self(), ctx.ActorSystem().Root
-	a.looker = time.AfterFunc(pause, func() { root.Send(self, look{}) })
+	a.reader = time.AfterFunc(pause, func() { root.Send(self, readOn{}) })
 }
 
-// due reads the earliest timers of ours, up to AlarmBatch. A node by itself has
-// them all; in a cluster those of other owners are passed over.
-func (a *alarms) due(ctx context.Context, until workflow.Instant) ([]persistence.Due, error) {
-	page, err := a.system.Store.Due(ctx, until, nil, AlarmBatch)
-	if err != nil || a.system.Peers == nil {
-		return page, err
-	}
-	var ours []persistence.Due
-	for {
-		for _, d := range page {
-			if a.system.here(d.ExecID) && len(ours) < AlarmBatch {
-				ours = append(ours, d)
-			}
-		}
-		if len(page) < AlarmBatch || len(ours) == AlarmBatch {
-			return ours, nil
-		}
-		last := page[len(page)-1]
-		if page, err = a.system.Store.Due(ctx, until, &last, AlarmBatch); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// forget lets those be fired again that were fired long ago, whatever the clock of the
-// wall has been set to meanwhile.
+// forget lets those be fired again that nobody answered, and looks at the sick
+// once more. The clock of the wall may be set meanwhile.
 func (a *alarms) forget() {
 	for key, fired := range a.held {
 		if !fired.IsZero() && time.Since(fired) >= AlarmAgain {
 			delete(a.held, key)
 		}
 	}
+	if time.Since(a.forgot) >= AlarmSick {
+		a.sick, a.forgot = make(map[string]bool), time.Now()
+	}
+}
+
+// fires reports whether a timer of the execution is fired here.
+func (a *alarms) fires(execID string) bool {
+	if a.sick[execID] || !a.system.here(execID) {
+		return false // or its owner's clock has it
+	}
+	_, ill := a.system.ill.cause(execID)
+	return !ill
 }
 
 func (a *alarms) hold(d persistence.Due) {
-	if !a.system.here(d.ExecID) {
-		return // its owner's clock has it
+	if !a.fires(d.ExecID) {
+		return
 	}
 	due := dueTimer(d)
 	if _, ok := a.held[due.key()]; ok {
@@ -138,6 +165,24 @@ func (a *alarms) hold(d persistence.Due) {
 	}
 	a.held[due.key()] = time.Time{}
 	heap.Push(&a.heap, due)
+	if len(a.heap) > 2*AlarmBatch {
+		a.shed()
+	}
+}
+
+// shed leaves to the store what comes last, because memory is full.
+func (a *alarms) shed() {
+	slices.SortFunc(a.heap, dueTimer.compare) // which is a heap, too
+	for _, d := range a.heap[AlarmBatch:] {
+		delete(a.held, d.key())
+	}
+	clear(a.heap[AlarmBatch:])
+	a.heap = a.heap[:AlarmBatch]
+	last := a.heap[AlarmBatch-1]
+	if a.after == nil || last.compare(dueTimer(*a.after)) < 0 {
+		a.after = (*persistence.Due)(&last)
+	}
+	a.window, a.more = min(a.window, last.At), true
 }
 
 // ring fires what is due and sets the clock for the next.
@@ -145,12 +190,11 @@ func (a *alarms) ring(ctx actor.Context) {
 	present := now()
 	for len(a.heap) > 0 && a.heap[0].At <= present {
 		d := heap.Pop(&a.heap).(dueTimer)
-		if !a.system.here(d.ExecID) {
+		if a.fires(d.ExecID) {
+			a.fire(ctx, d, present)
+		} else {
 			delete(a.held, d.key())
-			continue // it moved; its new owner's clock has it
 		}
-		a.held[d.key()] = time.Now()
-		a.system.Tell(&Deliver{ExecID: d.ExecID, Input: workflow.TimerFired{Stamp: workflow.Stamp{At: present}, Timer: d.Timer}})
 	}
 	if len(a.heap) == 0 {
 		return
@@ -160,6 +204,31 @@ func (a *alarms) ring(ctx actor.Context) {
 	}
 	self, root := ctx.Self(), ctx.ActorSystem().Root
 	a.timer = time.AfterFunc(max(time.Until(a.heap[0].At.Time()), time.Millisecond), func() { root.Send(self, ring{}) })
+}
+
+func (a *alarms) fire(ctx actor.Context, d dueTimer, present workflow.Instant) {
+	m := answered{timer: d.key(), fired: time.Now(), execID: d.ExecID}
+	a.held[m.timer] = m.fired
+	self, root, system := ctx.Self(), ctx.ActorSystem().Root, a.system
+	input := workflow.TimerFired{Stamp: workflow.Stamp{At: present}, Timer: d.Timer}
+	system.Tell(&Deliver{ExecID: d.ExecID, Input: input, Reply: func(r Reply) {
+		if system.stopping.Load() {
+			return // the clock, too
+		}
+		var refusal *workflow.Refusal
+		m.sick = errors.As(r.Err, &refusal) && refusal.Code == workflow.CodeQuarantined
+		root.Send(self, m)
+	}})
+}
+
+// answered forgets a timer. Whether it is stored still the store says in the next round.
+func (a *alarms) answered(m answered) {
+	if a.held[m.timer].Equal(m.fired) {
+		delete(a.held, m.timer)
+	}
+	if m.sick && len(a.sick) < MaxSick {
+		a.sick[m.execID] = true
+	}
 }
 
 // setAlarms tells the clock of the timers that a commit armed within its window.
@@ -195,6 +264,11 @@ type dueTimer persistence.Due
 
 func (d dueTimer) key() string {
 	return d.ExecID + "\x00" + d.Timer + "\x00" + strconv.FormatInt(int64(d.At), 36)
+}
+
+// compare orders timers as the store does.
+func (d dueTimer) compare(o dueTimer) int {
+	return cmp.Or(cmp.Compare(d.At, o.At), strings.Compare(d.ExecID, o.ExecID), strings.Compare(d.Timer, o.Timer))
 }
 
 type dueHeap []dueTimer

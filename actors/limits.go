@@ -98,16 +98,24 @@ const (
 	MaxPasses = 100
 
 	// AlarmWindow is how far ahead timers are held in memory, and AlarmBatch how
-	// many are read at a time.
+	// many are read at a time. Twice as many are held at most; beyond that those that
+	// come last are left to the store.
 	AlarmWindow = 30 * time.Second
 	AlarmBatch  = 10_000
 
-	// AlarmCrowded is how soon the clock looks again when memory holds as many
-	// timers as it may: no timer is later than that for it.
+	// AlarmCrowded is how soon the clock reads on when a page was full, or the store is
+	// not well.
 	AlarmCrowded = time.Second
 
 	// AlarmAgain is when a timer that was fired and is still stored is fired again.
 	AlarmAgain = 5 * time.Second
+
+	// AlarmSick is when the timers of those are fired again that could not be loaded:
+	// what cannot be compiled may only have been unreadable for a moment. MaxSick of
+	// them are remembered, for some ten MiB; the timers of others are fired as often as
+	// any that is still stored.
+	AlarmSick = 10 * time.Minute
+	MaxSick   = 100_000
 
 	// RedeliverAfter is the first hold before a result that could not be
 	// committed is delivered again; it doubles up to RedeliverMost.
