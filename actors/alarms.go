@@ -44,7 +44,7 @@ type alarms struct {
 	forgot  time.Time            // when all of the sick were forgotten
 	after   *persistence.Due     // how far the round has read, nil where it begins
 	reached time.Time            // when the round had read again what was in the window before it
-	more    bool                 // the round is not at its end
+	more    bool                 // the round goes on once the heap has room
 	timer   *time.Timer
 	reader  *time.Timer
 }
@@ -72,7 +72,7 @@ func (a *alarms) Receive(ctx actor.Context) {
 		}
 		a.ring(ctx)
 	case answered:
-		a.answered(m)
+		a.answered(ctx, m)
 	case *actor.Stopping:
 		for _, t := range []*time.Timer{a.timer, a.reader} {
 			if t != nil {
@@ -98,8 +98,8 @@ func (a *alarms) read(ctx actor.Context) {
 		a.take(page, until)
 	}
 	pause := AlarmWindow / 6
-	if err != nil || a.more {
-		pause = AlarmCrowded
+	if err != nil || a.more && a.system.Store.Health() != nil {
+		a.more, pause = false, AlarmCrowded
 	}
 	a.readAfter(ctx, pause)
 	a.ring(ctx)
@@ -131,6 +131,12 @@ func (a *alarms) readAfter(ctx actor.Context, pause time.Duration) {
 	}
 	self, root := ctx.Self(), ctx.ActorSystem().Root
 	a.reader = time.AfterFunc(pause, func() { root.Send(self, readOn{}) })
+}
+
+// crowded reports whether the heap holds enough: another page would be read ahead
+// of the window, or what is due already has to wait for answers.
+func (a *alarms) crowded() bool {
+	return len(a.heap) >= AlarmBatch/2 && (a.after == nil || a.after.At >= a.window || a.heap[0].At <= now())
 }
 
 // forget lets those be fired again that nobody answered, and looks at the sick
@@ -188,7 +194,7 @@ func (a *alarms) shed() {
 // ring fires what is due and sets the clock for the next.
 func (a *alarms) ring(ctx actor.Context) {
 	present := now()
-	for len(a.heap) > 0 && a.heap[0].At <= present {
+	for len(a.heap) > 0 && a.heap[0].At <= present && len(a.held)-len(a.heap) < AlarmsAtOnce {
 		d := heap.Pop(&a.heap).(dueTimer)
 		if a.fires(d.ExecID) {
 			a.fire(ctx, d, present)
@@ -196,8 +202,12 @@ func (a *alarms) ring(ctx actor.Context) {
 			delete(a.held, d.key())
 		}
 	}
-	if len(a.heap) == 0 {
-		return
+	if a.more && !a.crowded() {
+		a.more = false
+		a.readAfter(ctx, 0)
+	}
+	if len(a.heap) == 0 || a.heap[0].At <= present {
+		return // what is due follows when others are answered
 	}
 	if a.timer != nil {
 		a.timer.Stop()
@@ -221,13 +231,17 @@ func (a *alarms) fire(ctx actor.Context, d dueTimer, present workflow.Instant) {
 	}})
 }
 
-// answered forgets a timer. Whether it is stored still the store says in the next round.
-func (a *alarms) answered(m answered) {
+// answered makes room for the next. Whether the timer is stored still the store
+// says in the next round.
+func (a *alarms) answered(ctx actor.Context, m answered) {
 	if a.held[m.timer].Equal(m.fired) {
 		delete(a.held, m.timer)
 	}
 	if m.sick && len(a.sick) < MaxSick {
 		a.sick[m.execID] = true
+	}
+	if a.more || len(a.heap) > 0 && a.heap[0].At <= now() {
+		a.ring(ctx)
 	}
 }
 

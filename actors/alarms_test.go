@@ -23,12 +23,17 @@ import (
 // sick are damaged, and their timers stay.
 type crowd struct {
 	persistence.Store
-	sick bool
+	sick  bool
+	fails string        // the id of one that cannot be read, once
+	takes time.Duration // for an execution to be loaded
 
 	mu     sync.Mutex
 	timers []persistence.Due // in order
 	gone   map[string]bool
 	loads  int
+	late   time.Duration // the most that one came after it was due
+	now    int           // are being loaded
+	most   int           // were at once
 }
 
 // join adds n timers, due at a moment.
@@ -63,8 +68,14 @@ func (c *crowd) Load(ctx context.Context, id string) (*persistence.Snapshot, err
 	if !found {
 		return c.Store.Load(ctx, id)
 	}
+	time.Sleep(c.takes) // virtual
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.now--
+	if c.fails == id {
+		c.fails = ""
+		return nil, persistence.ErrUnavailable
+	}
 	if c.sick {
 		return nil, &persistence.Corrupt{ExecID: id, Cause: "a defect of the test"}
 	}
@@ -79,6 +90,9 @@ func (c *crowd) comes(id string) (i int, found bool) {
 		return 0, false
 	}
 	c.loads++
+	c.now++
+	c.most = max(c.most, c.now)
+	c.late = max(c.late, time.Since(c.timers[i].At.Time()))
 	return i, true
 }
 
@@ -171,6 +185,107 @@ func TestTimersOfTheQuarantinedStaySilent(t *testing.T) {
 		stops(t, s)
 		if n := o.n.Load(); n != 2 {
 			t.Errorf("it had %d turns, want two: its start, and its deadline", n)
+		}
+	})
+}
+
+// TestOverdueTimersFireWithoutAPause: many came due while no node was there. They are
+// fired one page after the other, and so many at a time.
+func TestOverdueTimersFireWithoutAPause(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const n = 3*actors.AlarmBatch + 1
+		w, store := crowded(t)
+		defer w.store.Close()
+		store.join(n, time.Now())
+		store.takes = 10 * time.Millisecond
+		time.Sleep(time.Hour)
+		_, stop := w.start(store)
+		time.Sleep(time.Second)
+		stop()
+		if store.loads != n {
+			t.Errorf("%d timers of %d were fired in the first second", store.loads, n)
+		}
+		if store.most != actors.AlarmsAtOnce {
+			t.Errorf("%d were fired at once", store.most)
+		}
+	})
+}
+
+// TestManyTimersFireInTime: thousands a second come due for longer than the clock holds
+// timers in memory.
+func TestManyTimersFireInTime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		rate, seconds := 4_000, 15
+		if testing.Short() {
+			seconds = 5
+		}
+		w, store := crowded(t)
+		defer w.store.Close()
+		for i := range seconds {
+			store.join(rate, time.Now().Add(time.Minute+time.Duration(i)*time.Second))
+		}
+		store.takes = 10 * time.Millisecond
+		_, stop := w.start(store)
+		time.Sleep(2 * time.Minute)
+		stop()
+		if store.loads != rate*seconds {
+			t.Errorf("%d timers were fired, want %d", store.loads, rate*seconds)
+		}
+		if store.late > time.Second {
+			t.Errorf("one was fired %s after it was due", store.late)
+		}
+	})
+}
+
+// TestATimerThatFailedIsFiredAgainAmongMany: the window is fuller than memory all the time.
+func TestATimerThatFailedIsFiredAgainAmongMany(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const rate, seconds = 1_000, 40
+		w, store := crowded(t)
+		defer w.store.Close()
+		for i := range seconds {
+			store.join(rate, time.Now().Add(time.Duration(i)*time.Second))
+		}
+		store.fails = store.timers[0].ExecID
+		_, stop := w.start(store)
+		time.Sleep(2 * actors.AlarmAgain)
+		synctest.Wait()
+		if !store.gone[store.timers[0].ExecID] {
+			t.Error("it is not fired again")
+		}
+		stop()
+	})
+}
+
+// TestAnEarlyTimerComesIntoAFullClock: memory is full of timers that are far ahead when
+// a commit arms one that is near.
+func TestAnEarlyTimerComesIntoAFullClock(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		far := waiting("far", func(d *workflow.Definition) { d.Tasks[0].Timeout = literal("25s") })
+		near := waiting("near", func(d *workflow.Definition) { d.Tasks[0].Timeout = literal("2s") })
+		w := newWorld(t, far, near)
+		defer w.store.Close()
+		s, stop := w.start(w.store)
+		defer stop()
+		for i := range 2*actors.AlarmBatch + 1 {
+			if err := w.begin(s, far, fmt.Sprint("far", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.begin(s, near, "near"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2*time.Second + time.Millisecond)
+		synctest.Wait()
+		if got := w.status("near"); got != workflow.TimedOut {
+			t.Errorf("after its deadline it is %s", got)
+		}
+		time.Sleep(23 * time.Second)
+		synctest.Wait()
+		for i := range 2*actors.AlarmBatch + 1 {
+			if got := w.status(fmt.Sprint("far", i)); got != workflow.TimedOut {
+				t.Fatalf("after its deadline far%d is %s", i, got)
+			}
 		}
 	})
 }
