@@ -14,7 +14,7 @@ import (
 
 // execution acts for one execution, in the seat that it has taken. Its life is six steps:
 //
-//  1. Take what is in the mailbox, up to TurnSize.
+//  1. Take what is in the mailbox, up to TurnSize and TurnBytes.
 //  2. Fold workflow.Advance over it, due timers first, and over the results of
 //     work that has no effect outside.
 //  3. Check the new state.
@@ -131,7 +131,7 @@ func (e *execution) takeTurn() {
 	e.doubted = false
 	began := time.Now()
 	e.seat.post.used.Store(began.UnixNano())
-	batch := e.queue[:min(len(e.queue), TurnSize)]
+	batch := e.queue[:turnOf(e.queue)]
 	e.queue = e.queue[len(batch):]
 	if len(e.queue) > 0 {
 		e.wantTurn()
@@ -145,6 +145,16 @@ func (e *execution) takeTurn() {
 	}
 	e.system.Observer.Turn(len(batch), time.Since(began))
 	e.leave()
+}
+
+// turnOf is how many of what has gathered one turn takes: at least one.
+func turnOf(queue []*Deliver) int {
+	n, bytes := 0, 0
+	for n < min(len(queue), TurnSize) && bytes < TurnBytes {
+		bytes += queue[n].brings()
+		n++
+	}
+	return n
 }
 
 // leave gives up its seat when it is asked to and nothing is under way.

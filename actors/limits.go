@@ -9,9 +9,14 @@ const (
 	Shards = 32
 
 	// TurnSize is how many inputs an execution folds into one commit: a turn
-	// stays within a few milliseconds and within one frame of the store, and a
-	// batch to one execution needs few commits.
+	// stays within a few milliseconds, and a batch to one execution needs few commits.
 	TurnSize = 256
+
+	// TurnBytes is how much a turn's inputs bring before it ends, the one that reaches
+	// it included: as much as the disk takes at once, so that large messages to one
+	// execution neither hold up those to others for long nor become one commit that
+	// no store takes.
+	TurnBytes = 4 << 20
 
 	// MaxNow tasks of one turn are done within it; those that follow go the way of
 	// all work, so that a workflow which goes round and round can be stopped.

@@ -72,6 +72,26 @@ func (d *Deliver) presumes() bool {
 	return start && (d.Fresh || d.reroutes == 0 && d.Signal == nil)
 }
 
+// brings is how many bytes of payload come with it.
+func (d *Deliver) brings() int {
+	n := 0
+	switch in := d.Input.(type) {
+	case workflow.Signalled:
+		n = len(in.Signal.Payload)
+	case workflow.Started:
+		n = len(in.Input)
+	case workflow.TaskDone:
+		n = len(in.Output)
+	}
+	for i := range d.Together {
+		n += len(d.Together[i].Signal.Payload)
+	}
+	if d.Signal != nil {
+		n += len(d.Signal.Payload)
+	}
+	return n
+}
+
 func (d *Deliver) answer(r Reply) {
 	if d.Reply != nil {
 		d.Reply(r)

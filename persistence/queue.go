@@ -5,9 +5,14 @@ import (
 	"sync"
 )
 
+// heavyShare: a write is heavy that takes more than one part in so many of a queue's
+// bytes. Thousands of ordinary ones weigh as much.
+const heavyShare = 64
+
 // Queue holds writes until the one writer of a store takes them. It is bounded by
 // their number and by what they weigh, those included that were taken and are not
-// answered yet.
+// answered yet. Half of the bytes are never given to heavy ones, so that nobody is
+// refused because others write much; one heavy write always has room beside the rest.
 type Queue[W interface{ Weight() int }] struct {
 	Wake chan struct{} // has a token when something may be there to do
 
@@ -16,9 +21,16 @@ type Queue[W interface{ Weight() int }] struct {
 
 	mu     sync.Mutex
 	items  []W
-	count  int
-	bytes  int
+	taken  Room
 	closed bool
+}
+
+// Room is what writes take in a queue.
+type Room struct{ count, light, heavy int }
+
+// Add adds the room of other writes.
+func (r *Room) Add(o Room) {
+	r.count, r.light, r.heavy = r.count+o.count, r.light+o.light, r.heavy+o.heavy
 }
 
 // NewQueue makes a queue.
@@ -33,16 +45,34 @@ func (q *Queue[W]) Push(w W) error {
 		q.mu.Unlock()
 		return ErrClosed
 	}
-	if q.count >= q.most || q.bytes >= q.mostBytes {
+	room := q.Room(w)
+	if !q.fits(room) {
 		q.mu.Unlock()
 		return fmt.Errorf("%w: %w", ErrUnavailable, q.full)
 	}
 	q.items = append(q.items, w)
-	q.count++
-	q.bytes += w.Weight()
+	q.taken.Add(room)
 	q.mu.Unlock()
 	q.poke()
 	return nil
+}
+
+// fits reports whether there is room for one more write.
+func (q *Queue[W]) fits(w Room) bool {
+	half := q.mostBytes / 2
+	if q.taken.count >= q.most || q.taken.light+min(q.taken.heavy, half) >= q.mostBytes {
+		return false
+	}
+	return w.heavy == 0 || q.taken.heavy == 0 || q.taken.heavy+w.heavy <= half
+}
+
+// Room is what a write takes in the queue, as long as it is not answered.
+func (q *Queue[W]) Room(w W) Room {
+	weight := w.Weight()
+	if weight > q.mostBytes/heavyShare {
+		return Room{count: 1, heavy: weight}
+	}
+	return Room{count: 1, light: weight}
 }
 
 // Waiting is how many writes are queued.
@@ -62,11 +92,10 @@ func (q *Queue[W]) Take(into []W) (items []W, closed bool) {
 }
 
 // Answered gives back the room of writes that were taken.
-func (q *Queue[W]) Answered(count, bytes int) {
+func (q *Queue[W]) Answered(all Room) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.count -= count
-	q.bytes -= bytes
+	q.taken.Add(Room{-all.count, -all.light, -all.heavy})
 }
 
 // Close lets nothing in any more.

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/persistence/storetest"
+	"github.com/signalbox/signalbox/workflow"
 )
 
 // healLimit is how soon after its disk healed a store writes again.
@@ -274,4 +275,67 @@ func TestFatalRows(t *testing.T) {
 		}
 		x.check()
 	})
+}
+
+// TestAWriteThatIsTooLarge: what no frame can hold is refused, alone: the store stays
+// well, and nothing of it is there or counted.
+func TestAWriteThatIsTooLarge(t *testing.T) {
+	s := openOn(t, vfs.NewMem())
+	defer s.Close()
+	s.frame = 64 << 10
+	large := workflow.Event{ID: "large", Name: "n", ReceivedAt: 1, Payload: workflow.ValueOf(strings.Repeat("x", 64<<10))}
+	within := life("brings", 1)
+	within.Last = strings.Repeat("x", 40<<10)
+	for name, write := range map[string]func() error{
+		"a document": func() error { return s.PutDocument(t.Context(), "k", "large", make([]byte, 64<<10)) },
+		"an event": func() error {
+			done := make(chan error, 1)
+			s.AcceptEvent(large, func(_ *workflow.EventReceipt, _ bool, err error) { done <- err })
+			return <-done
+		},
+		"a commit that emits an event": func() error {
+			c := lived("emits", 1)
+			c.Events = append(c.Events, large)
+			return commitOne(t, s, c)
+		},
+		"a commit that only the writer finds too large": func() error {
+			c := lived("brings", 1)
+			c.Now = within
+			for i := range 100 {
+				c.Events = append(c.Events, workflow.Event{ID: fmt.Sprint(i, strings.Repeat("x", 200)), Name: "n", ReceivedAt: 1})
+			}
+			defer func(was int) { s.frame = was }(s.frame)
+			s.frame = 80 << 10
+			return commitOne(t, s, c)
+		},
+	} {
+		before := s.Stats()
+		want := "larger than the 57344" // of 64 KiB, with what is left for the writer
+		if strings.Contains(name, "only the writer") {
+			want = "larger than the 81920"
+		}
+		if err := write(); !errors.Is(err, persistence.ErrUnavailable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got error %v, want one that says %q", name, err, want)
+		}
+		if err := s.Health(); err != nil {
+			t.Errorf("after %s the store is ill: %v", name, err)
+		}
+		if err := s.PutDocument(t.Context(), "k", name, []byte("x")); err != nil {
+			t.Errorf("after %s a write of somebody else: %v", name, err)
+		}
+		if after := s.Stats(); after.Commits != before.Commits {
+			t.Errorf("%s was counted", name)
+		}
+	}
+	if _, err := s.Document(t.Context(), "k", "large"); !errors.Is(err, persistence.ErrNotFound) {
+		t.Errorf("the document: %v, want ErrNotFound", err)
+	}
+	for _, id := range []string{"emits", "brings"} {
+		if _, err := s.Load(t.Context(), id); !errors.Is(err, persistence.ErrNotFound) {
+			t.Errorf("the execution %q: %v, want ErrNotFound", id, err)
+		}
+	}
+	if rows, err := s.Books(t.Context()); err != nil || len(rows) != 0 {
+		t.Errorf("the books have %v, %v", rows, err)
+	}
 }

@@ -15,7 +15,8 @@ const (
 	maxQueued = 65_536
 
 	// maxQueuedBytes may wait for the writer, so that large states cannot fill
-	// the memory before maxQueued is reached.
+	// the memory before maxQueued is reached; half of them for the few large writes, and
+	// one of these however large it is.
 	maxQueuedBytes = 128 << 20
 
 	// writeOverhead is what a write weighs beside its operations.
@@ -33,8 +34,14 @@ const (
 	maxYields = 16
 
 	// maxFrame bytes may one frame have: a group, or one commit that is larger
-	// than a group. A length beyond it in a segment is no length.
+	// than a group. A write beyond it is refused. A length beyond it in a segment is no
+	// length.
 	maxFrame = 256 << 20
+
+	// beside a write the writer adds of its own to a frame, at most one part in so many
+	// of it: that is free for the books, and for the dead letters and the kept events
+	// that go because of the write.
+	beside = 8
 
 	// directBlock is what writes past the page cache are multiples of: no disk has
 	// larger sectors. directBytes are written at once: a group. A write that is larger

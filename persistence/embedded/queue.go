@@ -78,9 +78,15 @@ type forgotten struct {
 	ops   ops
 }
 
-// Weight is roughly what a write holds in memory.
+// Weight is roughly what a write holds in memory, and what it takes in a frame.
 func (w *write) Weight() int {
 	n := len(w.buf) + writeOverhead
+	for i := range w.events {
+		n += len(w.events[i].Payload) + writeOverhead
+	}
+	for _, r := range w.taken {
+		n += len(r.Event.Payload) + writeOverhead
+	}
 	for i := range w.forget {
 		n += len(w.forget[i].ops.buf)
 	}

@@ -63,6 +63,7 @@ type Store struct {
 	journal *journal
 	recent  recent
 	group   group
+	frame   int // the most that one may have: maxFrame but in tests
 	absent  absent
 	books   books
 	letters letters
@@ -118,6 +119,7 @@ func Open(dir string, o Options) (*Store, error) {
 		probeAt:    time.NewTimer(time.Hour),
 		recent:     newRecent(),
 		group:      newGroup(),
+		frame:      maxFrame,
 		absent:     newAbsent(),
 	}
 	s.probeAt.Stop()

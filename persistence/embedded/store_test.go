@@ -126,22 +126,60 @@ func TestFullQueue(t *testing.T) {
 	if err := q.Push(&write{}); !errors.Is(err, errFull) {
 		t.Fatalf("got error %v although nothing was answered", err)
 	}
-	bytes := 0
+	var room persistence.Room
 	for _, w := range items {
-		bytes += w.Weight()
+		room.Add(q.Room(w))
 	}
-	q.Answered(len(items), bytes)
-	large := &write{}
-	large.buf = make([]byte, maxQueuedBytes)
-	if err := q.Push(large); err != nil {
-		t.Fatalf("push of one large write: %v", err)
-	}
-	if err := q.Push(&write{}); !errors.Is(err, errFull) {
-		t.Fatalf("got error %v although the bytes are used up", err)
+	q.Answered(room)
+	if err := q.Push(&write{}); err != nil {
+		t.Fatalf("push after all were answered: %v", err)
 	}
 	q.Close()
 	if err := q.Push(&write{}); !errors.Is(err, persistence.ErrClosed) {
 		t.Fatalf("got error %v, want ErrClosed", err)
+	}
+}
+
+// weighing is a write of so many bytes.
+type weighing int
+
+func (w weighing) Weight() int { return int(w) }
+
+// TestLargeWritesLeaveRoomForOthers: nobody is refused because somebody else writes
+// much, and what waits is bounded all the same.
+func TestLargeWritesLeaveRoomForOthers(t *testing.T) {
+	const most, small, large = 1 << 20, 1 << 10, 1 << 16
+	queue := func() *persistence.Queue[weighing] { return persistence.NewQueue[weighing](maxQueued, most, errFull) }
+	fill := func(q *persistence.Queue[weighing], w weighing) (n int) {
+		for q.Push(w) == nil {
+			n++
+		}
+		return n
+	}
+	q := queue()
+	if n := fill(q, 2*most); n != 1 {
+		t.Errorf("%d writes that are larger than the queue were taken, want one", n)
+	}
+	if n := fill(q, small); n != most/2/small {
+		t.Errorf("beside a huge write %d small ones were taken, want half a queue of them, %d", n, most/2/small)
+	}
+	q = queue()
+	if n := fill(q, large); n != most/2/large {
+		t.Errorf("%d large writes were taken, want half a queue of them, %d", n, most/2/large)
+	}
+	if n := fill(q, small); n != most/2/small {
+		t.Errorf("beside large writes %d small ones were taken, want half a queue of them, %d", n, most/2/small)
+	}
+	q = queue()
+	if n := fill(q, small); n != most/small {
+		t.Errorf("%d small writes were taken, want %d", n, most/small)
+	}
+	items, _ := q.Take(nil)
+	for _, w := range items[:len(items)/2] {
+		q.Answered(q.Room(w))
+	}
+	if n := fill(q, 2*most); n != 1 {
+		t.Errorf("beside half a queue of small writes %d huge ones were taken, want one", n)
 	}
 }
 

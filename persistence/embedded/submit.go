@@ -95,10 +95,15 @@ func checkCommit(c *persistence.Commit) error {
 	return nil
 }
 
-// push queues a write, or answers it at once when the store cannot write.
+// push queues a write, or answers it at once when the store cannot write, or will
+// never write so much at once.
 func (s *Store) push(w *write) {
 	if f := s.fault.Load(); f != nil {
 		w.answer(f.err)
+		return
+	}
+	if weight, most := w.Weight(), s.frame-s.frame/beside; weight > most {
+		w.answer(tooLarge(weight, most))
 		return
 	}
 	if err := s.queue.Push(w); err != nil {

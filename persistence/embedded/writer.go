@@ -114,14 +114,14 @@ func (s *Store) yield() {
 func (s *Store) writeAll(items []*write) {
 	for len(items) > 0 {
 		s.reset()
-		n, bytes := 0, 0
+		n, room := 0, persistence.Room{}
 		for n < len(items) && n < maxGroup && (n == 0 || len(s.group.frame)+items[n].Weight() <= maxGroupBytes) {
-			bytes += items[n].Weight()
+			room.Add(s.queue.Room(items[n]))
 			items[n].err = s.judge(items[n])
 			n++
 		}
 		s.finish(items[:n], s.commit())
-		s.queue.Answered(n, bytes)
+		s.queue.Answered(room)
 		items = items[n:]
 	}
 }
@@ -403,6 +403,9 @@ func (s *Store) commit() error {
 	if s.group.count == 0 {
 		return nil
 	}
+	if err := s.seal(); err != nil {
+		return err // the disk has nothing to do with it
+	}
 	if err := s.pressure(); err != nil {
 		return s.fail(err)
 	}
@@ -413,8 +416,9 @@ func (s *Store) commit() error {
 	return nil
 }
 
-// record completes the group's frame and appends it to the journal.
-func (s *Store) record() error {
+// seal completes the group's frame. A frame that the journal does not take is refused,
+// which is no failure of the disk: others go on writing.
+func (s *Store) seal() error {
 	g := &s.group
 	var state [16]byte
 	binary.BigEndian.PutUint64(state[:], s.journal.next)
@@ -424,9 +428,19 @@ func (s *Store) record() error {
 	s.books.write(&g.ops)
 	g.add(&g.ops)
 	binary.LittleEndian.PutUint32(g.frame[frameHeader+batchCount:], g.count)
-	if len(g.frame) > maxFrame {
-		return fmt.Errorf("a group of %d bytes is larger than the %d that the journal takes", len(g.frame), maxFrame)
+	if len(g.frame) > s.frame {
+		return tooLarge(len(g.frame), s.frame)
 	}
+	return nil
+}
+
+func tooLarge(bytes, most int) error {
+	return fmt.Errorf("%w: a write of %d bytes is larger than the %d that the journal takes at once", persistence.ErrUnavailable, bytes, most)
+}
+
+// record appends the group's frame to the journal.
+func (s *Store) record() error {
+	g := &s.group
 	if !s.journal.fits(len(g.frame)) {
 		if err := s.rotate(len(g.frame)); err != nil {
 			return err
@@ -558,7 +572,11 @@ func (s *Store) try() error {
 		return errors.New("the rows are behind")
 	}
 	s.reset()
-	if err := s.record(); err != nil {
+	err := s.seal()
+	if err == nil {
+		err = s.record()
+	}
+	if err != nil {
 		return err
 	}
 	s.show()

@@ -49,13 +49,14 @@ func (s *Store) run() {
 // writeAll writes the items, as many of them together as the bounds allow.
 func (s *Store) writeAll(items []*write) {
 	for len(items) > 0 {
-		n, bytes := 0, 0
+		n, bytes, room := 0, 0, persistence.Room{}
 		for n < len(items) && n < maxGroup && (n == 0 || bytes+items[n].Weight() <= maxGroupBytes) && !s.mustWait(items[n], items[:n]) {
 			bytes += items[n].Weight()
+			room.Add(s.queue.Room(items[n]))
 			n++
 		}
 		s.writeGroup(items[:n])
-		s.queue.Answered(n, bytes)
+		s.queue.Answered(room)
 		items = items[n:]
 	}
 }
