@@ -224,7 +224,8 @@ type Store interface {
 
 	// Sweep forgets executions, with their records and receipts, that finished
 	// before the instant, and settled events received before it; up to limit of
-	// each. It returns how many of both it forgot.
+	// each, and fewer when they are large. It returns how many of both it forgot: zero
+	// when there is nothing to forget, so whoever wants all forgotten calls it until then.
 	Sweep(ctx context.Context, before workflow.Instant, limit int) (int, error)
 
 	// Epoch is this opening's number: higher than that of any opening before.

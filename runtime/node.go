@@ -182,7 +182,7 @@ func (n *Node) sweep(ctx context.Context) {
 			if err != nil && ctx.Err() == nil {
 				n.logger.Warn("finished executions could not be swept; trying again later", "err", err)
 			}
-			if err != nil || forgotten < sweepBatch {
+			if err != nil || forgotten == 0 {
 				break
 			}
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox/signalbox/definitions"
+	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/persistence/embedded"
 	"github.com/signalbox/signalbox/runtime"
 	"github.com/signalbox/signalbox/workflow"
@@ -37,6 +38,16 @@ tasks:
 // inMemory starts a node on a store in memory.
 func inMemory(t *testing.T, yaml string, registry *prometheus.Registry, retention time.Duration) (*runtime.Node, func()) {
 	t.Helper()
+	store, err := embedded.Open("data", embedded.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return on(t, store, yaml, registry, retention)
+}
+
+// on starts a node on a store.
+func on(t *testing.T, store persistence.Store, yaml string, registry *prometheus.Registry, retention time.Duration) (*runtime.Node, func()) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "workflow.yaml")
 	if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
@@ -45,10 +56,6 @@ func inMemory(t *testing.T, yaml string, registry *prometheus.Registry, retentio
 	if project == nil {
 		found.Print(t.Output())
 		t.Fatal("the workflow does not load")
-	}
-	store, err := embedded.Open("data", embedded.Options{FS: vfs.NewMem()})
-	if err != nil {
-		t.Fatal(err)
 	}
 	node, err := runtime.New(runtime.Options{Store: store, Logger: slog.New(slog.DiscardHandler), Registry: registry, Version: "test", Retention: retention})
 	if err != nil {
@@ -126,6 +133,40 @@ func TestFinishedExecutionsAreForgottenAfterTheRetention(t *testing.T) {
 		}
 		if s, err := node.Execution(t.Context(), "waiting"); err != nil || s.Status != workflow.Waiting {
 			t.Fatalf("the one that still waits: %v, %v", s, err)
+		}
+	})
+}
+
+// laborious forgets one execution at a time, as the store does with large ones.
+type laborious struct{ persistence.Store }
+
+func (l laborious) Sweep(ctx context.Context, before workflow.Instant, _ int) (int, error) {
+	return l.Store.Sweep(ctx, before, 1)
+}
+
+func TestASweepGoesOnWhileThereIsMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := embedded.Open("data", embedded.Options{FS: vfs.NewMem()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		node, stop := on(t, laborious{store}, orders, nil, time.Hour)
+		defer stop()
+		ids := []string{"a", "b", "c"}
+		for _, id := range ids {
+			if _, err := node.Begin(t.Context(), workflow.Start{WorkflowID: "orders", ExecID: id, Input: workflow.Value(`{"item":"lamp"}`)}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := node.Signal(t.Context(), workflow.Signal{ID: "s", ExecID: id, Name: "paid"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(62 * time.Minute) // the first sweep after the retention is over by then
+		synctest.Wait()
+		for _, id := range ids {
+			if _, err := node.Execution(t.Context(), id); refused(err) != workflow.CodeNoExecution {
+				t.Errorf("%s: %v, want %s", id, err, workflow.CodeNoExecution)
+			}
 		}
 	})
 }

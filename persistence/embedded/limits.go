@@ -153,8 +153,12 @@ const (
 	// contextEvery rows of a scan the caller's context is asked whether to go on.
 	contextEvery = 512
 
-	// maxPointDeletes records of one execution are swept one by one; more are
-	// swept as a range, which costs reads of its neighbours a little.
+	// sweepBytes of operations end the gathering of what is swept together: a group, so
+	// that nobody waits longer for a sweep than for others who write.
+	sweepBytes = maxGroupBytes
+
+	// maxPointDeletes records or receipts of one execution are swept one by one; more
+	// are swept as a range, which costs reads of its neighbours a little.
 	maxPointDeletes = 256
 
 	// spareSegments are kept of those that are not needed any more, so that a full

@@ -39,8 +39,10 @@ type write struct {
 	// A document: its key, what it becomes and, to replace it, what it must be; nil for none.
 	document, body, was []byte
 
-	// What to forget, each if it is still what was read, and how much it was.
+	// What to forget, each if it is still what was read, and how much it was; how many
+	// dead letters it was.
 	forget []forgotten
+	swept  *swept
 	forgot *int
 
 	done     func(error)
@@ -72,6 +74,7 @@ type stamp = persistence.Stamp
 // forgotten is an execution as of a commit, or an event, that is swept.
 type forgotten struct {
 	exec  string
+	part  bool // of its rows; the others follow in other writes
 	stamp stamp
 	event string
 	waits int // that it had open

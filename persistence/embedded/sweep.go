@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,23 +12,31 @@ import (
 )
 
 // Sweep forgets executions that finished before the instant and settled events
-// received before it, up to limit of each. What changes while it looks is left
-// for another time; what is damaged is left for a person.
+// received before it, up to limit of each, and less when they are large: one that is
+// forgotten at least, unless there is none. What changes while it looks is left for
+// another time; what is damaged is left for a person.
 func (s *Store) Sweep(ctx context.Context, before workflow.Instant, limit int) (int, error) {
-	w := newWrite(writeForget)
-	if err := s.gather(ctx, w, before, pageOf(limit)); err != nil {
-		return 0, err
+	for {
+		w := newWrite(writeForget)
+		if err := s.gather(ctx, w, before, pageOf(limit)); err != nil {
+			return 0, err
+		}
+		if len(w.forget) == 0 {
+			return 0, nil
+		}
+		swept := new(swept)
+		w.swept = swept
+		if err := s.await(ctx, w); err != nil {
+			return 0, err
+		}
+		if swept.whole > 0 || swept.parts == 0 {
+			return swept.whole, nil
+		}
 	}
-	if len(w.forget) == 0 {
-		return 0, nil
-	}
-	forgot := new(int)
-	w.forgot = forgot
-	if err := s.await(ctx, w); err != nil {
-		return 0, err
-	}
-	return *forgot, nil
 }
+
+// swept is what a write forgot: so many executions and events, and parts of others.
+type swept struct{ whole, parts int }
 
 // gather finds what to forget, with the operations that do it.
 func (s *Store) gather(ctx context.Context, w *write, before workflow.Instant, limit int) error {
@@ -39,18 +48,23 @@ func (s *Store) gather(ctx context.Context, w *write, before workflow.Instant, l
 	if err != nil {
 		return err
 	}
+	room := sweepBytes
+	add := func(f forgotten) {
+		w.forget = append(w.forget, f)
+		room -= len(f.ops.buf)
+	}
 	err = old(ctx, rows, famFinished, before, func(at workflow.Instant, exec string) (bool, error) {
-		f, ok, err := forgetExecution(ctx, rows, at, exec)
+		f, ok, err := forgetExecution(ctx, rows, at, exec, room)
 		if ok {
-			w.forget = append(w.forget, f)
+			add(f)
 		}
-		return len(w.forget) < limit, err
+		return len(w.forget) < limit && room > 0, err
 	})
 	executions := len(w.forget)
-	if err == nil {
+	if err == nil && room > 0 {
 		err = old(ctx, rows, famSettled, before, func(at workflow.Instant, id string) (bool, error) {
-			w.forget = append(w.forget, forgetEvent(at, id))
-			return len(w.forget)-executions < limit, nil
+			add(forgetEvent(at, id))
+			return len(w.forget)-executions < limit && room > 0, nil
 		})
 	}
 	return rows.close(err)
@@ -115,8 +129,10 @@ func lastFinished(r reader, limit int) ([]*workflow.State, error) {
 	return states, err
 }
 
-// forgetExecution collects all rows of an execution; false when it must stay.
-func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec string) (forgotten, bool, error) {
+// forgetExecution collects the rows of an execution, or a part of them that fills the
+// room: then those that find it, its state and its last records stay, so that it is
+// found again and is consistent meanwhile. It returns false when it must stay.
+func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec string, room int) (forgotten, bool, error) {
 	snapshot, err := load(r, exec, nil)
 	var corrupt *persistence.Corrupt
 	if errors.As(err, &corrupt) || errors.Is(err, persistence.ErrNotFound) {
@@ -126,6 +142,17 @@ func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec st
 		return forgotten{}, false, err
 	}
 	f := forgotten{exec: exec, stamp: snapshot.Stamp}
+	receipts, err := forgetReceipts(ctx, r, exec, &f.ops, room)
+	if err != nil {
+		return forgotten{}, false, err
+	}
+	records, err := forgetRecords(ctx, r, exec, &f.ops, room)
+	if errors.As(err, &corrupt) {
+		return forgotten{}, false, nil
+	}
+	if f.part = !receipts || !records; f.part || err != nil {
+		return f, err == nil, err
+	}
 	var c persistence.Changes
 	c.Derive(snapshot.State, nil)
 	f.waits = -c.Waits
@@ -133,34 +160,39 @@ func forgetExecution(ctx context.Context, r reader, at workflow.Instant, exec st
 	f.ops.delete(finishedKey(nil, at, exec))
 	f.ops.delete(key1(nil, famWorking, exec))
 	f.ops.delete(stateKey(nil, exec))
-	err = forgetRecords(ctx, r, exec, &f.ops)
-	if errors.As(err, &corrupt) {
-		return forgotten{}, false, nil
-	}
-	if err != nil {
-		return forgotten{}, false, err
-	}
-	prefix := key1(nil, famReceipt, exec)
-	err = scan(ctx, r, prefix, prefix, func(rest, _ []byte) (bool, error) {
-		p := parts{Rest: rest}
-		signal := p.ID()
-		f.ops.delete(key2(nil, famReceipt, exec, signal))
-		f.ops.delete(key2(nil, famSignal, signal, exec))
-		return true, p.End()
-	})
-	return f, err == nil, err
+	return f, true, nil
 }
 
-// forgetRecords deletes the rows of records, and the entries of the receipts in them.
-func forgetRecords(ctx context.Context, r reader, exec string, o *ops) error {
-	prefix := key1(nil, famRecord, exec)
-	var keys [][]byte
-	err := scan(ctx, r, prefix, prefix, func(rest, row []byte) (bool, error) {
-		if len(keys) <= maxPointDeletes {
-			keys = append(keys, append(prefix[:len(prefix):len(prefix)], rest...))
+// forgetReceipts deletes the receipts that lie in rows of their own, with their entries,
+// and reports whether all had room.
+func forgetReceipts(ctx context.Context, r reader, exec string, o *ops, room int) (bool, error) {
+	rows := swath{prefix: key1(nil, famReceipt, exec), whole: true}
+	err := scan(ctx, r, rows.prefix, rows.prefix, func(rest, _ []byte) (bool, error) {
+		if rows.whole = len(o.buf) < room; !rows.whole {
+			return false, nil
+		}
+		rows.add(rest)
+		p := parts{Rest: rest}
+		o.delete(key2(o.key[:0], famSignal, p.ID(), exec))
+		return true, p.End()
+	})
+	rows.delete(o)
+	return rows.whole, err
+}
+
+// forgetRecords deletes the rows of records, and the entries of the receipts in them,
+// and reports whether all had room. It looks at all of them in any case: of what is
+// damaged nothing is deleted.
+func forgetRecords(ctx context.Context, r reader, exec string, o *ops, room int) (bool, error) {
+	rows := swath{prefix: key1(nil, famRecord, exec), whole: true}
+	err := scan(ctx, r, rows.prefix, rows.prefix, func(rest, row []byte) (bool, error) {
+		if rows.whole = rows.whole && len(o.buf) < room; rows.whole {
+			rows.add(rest)
 		}
 		err := persistence.ReceiptsUnder(row, func(signal, _ string) error {
-			o.delete(key2(o.key[:0], famSignal, signal, exec))
+			if rows.whole {
+				o.delete(key2(o.key[:0], famSignal, signal, exec))
+			}
 			return nil
 		})
 		if err != nil {
@@ -168,14 +200,38 @@ func forgetRecords(ctx context.Context, r reader, exec string, o *ops) error {
 		}
 		return true, err
 	})
-	if len(keys) > maxPointDeletes {
-		o.deleteRange(prefix, afterAll(prefix))
-		return err
+	rows.delete(o)
+	return rows.whole, err
+}
+
+// swath is rows that follow one another from the first one of a prefix on, to be
+// deleted: a few one by one, many as a range.
+type swath struct {
+	prefix []byte
+	whole  bool     // they are all rows of the prefix
+	keys   [][]byte // of the first ones
+	last   []byte
+	count  int
+}
+
+func (s *swath) add(rest []byte) {
+	s.last = append(append(s.last[:0], s.prefix...), rest...)
+	if s.count++; s.count <= maxPointDeletes {
+		s.keys = append(s.keys, bytes.Clone(s.last))
 	}
-	for _, key := range keys {
-		o.delete(key)
+}
+
+func (s *swath) delete(o *ops) {
+	switch {
+	case s.count <= maxPointDeletes:
+		for _, key := range s.keys {
+			o.delete(key)
+		}
+	case s.whole:
+		o.deleteRange(s.prefix, afterAll(s.prefix))
+	default:
+		o.deleteRange(s.prefix, append(s.last, 0))
 	}
-	return err
 }
 
 func forgetEvent(at workflow.Instant, id string) forgotten {
@@ -197,14 +253,18 @@ func (s *Store) judgeForget(w *write) error {
 		if !same {
 			continue
 		}
+		g.add(&f.ops)
+		if f.part {
+			w.swept.parts++
+			continue
+		}
 		if f.exec != "" {
 			g.states[f.exec] = stateRow{}
 			g.grew -= int64(f.waits)
 		} else {
 			g.events[f.event] = nil
 		}
-		g.add(&f.ops)
-		*w.forgot++
+		w.swept.whole++
 	}
 	g.writes++
 	return nil
