@@ -211,6 +211,60 @@ func TestSalvage(t *testing.T) {
 	}
 }
 
+// TestEverySalvageKeepsWhatItMovesAside: a segment that is damaged has the number of one
+// that an earlier salvage moved aside, and both are kept.
+func TestEverySalvageKeepsWhatItMovesAside(t *testing.T) {
+	disk := crashed(t, 12)
+	var want []string
+	for round := range 3 {
+		files, _ := journalOf(t, disk)
+		change(t, disk, files[0], func(b []byte) { b[framesAt+frameHeader] ^= 1 })
+		b, err := readFile(disk, files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, string(b))
+		s, err := Open("data", Options{FS: disk, SegmentBytes: firstSegmentBytes, Salvage: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if err := commitOne(t, s, lived(fmt.Sprint("life-", round, "-", i), 1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		disk, err = copyOf(disk), s.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round, name := range []string{".damaged", ".damaged-2", ".damaged-3"} {
+		got, err := readFile(disk, path.Join("data/journal", segmentName(1)+name))
+		if err != nil || string(got) != want[round] {
+			t.Errorf("what salvage %d moved aside is not what %s has: %v", round+1, name, err)
+		}
+	}
+}
+
+// TestWhatIsMovedAsideHasItsNameOnTheDisk: a power cut right after it finds no segment of
+// the number that the next one gets.
+func TestWhatIsMovedAsideHasItsNameOnTheDisk(t *testing.T) {
+	disk := crashed(t, 12)
+	files, _ := journalOf(t, disk)
+	if err := setAside(disk, "data/journal", &Damage{File: files[0]}); err != nil {
+		t.Fatal(err)
+	}
+	after := copyOf(disk)
+	if left, _ := journalOf(t, after); len(left) != 0 {
+		t.Errorf("%v is back", left)
+	}
+	for _, file := range files {
+		if _, err := after.Stat(file + damagedSuffix); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestDamagedRow: a damaged snapshot quarantines its execution and nobody else.
 func TestDamagedRow(t *testing.T) {
 	fs := vfs.NewMem()

@@ -14,12 +14,20 @@ func makeDir(fs vfs.FS, dir string) error {
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make the folder %s: %w", dir, err)
 	}
-	parent, err := fs.OpenDir(fs.PathDir(dir))
-	if err != nil {
-		return fmt.Errorf("open the folder above %s: %w", dir, err)
+	if err := syncDir(fs, fs.PathDir(dir)); err != nil {
+		return fmt.Errorf("the folder above %s: %w", dir, err)
 	}
-	if err := errors.Join(parent.Sync(), parent.Close()); err != nil {
-		return fmt.Errorf("sync the folder above %s: %w", dir, err)
+	return nil
+}
+
+// syncDir makes the names in a folder durable.
+func syncDir(fs vfs.FS, dir string) error {
+	handle, err := fs.OpenDir(dir)
+	if err != nil {
+		return fmt.Errorf("open the folder: %w", err)
+	}
+	if err := errors.Join(handle.Sync(), handle.Close()); err != nil {
+		return fmt.Errorf("sync the folder: %w", err)
 	}
 	return nil
 }

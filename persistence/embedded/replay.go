@@ -149,7 +149,8 @@ func removeSpares(fs vfs.FS, dir string, names []string) error {
 }
 
 // setAside renames the segments from the damaged one on, so that an opening with
-// salvage keeps them for a person to look at.
+// salvage keeps them for a person to look at. The new segments get their numbers, so
+// the names are on the disk before that, and what an earlier salvage kept stays.
 func setAside(fs vfs.FS, dir string, d *Damage) error {
 	names, err := fs.List(dir)
 	if err != nil {
@@ -158,9 +159,18 @@ func setAside(fs vfs.FS, dir string, d *Damage) error {
 	from, _ := segmentNumber(fs.PathBase(d.File))
 	for _, number := range segmentsOf(names) {
 		if number >= from {
-			path := fs.PathJoin(dir, segmentName(number))
-			err = errors.Join(err, fs.Rename(path, path+damagedSuffix))
+			name := segmentName(number)
+			err = errors.Join(err, fs.Rename(fs.PathJoin(dir, name), fs.PathJoin(dir, aside(name, names))))
 		}
 	}
-	return err
+	return errors.Join(err, syncDir(fs, dir))
+}
+
+// aside is a name for a damaged segment that is not among the names.
+func aside(segment string, names []string) string {
+	free := segment + damagedSuffix
+	for n := 2; slices.Contains(names, free); n++ {
+		free = fmt.Sprintf("%s%s-%d", segment, damagedSuffix, n)
+	}
+	return free
 }
