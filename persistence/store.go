@@ -173,7 +173,8 @@ type Store interface {
 	// Event returns the receipt of an event, or ErrNotFound.
 	Event(ctx context.Context, id string) (*workflow.EventReceipt, error)
 	// OpenEvents returns up to limit receipts, in the order of id after the given
-	// one, about which not everybody has decided.
+	// one, about which not everybody has decided. Like Kept and Expiring it may leave
+	// out one whose stored bytes are damaged, so that it holds up no other.
 	OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error)
 
 	// ReleaseEvent replaces the receipt of an event while it is kept; ErrConflict

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -309,6 +310,71 @@ func TestDamagedRow(t *testing.T) {
 	}
 	if err := s.Health(); err != nil {
 		t.Errorf("health: %v", err)
+	}
+}
+
+// TestDamagedEvents: events whose rows are damaged are named, once, and hold up nobody:
+// the others are fanned out, offered, expired and forgotten.
+func TestDamagedEvents(t *testing.T) {
+	var log bytes.Buffer
+	s, err := Open("data", Options{FS: vfs.NewMem(), Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, n := range []string{"1", "2", "3"} {
+		for id, fate := range map[string]workflow.Fate{"open": workflow.FateAccepted, "kept": workflow.FateBuffered, "settled": workflow.FateConsumed} {
+			ev := workflow.Event{ID: id + n, Name: id, ReceivedAt: 1, ExpiresAt: 5}
+			done := make(chan error, 2)
+			s.AcceptEvent(ev, func(_ *workflow.EventReceipt, _ bool, err error) { done <- err })
+			r := persistence.Accepted(ev)
+			if r.Fate = fate; fate == workflow.FateAccepted {
+				done <- nil
+			} else {
+				s.SettleEvent(workflow.StandsAsking, r, func(err error) { done <- err })
+			}
+			if err := errors.Join(<-done, <-done); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.db.drain(); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"open1", "kept1", "settled1"} {
+		if err := s.db.pebble.Set(key1(nil, famEvent, id), []byte{9, 9, 9}, pebble.NoSync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := func(all []*workflow.EventReceipt) (ids []string) {
+		for _, r := range all {
+			ids = append(ids, r.Event.ID)
+		}
+		return ids
+	}
+	for range 2 {
+		open, err := s.OpenEvents(t.Context(), "", 100)
+		same(t, "open events", ids(open), []string{"open2", "open3"})
+		over, failed := s.Expiring(t.Context(), 10, nil, 100)
+		same(t, "events that expire", ids(over), []string{"kept2", "kept3"})
+		kept, broken := s.Kept(t.Context(), workflow.KeptQuery{Name: "kept", Limit: 100})
+		same(t, "kept events", ids(kept.Items), []string{"kept2", "kept3"})
+		if err := errors.Join(err, failed, broken); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int{2, 0} {
+		if n, err := s.Sweep(t.Context(), 10, 100); n != want || err != nil {
+			t.Errorf("%d events were forgotten, %v, want %d", n, err, want)
+		}
+	}
+	for _, id := range []string{"open1", "kept1", "settled1"} {
+		if n := strings.Count(log.String(), "event_id="+id); n != 1 {
+			t.Errorf("the log names %s %d times, want once:\n%s", id, n, &log)
+		}
+		if _, err := s.Event(t.Context(), id); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), id) {
+			t.Errorf("the receipt of %s: %v, want one that says that it is damaged", id, err)
+		}
 	}
 }
 

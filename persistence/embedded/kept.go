@@ -199,7 +199,7 @@ func (s *Store) ReleaseEvent(r *workflow.EventReceipt, done func(error)) {
 }
 
 // Kept lists kept events of a name, in the order in which they came; those with a
-// key first that are indexed by it.
+// key first that are indexed by it. Damaged ones are left out.
 func (s *Store) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*workflow.EventReceipt], error) {
 	var page workflow.Page[*workflow.EventReceipt]
 	if err := s.begin(ctx); err != nil {
@@ -247,7 +247,8 @@ func (s *Store) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*
 	return page, nil
 }
 
-// keptAt reads the event that an entry stands for, nil when it is not kept any more.
+// keptAt reads the event that an entry stands for, nil when it is not kept any more or
+// is damaged.
 func (s *Store) keptAt(place []byte) (*workflow.EventReceipt, error) {
 	p := parts{Rest: place}
 	p.Instant()
@@ -256,13 +257,14 @@ func (s *Store) keptAt(place []byte) (*workflow.EventReceipt, error) {
 		return nil, err
 	}
 	r, err := event(s.db, id)
-	if errors.Is(err, persistence.ErrNotFound) || err == nil && r.Fate != workflow.FateBuffered {
+	if errors.Is(err, persistence.ErrNotFound) || s.damaged.is(id, err) || err == nil && r.Fate != workflow.FateBuffered {
 		return nil, nil
 	}
 	return r, err
 }
 
-// Expiring returns kept events by the time of their end, after the given one.
+// Expiring returns kept events by the time of their end, after the given one. Damaged
+// ones are left out.
 func (s *Store) Expiring(ctx context.Context, until workflow.Instant, after *workflow.EventReceipt, limit int) ([]*workflow.EventReceipt, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err

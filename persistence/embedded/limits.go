@@ -125,6 +125,10 @@ const (
 	// listens for, and little memory when they are made up.
 	maxUnawaited = 1000
 
+	// maxDamaged events are named in the log as damaged, once each: whoever reads of so
+	// many restores the folder.
+	maxDamaged = 1000
+
 	// recentBytes is half of how much of the state rows written last is remembered,
 	// tens of thousands of executions that live: those are signalled next.
 	recentBytes = 16 << 20

@@ -244,7 +244,7 @@ func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, e
 func event(r reader, id string) (*workflow.EventReceipt, error) {
 	row, found, err := r.get(key1(nil, famEvent, id), nil)
 	if err != nil {
-		return nil, unavailable("read event", id, err)
+		return nil, unreadEvent(id, err)
 	}
 	if !found {
 		return nil, fmt.Errorf("event %q: %w", id, persistence.ErrNotFound)
@@ -290,13 +290,13 @@ func (s *Store) Working(ctx context.Context, after string, limit int) ([]string,
 }
 
 // OpenEvents returns up to limit receipts of events whose fan-out is not
-// finished, in the order of id after the given one.
+// finished, in the order of id after the given one. Damaged ones are left out.
 func (s *Store) OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error) {
 	var out []*workflow.EventReceipt
 	err := s.ids(ctx, []byte{famOpen}, after, func(id string, _ []byte) (bool, error) {
 		r, err := event(s.db, id)
-		if errors.Is(err, persistence.ErrNotFound) {
-			return true, nil // forgotten since the scan began
+		if errors.Is(err, persistence.ErrNotFound) || s.damaged.is(id, err) {
+			return true, nil // forgotten since the scan began, or not to be read
 		}
 		if err != nil {
 			return false, err

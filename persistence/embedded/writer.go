@@ -372,22 +372,13 @@ func (s *Store) eventNow(id string) (*workflow.EventReceipt, error) {
 	}
 	row, found, err := s.db.get(key, nil)
 	if err != nil {
-		return nil, unavailable("read event", id, err)
+		return nil, unreadEvent(id, err)
 	}
 	if !found {
 		s.absent.missed()
 		return nil, nil
 	}
 	return decodeEvent(id, row)
-}
-
-func decodeEvent(id string, row []byte) (*workflow.EventReceipt, error) {
-	r, err := persistence.DecodeEventReceipt(row)
-	if err != nil {
-		return nil, unavailable("decode event", id, err)
-	}
-	r.Event.ID = id
-	return r, nil
 }
 
 func unavailable(what, id string, err error) error {
