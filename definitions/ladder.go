@@ -90,7 +90,7 @@ func (c *compiler) event(d *draft, signal *node, at sight) *workflow.SignalSpec 
 		name = textNode(name.place, name.str()).spelled(name)
 	}
 	payload := signal.get("payload")
-	if payload != nil && payload.kind != broken && !payload.isMap() && !isTemplate(payload.str()) {
+	if payload != nil && payload.kind != broken && !c.findings.stored && !payload.isMap() && !isTemplate(payload.str()) {
 		c.findings.failf(payload.place, "value", "write a mapping, as in `payload: { amount: 5 }`, or one template that gives an object", "the payload of an event is an object, this is %s", payload.kind)
 	}
 	return &workflow.SignalSpec{

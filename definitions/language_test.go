@@ -378,6 +378,7 @@ func TestCompileKeepsWhatWasTaken(t *testing.T) {
 		`"tools":[{"id":"unused","type":"process"}]`,
 		`"tasks":[{"id":"x","tool":{"type":"http","url":"ftp://x","method":"FETCH","expect":[]}},{"id":"y","tool":{"argv":[]}}]`,
 		`"config":{"input":{"properties":{"a":{"type":"number","default":"x"}}}}`,
+		`"tasks":[{"id":"x","type":"signal","signal":{"id":"told","payload":"a text"}}]`,
 		`"tools":[{"id":"t","type":"echo","timeout":"0s"}],"tasks":[{"id":"x","tool":"t","timeout":"0s"},{"id":"y","tool":"t","timeout":"1s"},{"id":"z","type":"wait","wait_for":"z","deadline":"0s"}]`,
 	} {
 		if !strings.Contains(extra, `"tasks"`) {

@@ -24,7 +24,7 @@ workflow, a signal lets it go on, the receipt says what became of the signal, an
 a second execution waits on while its node is killed and opened again.
 
 Each request is printed as a curl line. Nothing is left behind.`,
-		Args: cobra.NoArgs,
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeout(cmd.Context(), demoTimeout)
 			defer cancel()
