@@ -371,16 +371,14 @@ func (f *fold) say(p *pending, err error) {
 		p.to.Reply(p.Reply)
 		return
 	}
-	refused := refusedKey(err)
+	taken := keyRefused(err)
 	_, start := p.to.Input.(workflow.Started)
 	switch {
-	case refused && start:
-		var taken *persistence.KeyTaken
-		errors.As(err, &taken)
+	case taken != nil && start:
 		p.to.Reply(Reply{Err: keyTaken(taken)})
 	case p.to.Event != nil && overtaken(err):
 		p.to.Reply(Reply{Err: err}) // the event goes the long way
-	case (refused || overtaken(err)) && p.to.reroutes < MaxReroutes:
+	case (taken != nil || overtaken(err)) && p.to.reroutes < MaxReroutes:
 		// Who came after a start that was refused finds no execution.
 		f.system.reroute(p.to)
 	default:
@@ -388,10 +386,11 @@ func (f *fold) say(p *pending, err error) {
 	}
 }
 
-// refusedKey reports whether the store has refused a start because of its key.
-func refusedKey(err error) bool {
-	var taken *persistence.KeyTaken
-	return errors.As(err, &taken)
+// keyRefused is why the store has refused a start because of its key, nil when it was
+// for something else.
+func keyRefused(err error) (taken *persistence.KeyTaken) {
+	errors.As(err, &taken)
+	return taken
 }
 
 // overtaken reports whether what failed is worth another look: somebody else has
@@ -497,7 +496,7 @@ func (f *fold) landed(err error) {
 		}
 		f.system.notify(f.id)
 		f.system.Observer.Committed(f.now.WorkflowID, f.was, f.now, f.room.Records, time.Since(f.began))
-	} else if !overtaken(err) && !refusedKey(err) {
+	} else if !overtaken(err) && keyRefused(err) == nil {
 		f.inDoubt()
 	}
 	f.flights.Add(-1)

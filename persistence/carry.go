@@ -13,13 +13,6 @@ import (
 	"sync"
 )
 
-// importWindow items are under way at once, so that a store can write many with
-// one sync and their bytes stay few.
-const importWindow = 256
-
-// maxItem bytes may one item of a backup have: a length beyond it is none.
-const maxItem = 256 << 20
-
 // Fill imports items into an empty store and returns their sum. It ends with the
 // first error; the store is then filled in part and of no use.
 func Fill(ctx context.Context, to Importer, items iter.Seq2[Item, error]) (*Sum, error) {

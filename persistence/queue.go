@@ -5,10 +5,6 @@ import (
 	"sync"
 )
 
-// heavyShare: a write is heavy that takes more than one part in so many of a queue's
-// bytes. Thousands of ordinary ones weigh as much.
-const heavyShare = 64
-
 // Queue holds writes until the one writer of a store takes them. It is bounded by
 // their number and by what they weigh, those included that were taken and are not
 // answered yet. Half of the bytes are never given to heavy ones, so that nobody is

@@ -199,9 +199,6 @@ func (v *verification) lists(ctx context.Context, s Store) error {
 	return errors.Join(v.timers(ctx, s), v.working(ctx, s), v.events(ctx, s))
 }
 
-// verifyPage entries of a list are read at once: they are in memory together.
-const verifyPage = 500
-
 func (v *verification) holder(ctx context.Context, s Store, st *workflow.State) error {
 	holder, err := s.Holder(ctx, st.WorkflowID, st.Key)
 	if errors.Is(err, ErrNotFound) {

@@ -110,7 +110,7 @@ func takenAtOnce(def *Definition, s *State, sig *Signal, at Instant) (takes bool
 		if hold.Processor != nil {
 			return false // who knows what it makes of it
 		}
-		takes = takes || uncorrelated(hold, w, sig) == "" && t.rule(w, sig, nil, false).takes()
+		takes = takes || unfit(hold, w, sig) == "" && t.rule(w, sig, nil, false).takes()
 	}
 	return takes
 }

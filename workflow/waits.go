@@ -166,11 +166,7 @@ func (t *transition) offer(w *OpenWait, b *Buffered) bool {
 		return false
 	}
 	hold := t.def.HoldOf(w)
-	reason := uncorrelated(hold, w, &b.Signal)
-	if reason == "" {
-		reason = broken(hold, b.Payload)
-	}
-	if reason != "" {
+	if reason := unfit(hold, w, &b.Signal); reason != "" {
 		t.refuse(w, b, reason)
 		return false
 	}
@@ -181,6 +177,15 @@ func (t *transition) offer(w *OpenWait, b *Buffered) bool {
 		return true
 	}
 	return t.take(w, b, nil)
+}
+
+// unfit says why a signal is none for the wait, whatever its condition says, "" when
+// it is one.
+func unfit(hold *Hold, w *OpenWait, sig *Signal) string {
+	if reason := uncorrelated(hold, w, sig); reason != "" {
+		return reason
+	}
+	return broken(hold, sig.Payload)
 }
 
 // broken says where a payload violates the wait's schema, "" when it does not.

@@ -146,6 +146,31 @@ func TestAdmission(t *testing.T) {
 	}
 }
 
+// TestAFullBufferKeepsOutWhatNoWaitTakes: of two waits of one name the first would take
+// the signal but for its schema, the second but for its condition.
+func TestAFullBufferKeepsOutWhatNoWaitTakes(t *testing.T) {
+	never := judge{"never", func(*workflow.Scope) bool { return false }}
+	def := (&workflow.Definition{ID: "w", Hash: "h", Awaits: []string{"paid"}, Roots: []string{"one", "two"}, Tasks: []*workflow.Task{
+		{ID: "one", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("paid"), Schema: wants("amount")}}},
+		{ID: "two", Kind: workflow.Wait, Wait: &workflow.WaitSpec{Hold: workflow.Hold{Name: literal("paid"), Condition: never}}},
+	}}).Link()
+	s, _, _, err := workflow.Advance(def, workflow.State{}, workflow.Started{ExecID: "x", WorkflowID: "w", Definition: "h", Stamp: workflow.Stamp{At: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Buffer = make([]workflow.Buffered, workflow.MaxBuffered)
+	for _, event := range []bool{false, true} {
+		for payload, taken := range map[string]bool{`{"amount":1}`: true, `{}`: false} {
+			in := workflow.Signalled{Stamp: workflow.Stamp{At: 2}, OnlyIfMatched: event, Signal: workflow.Signal{ID: "s", Name: "paid", Payload: workflow.Value(payload)}}
+			refusal := workflow.Admit(def, &s, in)
+			next, _, _, err := workflow.Advance(def, s, in)
+			if err != nil || (refusal == nil) != taken || len(next.Buffer) > workflow.MaxBuffered || (next.Version > s.Version) != taken {
+				t.Errorf("%s, of an event: %t: refusal %v, %d signals are kept, %v", payload, event, refusal, len(next.Buffer), err)
+			}
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	names := []string{"approval-decision", "payment-status", "go"}
 	for name, want := range map[string]string{

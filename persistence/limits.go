@@ -1,0 +1,18 @@
+package persistence
+
+// Every bound of this room, with its reason. Those of a store are in its own room.
+const (
+	// heavyShare: a write is heavy that takes more than one part in so many of a
+	// queue's bytes. Thousands of ordinary ones weigh as much.
+	heavyShare = 64
+
+	// importWindow items are under way at once, so that a store can write many with
+	// one sync and their bytes stay few.
+	importWindow = 256
+
+	// maxItem bytes may one item of a backup have: a length beyond it is none.
+	maxItem = 256 << 20
+
+	// verifyPage entries of a list are read at once: they are in memory together.
+	verifyPage = 500
+)
