@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -63,6 +64,10 @@ func sumOf(execID string, row []byte) uint32 {
 	return crc32.Update(^sum, castagnoli, row[epochAt:])
 }
 
+// LostRow is what a store writes instead of a row that it knows of and cannot read any
+// more. Nothing decodes it, so what it stands for is called damaged.
+var LostRow = []byte("lost")
+
 // Stamp says which commit a row is from: what the next commit must be made on.
 type Stamp struct {
 	Version uint64 // of the state
@@ -87,6 +92,9 @@ func AppendSnapshot(dst []byte, s *workflow.State, epoch, commit uint64) []byte 
 // StampOf returns the stamp of a row without decoding its state, or *Corrupt
 // when the row is damaged.
 func StampOf(execID string, row []byte) (Stamp, error) {
+	if bytes.Equal(row, LostRow) {
+		return Stamp{}, &Corrupt{ExecID: execID, Cause: "they lay in a part of a file that cannot be read"}
+	}
 	if len(row) < minimumRow {
 		return Stamp{}, &Corrupt{ExecID: execID, Cause: fmt.Sprintf("the row has %d bytes, fewer than any", len(row))}
 	}

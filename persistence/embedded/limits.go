@@ -129,6 +129,19 @@ const (
 	// many restores the folder.
 	maxDamaged = 1000
 
+	// maxBlockBytes has one block of a table of sorted rows: a block is ended by a few
+	// kilobytes, so only one row is ever larger, which no frame of the journal is.
+	maxBlockBytes = maxFrame
+
+	// maxFlipBytes has a block of rows or a frame of the journal at most of which one bit
+	// is put right that has flipped: of other damage one in 8,000 looks like that then,
+	// and states have checksums of their own beside.
+	maxFlipBytes = 64 << 10
+
+	// maxMendBytes of tables are read into memory at most to mend one of them: it
+	// overlaps a few others, and the largest has 64 MiB.
+	maxMendBytes = 1 << 30
+
 	// recentBytes is half of how much of the state rows written last is remembered,
 	// tens of thousands of executions that live: those are signalled next.
 	recentBytes = 16 << 20

@@ -265,68 +265,72 @@ func (s *Store) Document(ctx context.Context, kind, id string) ([]byte, error) {
 	if !found {
 		return nil, fmt.Errorf("%s %q: %w", kind, id, persistence.ErrNotFound)
 	}
+	if bytes.Equal(body, persistence.LostRow) {
+		return nil, fmt.Errorf("%w: %s %q: %w", persistence.ErrUnavailable, kind, id, errDamaged)
+	}
 	return body, nil
 }
 
 // Documents lists up to limit documents of a kind in the order of their ids, after the given one.
 func (s *Store) Documents(ctx context.Context, kind, after string, limit int) ([]persistence.Document, error) {
-	var out []persistence.Document
-	err := s.ids(ctx, key1(nil, famDocument, kind), after, func(id string, body []byte) (bool, error) {
-		out = append(out, persistence.Document{ID: id, Body: append([]byte{}, body...)})
-		return len(out) < pageOf(limit), nil
+	return list(ctx, s, key1(nil, famDocument, kind), after, limit, func(id string, body []byte) (persistence.Document, bool, error) {
+		return persistence.Document{ID: id, Body: append([]byte{}, body...)}, !bytes.Equal(body, persistence.LostRow), nil
 	})
-	return out, err
 }
 
 // Working returns up to limit ids, after the given one, of executions whose last
 // commit said Working.
 func (s *Store) Working(ctx context.Context, after string, limit int) ([]string, error) {
-	var out []string
-	err := s.ids(ctx, []byte{famWorking}, after, func(id string, _ []byte) (bool, error) {
-		out = append(out, id)
-		return len(out) < pageOf(limit), nil
-	})
-	return out, err
+	return list(ctx, s, []byte{famWorking}, after, limit, func(id string, _ []byte) (string, bool, error) { return id, true, nil })
 }
 
 // OpenEvents returns up to limit receipts of events whose fan-out is not
 // finished, in the order of id after the given one. Damaged ones are left out.
 func (s *Store) OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error) {
-	var out []*workflow.EventReceipt
-	err := s.ids(ctx, []byte{famOpen}, after, func(id string, _ []byte) (bool, error) {
+	return list(ctx, s, []byte{famOpen}, after, limit, func(id string, _ []byte) (*workflow.EventReceipt, bool, error) {
 		r, err := event(s.db, id)
 		if errors.Is(err, persistence.ErrNotFound) || s.damaged.is(id, err) {
-			return true, nil // forgotten since the scan began, or not to be read
+			return nil, false, nil // forgotten since the scan began, or not to be read
 		}
-		if err != nil {
-			return false, err
-		}
-		if r.Fate == workflow.FateAccepted { // or settled since
-			out = append(out, r)
-		}
-		return len(out) < pageOf(limit), nil
+		return r, err == nil && r.Fate == workflow.FateAccepted, err // or settled since
 	})
+}
+
+// list lists what each makes of the rows of a family whose keys end in one id, after the
+// given one. A node does not start without these lists: when one is damaged it waits
+// until it is mended.
+func list[T any](ctx context.Context, s *Store, prefix []byte, after string, limit int, each func(id string, value []byte) (T, bool, error)) ([]T, error) {
+	out, err := listOnce(ctx, s, prefix, after, limit, each)
+	if pebble.IsCorruptionError(err) {
+		s.rowLog.harmed.wait(ctx, s.written)
+		out, err = listOnce(ctx, s, prefix, after, limit, each)
+	}
 	return out, err
 }
 
-// ids scans a family whose keys end in one id, after the given one.
-func (s *Store) ids(ctx context.Context, prefix []byte, after string, each func(id string, value []byte) (bool, error)) error {
+func listOnce[T any](ctx context.Context, s *Store, prefix []byte, after string, limit int, each func(string, []byte) (T, bool, error)) ([]T, error) {
 	if err := s.begin(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	defer s.leave()
 	from := prefix
 	if after != "" {
 		from = append(ordered.ID(prefix[:len(prefix):len(prefix)], after), 0)
 	}
-	return scan(ctx, s.db, prefix, from, func(rest, value []byte) (bool, error) {
+	var out []T
+	err := scan(ctx, s.db, prefix, from, func(rest, value []byte) (bool, error) {
 		p := parts{Rest: rest}
 		id := p.ID()
 		if err := p.End(); err != nil {
 			return false, err
 		}
-		return each(id, value)
+		one, listed, err := each(id, value)
+		if listed && err == nil {
+			out = append(out, one)
+		}
+		return len(out) < pageOf(limit), err
 	})
+	return out, err
 }
 
 // scan calls each with what follows prefix in every key of it, from the given

@@ -17,6 +17,23 @@ type reader interface {
 	NewIter(*pebble.IterOptions) (*pebble.Iterator, error)
 }
 
+// sorted are the rows that pebble has.
+type sorted struct{ db *pebble.DB }
+
+func (s sorted) get(key, dst []byte) ([]byte, bool, error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return dst, false, nil
+	}
+	if err != nil {
+		return dst, false, err
+	}
+	dst = append(dst, v...)
+	return dst, true, closer.Close()
+}
+
+func (s sorted) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) { return s.db.NewIter(o) }
+
 // rows are all rows: those that were written last by their hash, the others sorted
 // by a pebble. A row that is drained is in pebble before it leaves the newest, so
 // whoever asks the newest first, then those that are being drained, then pebble
@@ -25,8 +42,9 @@ type rows struct {
 	pebble *pebble.DB
 	failed func(error) // is told why the rows cannot be drained
 
-	draining sync.Mutex // one drains at a time
-	spare    *newest    // empty, with the room of those before; nil for none
+	mending  sync.RWMutex // held for reading by who begins to read from pebble, see Store.mend
+	draining sync.Mutex   // one drains at a time
+	spare    *newest      // empty, with the room of those before; nil for none
 
 	mu     sync.RWMutex
 	newest *newest
@@ -56,15 +74,9 @@ func (r *rows) get(key, dst []byte) ([]byte, bool, error) {
 	if known {
 		return row, found, nil
 	}
-	v, closer, err := r.pebble.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return dst, false, nil
-	}
-	if err != nil {
-		return dst, false, err
-	}
-	dst = append(dst, v...)
-	return dst, true, closer.Close()
+	r.mending.RLock()
+	defer r.mending.RUnlock()
+	return sorted{r.pebble}.get(key, dst)
 }
 
 // NewIter sees everything that was shown before. It drains what is in the way.
@@ -74,6 +86,13 @@ func (r *rows) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) {
 			return nil, err
 		}
 	}
+	return r.walk(o)
+}
+
+// walk sees what was drained.
+func (r *rows) walk(o *pebble.IterOptions) (*pebble.Iterator, error) {
+	r.mending.RLock()
+	defer r.mending.RUnlock()
 	return r.pebble.NewIter(o)
 }
 

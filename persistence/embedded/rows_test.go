@@ -26,7 +26,7 @@ func openedRows(t interface {
 	Cleanup(func())
 }) *rows {
 	log := &rowLog{log: slog.New(slog.DiscardHandler), gaveUp: make(chan struct{}), onFail: func(error) {}}
-	db, err := openSorted(vfs.NewMem(), "rows", log)
+	db, err := openSorted(vfs.NewMem(), "rows", log, newScheduler())
 	if err != nil {
 		t.Fatal(err)
 	}

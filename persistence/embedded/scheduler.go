@@ -160,6 +160,14 @@ func (s *scheduler) succeeded() {
 	s.hold = 0
 }
 
+// mended is told that no damaged bytes are known any more.
+func (s *scheduler) mended() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hold, s.until = 0, time.Time{}
+	s.ask()
+}
+
 // Started, MeasureCPU and CumulativeStats implement pebble.CompactionGrantHandle.
 
 func (s *scheduler) Started()                                          {}

@@ -14,8 +14,7 @@ import (
 
 // openSorted opens the sorted rows. They have no log of their own: the journal is
 // in front of them. They never stall a writer either: see pressure.
-func openSorted(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
-	turns := newScheduler()
+func openSorted(fs vfs.FS, dir string, log *rowLog, turns *scheduler) (*pebble.DB, error) {
 	opts := &pebble.Options{
 		FS:                 fs,
 		DisableWAL:         true,
@@ -48,9 +47,7 @@ func openSorted(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 	// The disk under the journal is shared with the rows: what they do not write
 	// makes its syncs shorter, which is worth the processor time of compressing them.
 	opts.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
-	for i := range opts.Levels {
-		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
+	filtered(opts)
 	type opened struct {
 		db  *pebble.DB
 		err error
@@ -78,6 +75,16 @@ func openSorted(fs vfs.FS, dir string, log *rowLog) (*pebble.DB, error) {
 	}
 }
 
+// tableFilter tells of nearly every key that is not in a table that it is not.
+const tableFilter = bloom.FilterPolicy(10)
+
+func filtered(o *pebble.Options) *pebble.Options {
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = tableFilter
+	}
+	return o
+}
+
 // rowLog hears what pebble says. Pebble ends the process on what it calls fatal;
 // we go on reading, refuse to write, and say that a restart is needed.
 type rowLog struct {
@@ -86,6 +93,8 @@ type rowLog struct {
 	fatal  atomic.Pointer[error]
 	gaveUp chan struct{} // closed after the first fatal error
 	onFail func(error)   // called once, with that
+
+	harmed harmed
 }
 
 // Infof drops what is of no interest to an operator.
@@ -112,5 +121,7 @@ func (l *rowLog) Fatalf(format string, args ...any) {
 }
 
 func (l *rowLog) damaged(info pebble.DataCorruptionInfo) {
-	l.log.Error("a file of sorted rows is damaged; what lies in it cannot be read", "path", info.Path, "error", info.Details)
+	if l.harmed.note(info.Path) {
+		l.log.Error("a file of sorted rows is damaged; it is mended with what can be read of it", "path", info.Path, "error", info.Details)
+	}
 }

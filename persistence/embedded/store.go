@@ -48,6 +48,7 @@ type Store struct {
 	lock     io.Closer
 	db       *rows
 	rowLog   *rowLog
+	turns    *scheduler
 	patience *patience
 	queue    *persistence.Queue[*write]
 	timers   floor
@@ -112,6 +113,7 @@ func Open(dir string, o Options) (*Store, error) {
 		dir: dir, fs: fs,
 		log:        cmp.Or(o.Log, slog.New(slog.DiscardHandler)),
 		durability: workflow.Fsync,
+		turns:      newScheduler(),
 		patience:   newPatience(fs),
 		queue:      persistence.NewQueue[*write](maxQueued, maxQueuedBytes, errFull),
 		timers:     newFloor(),
@@ -156,8 +158,8 @@ func (s *Store) open(segment int64, salvage bool) (err error) {
 	if err := dropOldSpares(s.fs, pieces); err != nil {
 		return err
 	}
-	s.rowLog = &rowLog{log: s.log, gaveUp: make(chan struct{}), onFail: func(err error) { s.stop(err); s.patience.giveUp(err) }}
-	db, err := openSorted(s.patience, s.sorted, s.rowLog)
+	s.rowLog = &rowLog{log: s.log, harmed: newHarmed(), gaveUp: make(chan struct{}), onFail: func(err error) { s.stop(err); s.patience.giveUp(err) }}
+	db, err := openSorted(s.patience, s.sorted, s.rowLog, s.turns)
 	if err != nil {
 		return err
 	}
@@ -193,23 +195,33 @@ func (s *Store) recover(pieces string, salvage bool) (replayed, error) {
 		return found, err
 	}
 	now, err := readMeta(s.db, s.log)
-	s.epoch, s.format = max(known.epoch, now.epoch)+1, now.format
-	if s.waits = now.waits; s.waits == unknownWaits {
+	s.epoch, s.format, s.waits = max(known.epoch, now.epoch)+1, now.format, now.waits
+	if err == nil {
+		err = s.openLists()
+	}
+	if err == nil && (s.rowLog.harmed.any() || s.unmended()) {
+		s.mend(found.next - 1)
+		err = s.openLists()
+	}
+	return found, err
+}
+
+// openLists reads what the writer keeps in memory of the rows.
+func (s *Store) openLists() (err error) {
+	if s.waits == unknownWaits {
 		s.waits = countWaits(s.db)
 	}
 	s.stats.waits.Store(s.waits)
-	if err == nil {
-		s.books, err = openBooks(s.db, s.log)
+	if s.books, err = openBooks(s.db, s.log); err != nil {
+		return err
 	}
-	if err == nil {
-		s.letters, err = openLetters(s.db, s.log)
-		s.stats.letters.Store(s.letters.kept())
+	if s.letters, err = openLetters(s.db, s.log); err != nil {
+		return err
 	}
-	if err == nil {
-		s.kept, err = openKept(s.db)
-		s.stats.kept.Store(int64(s.kept.total))
-	}
-	return found, err
+	s.stats.letters.Store(s.letters.kept())
+	s.kept, err = openKept(s.db)
+	s.stats.kept.Store(int64(s.kept.total))
+	return err
 }
 
 // salvage keeps what was read before the damage and moves the rest aside.
@@ -377,14 +389,14 @@ func (s *Store) close() error {
 func (s *Store) flush() bool {
 	flushed, err := s.db.flush()
 	if err != nil {
-		s.log.Warn("the rows were not synced at the end; the journal has them", "error", err)
+		s.log.Warn("the rows are not synced; the journal has them", "error", err)
 		return false
 	}
 	select {
 	case <-flushed:
 		return true
 	case <-time.After(closeLimit):
-		s.log.Warn("the rows were not synced in time at the end; the journal has them", "error", s.patience.lastCause())
+		s.log.Warn("the rows are not synced in time; the journal has them", "error", s.patience.lastCause())
 		return false
 	}
 }

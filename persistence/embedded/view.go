@@ -18,7 +18,7 @@ func newView(r *rows) (*view, error) {
 	if err := r.drain(); err != nil {
 		return nil, fmt.Errorf("%w: view the rows: %w", persistence.ErrUnavailable, err)
 	}
-	base, err := r.pebble.NewIter(nil)
+	base, err := r.walk(nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: view the rows: %w", persistence.ErrUnavailable, err)
 	}

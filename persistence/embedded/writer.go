@@ -90,6 +90,8 @@ func (s *Store) run() {
 		}
 		select {
 		case <-s.queue.Wake:
+		case <-s.rowLog.harmed.wake:
+			s.mend(s.journal.next - 1)
 		case <-s.probeAt.C:
 			s.probe()
 		}
