@@ -270,7 +270,10 @@ func (e *execution) load(fresh bool) *workflow.Refusal {
 		return unreadable(err)
 	}
 	def, err := e.system.Catalog.Version(snapshot.State.Definition)
-	if err != nil {
+	switch {
+	case momentary(err):
+		return unreadable(err)
+	case err != nil:
 		return quarantined(e.id, fmt.Sprintf("its definition %s cannot be compiled: %v", snapshot.State.Definition, err))
 	}
 	if err := workflow.Check(snapshot.State); err != nil {

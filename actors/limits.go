@@ -120,9 +120,9 @@ const (
 	AlarmAgain = 5 * time.Second
 
 	// AlarmSick is when the timers of those are fired again that could not be loaded:
-	// what cannot be compiled may only have been unreadable for a moment. MaxSick of
-	// them are remembered, for some ten MiB; the timers of others are fired as often as
-	// any that is still stored.
+	// what was damaged may be read well then, and a definition be there that was missing.
+	// MaxSick of them are remembered, for some ten MiB; the timers of others are fired as
+	// often as any that is still stored.
 	AlarmSick = 10 * time.Minute
 	MaxSick   = 100_000
 

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -142,6 +143,12 @@ func unreadable(cause error) *workflow.Refusal {
 		Hint:       "nothing was changed; send it again with the same id",
 		RetryAfter: unavailableRetryAfter,
 	}
+}
+
+// momentary reports whether an error is of a store that does not say now what it may
+// say in a moment. Of what is not there, or makes no sense, it says nothing else then.
+func momentary(err error) bool {
+	return errors.Is(err, persistence.ErrUnavailable) || errors.Is(err, persistence.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
 }
 
 func overloaded() *workflow.Refusal {

@@ -19,7 +19,8 @@ import (
 
 // Catalog finds definitions.
 type Catalog interface {
-	// Version returns the definition of that content hash.
+	// Version returns the definition of that content hash. The error of a store that
+	// could not be read for it is wrapped.
 	Version(hash string) (*workflow.Definition, error)
 	// Listeners returns the triggers that an event of that name starts.
 	Listeners(event string) []Listener
