@@ -134,7 +134,7 @@ func (k *keeper) make(o offer) error {
 	switch {
 	case o.event != "":
 		r, err := k.system.Store.Event(k.ctx, o.event)
-		if errors.Is(err, persistence.ErrNotFound) {
+		if errors.Is(err, persistence.ErrNotFound) || k.system.leaves(o.event, err) {
 			return nil
 		}
 		if err != nil {
@@ -265,10 +265,12 @@ func delivered(ev *workflow.Event, execID string) workflow.Signal {
 // forever is later than every instant that can be given.
 const forever = workflow.Instant(1<<63 - 1)
 
-// expire ends the keeping of what is over and sets the alarm for the next.
+// expire ends the keeping of what is over and sets the alarm for the next. It goes on
+// behind one that turns out to be damaged.
 func (k *keeper) expire() error {
+	var last *workflow.EventReceipt
 	for {
-		over, err := k.system.Store.Expiring(k.ctx, now(), nil, RecoverBatch)
+		over, err := k.system.Store.Expiring(k.ctx, now(), last, RecoverBatch)
 		if err != nil {
 			return err
 		}
@@ -276,12 +278,14 @@ func (k *keeper) expire() error {
 			break
 		}
 		for _, r := range over {
-			if err := k.end(r); err != nil {
+			if err := k.end(r); k.system.leaves(r.Event.ID, err) {
+				last = r
+			} else if err != nil {
 				return err
 			}
 		}
 	}
-	next, err := k.system.Store.Expiring(k.ctx, forever, nil, 1)
+	next, err := k.system.Store.Expiring(k.ctx, forever, last, 1)
 	if err == nil && len(next) > 0 {
 		k.wake(next[0].Event.ExpiresAt)
 	}

@@ -194,8 +194,8 @@ func (r *router) wanted(ctx actor.Context, eventID string) {
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	receipt, err := r.system.Store.Event(background, eventID)
-	if errors.Is(err, persistence.ErrNotFound) {
-		return // it was forgotten meanwhile
+	if errors.Is(err, persistence.ErrNotFound) || r.system.leaves(eventID, err) {
+		return // it was forgotten meanwhile, or nobody can read it
 	}
 	if err != nil {
 		r.system.Logger.Warn("an event cannot be read; looking for it again in a moment", "event_id", eventID, "err", err)

@@ -105,6 +105,10 @@ func (f *fanout) settled(ctx actor.Context, err error) {
 		f.again(ctx) // in vain: another node has fanned it out meanwhile, and its receipt is the one that counts
 		return
 	}
+	if f.system.leaves(r.Event.ID, err) {
+		f.leave(ctx)
+		return
+	}
 	if err != nil {
 		f.system.Logger.Warn("the receipt of an event could not be settled; its fan-out is done again", "event_id", r.Event.ID, "err", err)
 		if r.Fate == workflow.FateBuffered {

@@ -81,6 +81,7 @@ type System struct {
 	asks     sync.Pool // lends the room of asks that were answered
 	watchers watchers
 	ill      quarantine
+	damaged  damaged
 	stopping atomic.Bool
 	crew     *crew
 	owners   atomic.Uint64 // how often they have changed

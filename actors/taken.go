@@ -15,8 +15,8 @@ func keptDelivery(in *workflow.Signalled) bool { return in.OnlyIfMatched && in.S
 // mayTake says why an event's delivery cannot be taken by this execution: the
 // event started it, so it is no news to it, it was kept and is not any more, or others
 // have decided about it since its fan-out began: the store refuses the commit that
-// takes it all the same, and then it comes again. A nil reply lets it be judged; stored
-// is the receipt of an event that is kept.
+// takes it all the same, and then it comes again. Nobody can take one that is damaged. A
+// nil reply lets it be judged; stored is the receipt of an event that is kept.
 func (f *fold) mayTake(in *workflow.Signalled, again bool) (stored *workflow.EventReceipt, no *Reply) {
 	s := f.current()
 	if in.OnlyIfMatched && s.Trigger != nil && s.Trigger.EventID == in.Signal.ID {
@@ -28,7 +28,7 @@ func (f *fold) mayTake(in *workflow.Signalled, again bool) (stored *workflow.Eve
 	}
 	stored, err := f.keptEvent(in.Signal.ID)
 	switch {
-	case err != nil && !errors.Is(err, persistence.ErrNotFound):
+	case err != nil && !errors.Is(err, persistence.ErrNotFound) && !f.system.leaves(in.Signal.ID, err):
 		return nil, &Reply{Err: unreadable(err)}
 	case err == nil && !kept && stored.Standing() == workflow.StandsAsking:
 		return nil, nil
@@ -76,7 +76,10 @@ func (k *keeper) gone(r *workflow.EventReceipt) (bool, error) {
 		return false, err
 	}
 	f.conclude()
-	return true, k.release(&whole)
+	if err := k.release(&whole); err != nil && !k.system.leaves(r.Event.ID, err) {
+		return false, err
+	}
+	return true, nil
 }
 
 // takeEvent settles a kept event with the commit of this turn, or makes it accepted

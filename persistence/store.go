@@ -58,6 +58,11 @@ var (
 	ErrKnown       = errors.New("an event of that id was accepted before")
 )
 
+// ErrDamaged says of one event that nothing but a backup brings it back: trying again is
+// in vain, and others must not wait for it. It comes with ErrUnavailable, for whoever asks
+// for the event.
+var ErrDamaged = errors.New("its stored bytes are damaged")
+
 // Corrupt says that the stored bytes of one execution are damaged.
 type Corrupt struct {
 	ExecID string
@@ -170,7 +175,8 @@ type Store interface {
 	// which it must have: for the first commit that has it in Taken, or until
 	// ReleaseEvent. Beyond workflow.MaxKept that is refused with ErrFull.
 	SettleEvent(was workflow.Standing, r *workflow.EventReceipt, done func(error))
-	// Event returns the receipt of an event, or ErrNotFound.
+	// Event returns the receipt of an event, ErrNotFound, or ErrDamaged where the store
+	// knows that.
 	Event(ctx context.Context, id string) (*workflow.EventReceipt, error)
 	// OpenEvents returns up to limit receipts, in the order of id after the given
 	// one, about which not everybody has decided. Like Kept and Expiring it may leave

@@ -372,7 +372,7 @@ func TestDamagedEvents(t *testing.T) {
 		if n := strings.Count(log.String(), "event_id="+id); n != 1 {
 			t.Errorf("the log names %s %d times, want once:\n%s", id, n, &log)
 		}
-		if _, err := s.Event(t.Context(), id); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), id) {
+		if _, err := s.Event(t.Context(), id); !errors.Is(err, persistence.ErrDamaged) || !strings.Contains(err.Error(), id) {
 			t.Errorf("the receipt of %s: %v, want one that says that it is damaged", id, err)
 		}
 	}

@@ -11,12 +11,8 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-// errDamaged says of one event that nothing but a backup brings it back: trying again
-// is in vain, and others must not wait for it.
-var errDamaged = errors.New("its stored bytes are damaged")
-
 func damagedEvent(id string, cause error) error {
-	return fmt.Errorf("%w: event %q: %w: %w", persistence.ErrUnavailable, id, errDamaged, cause)
+	return fmt.Errorf("%w: event %q: %w: %w", persistence.ErrUnavailable, id, persistence.ErrDamaged, cause)
 }
 
 // unreadEvent says why the row of an event could not be read.
@@ -46,7 +42,7 @@ type damaged struct {
 
 // is reports whether an error is of an event that is damaged.
 func (d *damaged) is(id string, err error) bool {
-	if err == nil || !errors.Is(err, errDamaged) {
+	if err == nil || !errors.Is(err, persistence.ErrDamaged) {
 		return false
 	}
 	d.mu.Lock()
