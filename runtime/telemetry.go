@@ -105,12 +105,12 @@ func (t *telemetry) Committed(def string, was, now *workflow.State, records []wo
 	if was == nil || was.Status != now.Status {
 		t.executions.WithLabelValues(def, string(now.Status)).Inc()
 	}
+	ends := endingsAfter(was)
 	for i := range records {
+		if well := ends.follow(records[i:]); well > 0 {
+			t.tasks.WithLabelValues(def, string(workflow.Success)).Add(float64(well))
+		}
 		switch r := &records[i]; r.Type {
-		case workflow.TaskDone{}.Kind():
-			if !spoiled(records[i:]) {
-				t.tasks.WithLabelValues(def, string(workflow.Success)).Inc()
-			}
 		case workflow.TaskEnded:
 			t.tasks.WithLabelValues(def, string(r.EndStatus())).Inc()
 		case workflow.WaitSatisfied:
@@ -123,12 +123,6 @@ func (t *telemetry) Committed(def string, was, now *workflow.State, records []wo
 			t.signals.WithLabelValues("dead").Inc()
 		}
 	}
-}
-
-// spoiled reports whether a task, of whose work the first record tells, ended badly
-// all the same: its outputs could not be made of it.
-func spoiled(records []workflow.Record) bool {
-	return len(records) > 1 && records[1].Type == workflow.TaskEnded && records[1].Task == records[0].Task
 }
 
 func (t *telemetry) observeWait(was, now *workflow.State, r *workflow.Record, outcome string) {
