@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/signalbox/signalbox/actors"
@@ -52,52 +53,56 @@ func (w *world) signalWithin(ctx context.Context, s *actors.System, exec, id str
 // TestALateReplyReachesNobodyElse: a sender gives up, and what its execution says
 // afterwards is not taken for the reply of the next.
 func TestALateReplyReachesNobodyElse(t *testing.T) {
-	def := waiting("w", nil)
-	w := newWorld(t, def)
-	store := &holding{Store: w.store}
-	s, stop := w.start(store)
-	defer stop()
-	for _, id := range []string{"first", "second"} {
-		if err := w.begin(s, def, id); err != nil {
-			t.Fatal(err)
+	bubble(t, func(t *testing.T) {
+		def := waiting("w", nil)
+		w := newWorld(t, def)
+		defer w.store.Close()
+		store := &holding{Store: w.store}
+		s, stop := w.start(store)
+		defer stop()
+		for _, id := range []string{"first", "second"} {
+			if err := w.begin(s, def, id); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	first, second := store.hold("first"), store.hold("second")
-	ctx, giveUp := context.WithCancel(t.Context())
-	gone := make(chan error, 1)
-	go func() {
-		_, err := w.signalWithin(ctx, s, "first", "of-first")
-		gone <- err
-	}()
-	late := <-first
-	giveUp()
-	var refusal *workflow.Refusal
-	if err := <-gone; !errors.As(err, &refusal) || refusal.Code != workflow.CodeTimeout {
-		t.Fatalf("whoever gave up is told %v", err)
-	}
-	replies := make(chan actors.Reply, 1)
-	go func() {
-		r, _ := w.signalWithin(t.Context(), s, "second", "of-second")
-		replies <- r
-	}()
-	due := <-second
-	if n := s.Admitted(); n != 2 {
-		t.Errorf("%d are under way, not 2", n)
-	}
-	store.Store.Submit(late)
-	for s.Admitted() == 2 {
-		time.Sleep(time.Millisecond)
-	}
-	select {
-	case r := <-replies:
-		t.Errorf("the second was answered before its commit, with %+v", r.Answer)
-		replies <- r
-	case <-time.After(10 * time.Millisecond):
-	}
-	store.Store.Submit(due)
-	if r := <-replies; r.Answer.SignalID != "of-second" || r.Answer.Outcome != workflow.Delivered {
-		t.Fatalf("the second was answered with %+v", r.Answer)
-	}
+		first, second := store.hold("first"), store.hold("second")
+		ctx, giveUp := context.WithCancel(t.Context())
+		gone := make(chan error, 1)
+		go func() {
+			_, err := w.signalWithin(ctx, s, "first", "of-first")
+			gone <- err
+		}()
+		late := <-first
+		giveUp()
+		var refusal *workflow.Refusal
+		if err := <-gone; !errors.As(err, &refusal) || refusal.Code != workflow.CodeTimeout {
+			t.Fatalf("whoever gave up is told %v", err)
+		}
+		replies := make(chan actors.Reply, 1)
+		go func() {
+			r, _ := w.signalWithin(t.Context(), s, "second", "of-second")
+			replies <- r
+		}()
+		due := <-second
+		if n := s.Admitted(); n != 2 {
+			t.Errorf("%d are under way, not 2", n)
+		}
+		store.Store.Submit(late)
+		synctest.Wait()
+		if n := s.Admitted(); n != 1 {
+			t.Errorf("the first is answered and %d are under way, not 1", n)
+		}
+		select {
+		case r := <-replies:
+			t.Errorf("the second was answered before its commit, with %+v", r.Answer)
+			replies <- r
+		default:
+		}
+		store.Store.Submit(due)
+		if r := <-replies; r.Answer.SignalID != "of-second" || r.Answer.Outcome != workflow.Delivered {
+			t.Fatalf("the second was answered with %+v", r.Answer)
+		}
+	})
 }
 
 // TestImpatientSendersGetTheirOwnReply has many senders of whom some give up.
@@ -129,7 +134,5 @@ func TestImpatientSendersGetTheirOwnReply(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for s.Admitted() > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	w.eventually(func() bool { return s.Admitted() == 0 }, func() string { return fmt.Sprintf("%d are under way", s.Admitted()) })
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -66,25 +67,34 @@ func (w *world) post(s *actors.System, id, order string, ttl time.Duration) {
 	}
 }
 
-// fate waits until an event has one of the fates, and returns its receipt. Under the
-// race detector pebble writes down a stack for every file that it looks into, so that
-// what takes half a second without it takes half a minute beside other tests.
-func (w *world) fate(id string, fates ...workflow.Fate) *workflow.EventReceipt {
+// patience is how long a test waits for something. Under the race detector pebble writes
+// down a stack for every file that it looks into, so that what takes half a second
+// without it takes half a minute beside other tests.
+const patience = 2 * time.Minute
+
+// eventually waits until something holds; it is told when that takes too long.
+func (w *world) eventually(holds func() bool, told func() string) {
 	w.t.Helper()
-	for began := time.Now(); ; time.Sleep(time.Millisecond) {
-		r, err := w.store.Event(w.t.Context(), id)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for _, fate := range fates {
-			if r.Fate == fate {
-				return r
-			}
-		}
-		if time.Since(began) > 2*time.Minute {
-			w.t.Fatalf("event %s is %s because %q, wanted %v", id, r.Fate, r.Reason, fates)
+	for began := time.Now(); !holds(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > patience {
+			w.t.Fatalf("%s after %s", told(), patience)
 		}
 	}
+}
+
+// fate waits until an event has one of the fates, and returns its receipt.
+func (w *world) fate(id string, fates ...workflow.Fate) (r *workflow.EventReceipt) {
+	w.t.Helper()
+	w.eventually(func() bool {
+		var err error
+		if r, err = w.store.Event(w.t.Context(), id); err != nil {
+			w.t.Fatal(err)
+		}
+		return slices.Contains(fates, r.Fate)
+	}, func() string {
+		return fmt.Sprintf("event %s is %s because %q, wanted %v,", id, r.Fate, r.Reason, fates)
+	})
+	return r
 }
 
 // counting counts the rows of waits that are read.
@@ -215,9 +225,7 @@ func interrupted(t *testing.T, waits int, def *workflow.Definition) {
 	}
 	faulty.Script(script...)
 	w.post(s, "e", "", 0)
-	for len(consumers(w, n)) < n/4 {
-		time.Sleep(time.Millisecond)
-	}
+	w.eventually(func() bool { return len(consumers(w, n)) >= n/4 }, func() string { return fmt.Sprintf("%d have it", len(consumers(w, n))) })
 	faulty.Break(fmt.Errorf("the disk is gone"))
 	stop()
 	before := len(consumers(w, n))
@@ -355,23 +363,26 @@ func TestAnEventIsKeptForTheFirstWaitThatOpens(t *testing.T) {
 }
 
 func TestKeptEventsAreTakenInTheOrderInWhichTheyCame(t *testing.T) {
-	def := ordering()
-	w := newWorld(t, def)
-	s, stop := w.start(w.store)
-	for i := range 3 {
-		w.post(s, fmt.Sprint("e", i), "A", time.Hour)
-		w.fate(fmt.Sprint("e", i), workflow.FateBuffered)
-		time.Sleep(2 * time.Millisecond) // so that they came at different moments
-	}
-	for i := range 3 {
-		if err := w.beginOrder(s, def, fmt.Sprint("x", i), "A"); err != nil {
-			t.Fatal(err)
+	bubble(t, func(t *testing.T) {
+		def := ordering()
+		w := newWorld(t, def)
+		defer w.store.Close()
+		s, stop := w.start(w.store)
+		for i := range 3 {
+			w.post(s, fmt.Sprint("e", i), "A", time.Hour)
+			w.fate(fmt.Sprint("e", i), workflow.FateBuffered)
+			time.Sleep(2 * time.Millisecond) // virtual, so that they came at different moments
 		}
-		if r := w.fate(fmt.Sprint("e", i), workflow.FateConsumed); r.Deliveries[0].ExecID != fmt.Sprint("x", i) {
-			t.Fatalf("event %d was taken by %+v", i, r.Deliveries)
+		for i := range 3 {
+			if err := w.beginOrder(s, def, fmt.Sprint("x", i), "A"); err != nil {
+				t.Fatal(err)
+			}
+			if r := w.fate(fmt.Sprint("e", i), workflow.FateConsumed); r.Deliveries[0].ExecID != fmt.Sprint("x", i) {
+				t.Fatalf("event %d was taken by %+v", i, r.Deliveries)
+			}
 		}
-	}
-	stop()
+		stop()
+	})
 }
 
 func TestAKeptEventExpires(t *testing.T) {
@@ -448,30 +459,33 @@ func (forgetful) Expiring(context.Context, workflow.Instant, *workflow.EventRece
 }
 
 func TestAKeptEventSurvivesTheNode(t *testing.T) {
-	def := ordering()
-	w := newWorld(t, def)
-	s, stop := w.start(w.store)
-	w.post(s, "e", "A", time.Hour)
-	w.post(s, "short", "B", 50*time.Millisecond) // nobody waits for it
-	w.fate("e", workflow.FateBuffered)
-	w.fate("short", workflow.FateBuffered, workflow.FateExpired)
-	stop()
-	s, stop = w.start(forgetful{w.store})
-	for i := range 2 {
-		if err := w.beginOrder(s, def, fmt.Sprint("x", i), "A"); err != nil {
-			t.Fatal(err)
+	bubble(t, func(t *testing.T) {
+		def := ordering()
+		w := newWorld(t, def)
+		defer w.store.Close()
+		s, stop := w.start(w.store)
+		w.post(s, "e", "A", time.Hour)
+		w.post(s, "short", "B", 50*time.Millisecond) // nobody waits for it
+		w.fate("e", workflow.FateBuffered)
+		w.fate("short", workflow.FateBuffered, workflow.FateExpired)
+		stop()
+		s, stop = w.start(forgetful{w.store})
+		for i := range 2 {
+			if err := w.beginOrder(s, def, fmt.Sprint("x", i), "A"); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	w.fate("e", workflow.FateBuffered)
-	stop()
-	time.Sleep(60 * time.Millisecond)
-	_, stop = w.start(w.store)
-	w.fate("e", workflow.FateConsumed)
-	w.fate("short", workflow.FateExpired)
-	stop()
-	if taken := consumers(w, 2); len(taken) != 1 {
-		t.Fatalf("taken by %v", taken)
-	}
+		w.fate("e", workflow.FateBuffered)
+		stop()
+		time.Sleep(60 * time.Millisecond) // virtual
+		_, stop = w.start(w.store)
+		w.fate("e", workflow.FateConsumed)
+		w.fate("short", workflow.FateExpired)
+		stop()
+		if taken := consumers(w, 2); len(taken) != 1 {
+			t.Fatalf("taken by %v", taken)
+		}
+	})
 }
 
 // Through a store that fails, loses answers and says that others were there:

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/signalbox/signalbox/actors"
 	"github.com/signalbox/signalbox/persistence"
@@ -16,18 +15,16 @@ import (
 )
 
 // letter waits until a message has a dead letter.
-func (w *world) letter(kind workflow.MessageKind, exec, id string) *workflow.DeadLetter {
+func (w *world) letter(kind workflow.MessageKind, exec, id string) (l *workflow.DeadLetter) {
 	w.t.Helper()
-	for {
-		l, err := w.store.Letter(w.t.Context(), workflow.LetterID(kind, exec, id))
-		if err == nil {
-			return l
-		}
-		if !errors.Is(err, persistence.ErrNotFound) {
+	w.eventually(func() bool {
+		var err error
+		if l, err = w.store.Letter(w.t.Context(), workflow.LetterID(kind, exec, id)); err != nil && !errors.Is(err, persistence.ErrNotFound) {
 			w.t.Fatal(err)
 		}
-		time.Sleep(time.Millisecond)
-	}
+		return err == nil
+	}, func() string { return fmt.Sprintf("%s has no dead letter", id) })
+	return l
 }
 
 // noLetter fails the test when a message has a dead letter.
@@ -59,16 +56,7 @@ func (w *world) book(name string) workflow.Tally {
 // settled waits until the fan-out of an event is finished.
 func (w *world) settled(id string) *workflow.EventReceipt {
 	w.t.Helper()
-	for {
-		r, err := w.store.Event(w.t.Context(), id)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if r.Fate.Final() {
-			return r
-		}
-		time.Sleep(time.Millisecond)
-	}
+	return w.fate(id, workflow.FateConsumed, workflow.FateExpired, workflow.FateDead)
 }
 
 func (w *world) event(s *actors.System, id, name string) {

@@ -416,12 +416,10 @@ func TestQuarantineIsRemembered(t *testing.T) {
 	}
 	_, _ = w.signal(s, "b", "s1", "go")
 	stop()
-	for {
-		// The document is written behind the answer.
-		if docs, err := w.store.Documents(t.Context(), "quarantine", "", 1); err != nil || len(docs) == 1 {
-			break
-		}
-	}
+	w.eventually(func() bool { // the document is written behind the answer
+		docs, err := w.store.Documents(t.Context(), "quarantine", "", 1)
+		return err != nil || len(docs) == 1
+	}, func() string { return "the quarantine is not stored" })
 	again, stop := w.start(w.store)
 	defer stop()
 	if _, ill := again.Quarantined("b"); !ill {
@@ -468,12 +466,7 @@ func TestAnEventIsFannedOutAgainAfterACrash(t *testing.T) {
 	}
 	for range 3 {
 		s, stop := w.start(w.store)
-		for receipt := (&workflow.EventReceipt{}); !receipt.Fate.Final(); {
-			var err error
-			if receipt, err = w.store.Event(t.Context(), "e"); err != nil {
-				t.Fatal(err)
-			}
-		}
+		w.settled("e")
 		if _, known, err := s.Event(t.Context(), workflow.Event{ID: "e", Name: "came"}); err != nil || !known {
 			t.Fatalf("the event again: known=%t, %v", known, err)
 		}
@@ -503,9 +496,7 @@ func TestOneEventReachesThousandsOfWaits(t *testing.T) {
 	if _, _, err := s.Event(t.Context(), workflow.Event{ID: "e", Name: "go", ReceivedAt: stamp().At}); err != nil {
 		t.Fatal(err)
 	}
-	for receipt := (&workflow.EventReceipt{}); !receipt.Fate.Final(); time.Sleep(time.Millisecond) {
-		receipt, _ = w.store.Event(t.Context(), "e")
-	}
+	w.settled("e")
 	page, err := w.store.Executions(t.Context(), workflow.Query{Status: workflow.Success, Limit: n + 1})
 	if err != nil || len(page.Items) != n {
 		t.Fatalf("%d of %d waits were reached, %v", len(page.Items), n, err)
@@ -527,9 +518,7 @@ func TestWorkThatACrashInterruptedIsIssuedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, stop := w.start(w.store)
-	for w.status("x") != workflow.Success {
-		time.Sleep(time.Millisecond)
-	}
+	w.eventually(func() bool { return w.status("x") == workflow.Success }, func() string { return "the execution is " + string(w.status("x")) })
 	stop()
 	if w.ran["x/call/1.1"] != 1 {
 		t.Fatalf("attempts: %v", w.ran)

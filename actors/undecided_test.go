@@ -20,13 +20,13 @@ func (w *world) steer(s *actors.System, id string, in workflow.Input) {
 }
 
 // undecided waits until so many waits have yet to decide about an event.
-func (w *world) undecided(id string, want int) *workflow.EventReceipt {
+func (w *world) undecided(id string, want int) (r *workflow.EventReceipt) {
 	w.t.Helper()
-	for {
-		if r := w.fate(id, workflow.FateAccepted); r.Counts.Buffered == want {
-			return r
-		}
-	}
+	w.eventually(func() bool {
+		r = w.fate(id, workflow.FateAccepted)
+		return r.Counts.Buffered == want
+	}, func() string { return fmt.Sprintf("%d waits have yet to decide, wanted %d,", r.Counts.Buffered, want) })
+	return r
 }
 
 // TestMoreWaitsHaveToDecideThanAReceiptLists has the event taken by most of them.

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 )
 
 // dialed is a raw connection to a served door.
@@ -17,12 +17,9 @@ type dialed struct {
 	in *bufio.Reader
 }
 
-func dialRaw(t *testing.T, address string) *dialed {
+func dialRaw(t *testing.T, dial func() net.Conn) *dialed {
 	t.Helper()
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := dial()
 	t.Cleanup(func() { _ = c.Close() })
 	return &dialed{Conn: c, t: t, in: bufio.NewReader(c)}
 }
@@ -59,74 +56,65 @@ func (c *dialed) want(status int) {
 // client, also on a connection that has carried signals; one that is answered soon
 // in any case goes on.
 func TestWhoAsksHearsOfADeparture(t *testing.T) {
-	d := newDoor(t)
-	d.begin("e")
-	d.node.maxBuffer = 10
-	entered, left, ended := make(chan *exchange), make(chan struct{}), make(chan error, 1)
-	ask := func(x *exchange) error {
-		entered <- x
-		<-left
-		select {
-		case <-x.r.Context().Done():
-		case <-time.After(100 * time.Millisecond):
+	inVirtualTime(t, func(t *testing.T, d *door, dial func() net.Conn) {
+		d.node.maxBuffer = 10
+		entered, left := make(chan *exchange), make(chan struct{})
+		ask := func(x *exchange) error {
+			entered <- x
+			<-left
+			return nil
 		}
-		ended <- x.r.Context().Err()
-		return nil
-	}
-	for path, l := range map[string]lane{"/quick": laneQuick, "/sync": laneSync} {
-		d.server.mountRoute(&route{method: "POST", path: path, handle: ask, access: forEverybody, lane: l, body: true})
-	}
-	address := d.listening()
-	for path, canceled := range map[string]bool{"/quick": false, "/sync": true} {
-		c := dialRaw(t, address)
-		for range 3 {
-			c.say(post(signalPath("e"), `{"signal_name":"approval-decision","payload":{"decision":"pending"}}`))
-			c.want(200)
+		for path, l := range map[string]lane{"/quick": laneQuick, "/sync": laneSync} {
+			d.server.mountRoute(&route{method: "POST", path: path, handle: ask, access: forEverybody, lane: l, body: true})
 		}
-		c.say(post(path, `{}`))
-		<-entered
-		_ = c.Close()
-		left <- struct{}{}
-		if err := <-ended; (err != nil) != canceled {
-			t.Errorf("%s: its context says %v", path, err)
+		for path, canceled := range map[string]bool{"/quick": false, "/sync": true} {
+			c := dialRaw(t, dial)
+			for range 3 {
+				c.say(post(signalPath("e"), `{"signal_name":"approval-decision","payload":{"decision":"pending"}}`))
+				c.want(200)
+			}
+			c.say(post(path, `{}`))
+			x := <-entered
+			_ = c.Close()
+			synctest.Wait()
+			if err := x.r.Context().Err(); (err != nil) != canceled {
+				t.Errorf("%s: its context says %v", path, err)
+			}
+			left <- struct{}{}
 		}
-	}
+	})
 }
 
 // TestASynchronousStartEndsWithItsClient on a connection that has carried a signal.
 func TestASynchronousStartEndsWithItsClient(t *testing.T) {
-	d := newDoor(t)
-	d.begin("e")
-	c := dialRaw(t, d.listening())
-	c.say(post(signalPath("e"), `{"signal_name":"approval-decision"}`))
-	c.want(200)
-	c.say(post(api+"/workflows/approval/executions/sync", `{}`))
-	await(t, func() bool { return d.node.watching() == 1 })
-	_ = c.Close()
-	await(t, func() bool { return d.node.watching() == 0 })
-}
-
-func await(t *testing.T, done func() bool) {
-	t.Helper()
-	for range 500 {
-		if done() {
-			return
+	inVirtualTime(t, func(t *testing.T, d *door, dial func() net.Conn) {
+		c := dialRaw(t, dial)
+		c.say(post(signalPath("e"), `{"signal_name":"approval-decision"}`))
+		c.want(200)
+		c.say(post(api+"/workflows/approval/executions/sync", `{}`))
+		synctest.Wait()
+		if n := d.node.watching(); n != 1 {
+			t.Errorf("%d wait for the execution, want the client", n)
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatal("it did not happen within 5 seconds")
+		_ = c.Close()
+		synctest.Wait()
+		if n := d.node.watching(); n != 0 {
+			t.Errorf("the client has left, and %d wait for the execution", n)
+		}
+	})
 }
 
 // TestRequestsMayComeBeforeTheAnswers: nobody reads ahead while a signal is under
 // way, and nothing that came meanwhile is lost.
 func TestRequestsMayComeBeforeTheAnswers(t *testing.T) {
-	d := newDoor(t)
-	d.begin("e")
-	d.node.maxBuffer = 10
-	c := dialRaw(t, d.listening())
-	signal := post(signalPath("e"), `{"signal_name":"approval-decision","payload":{"decision":"pending"}}`)
-	c.say(signal + signal + "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" + signal)
-	for range 4 {
-		c.want(200)
-	}
+	inVirtualTime(t, func(t *testing.T, d *door, dial func() net.Conn) {
+		d.node.maxBuffer = 10
+		c := dialRaw(t, dial)
+		signal := post(signalPath("e"), `{"signal_name":"approval-decision","payload":{"decision":"pending"}}`)
+		c.say(signal + signal + "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" + signal)
+		for range 4 {
+			c.want(200)
+		}
+		_ = c.Close()
+	})
 }
