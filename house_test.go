@@ -84,6 +84,17 @@ var mayPanic = map[string]string{
 	"workflow.ValueOf":               "encodes values that the core itself made; failing to is a bug of the core",
 }
 
+// mayHoldBounds lists the files that may hold a bound beside the table of their
+// room, each with its reason.
+var mayHoldBounds = map[string]string{
+	"persistence/embedded/journal.go": "fills a file in pieces, which bounds nothing that anybody meets",
+	"persistence/embedded/sorted.go":  "sets what Pebble is opened with, in one place",
+	"workflow/why.go":                 "says how long a day is",
+}
+
+// boundWords begin the names of bounds.
+var boundWords = regexp.MustCompile(`^(?i:max|min|most|least|fewest|default)`)
+
 // bannedRooms say nothing about what is inside of them.
 var bannedRooms = []string{"common", "helpers", "lib", "misc", "models", "pkg", "shared", "types", "util", "utils"}
 
@@ -232,7 +243,7 @@ func TestHouseRulesBite(t *testing.T) {
 	for p, text := range map[string]string{
 		"workflow/a.go":          "package workflow\nimport \"time\"\nvar Then=time.Now()\nfunc F() {" + long + "}\n",
 		"workflow/b.go":          "package workflow\nimport _ \"" + module + "/persistence\"\nfunc g() { panic(1) }\n",
-		"actors/a.go":            "// Package actors acts.\npackage actors\nimport _ \"" + module + "/http\"\n",
+		"actors/a.go":            "// Package actors acts.\npackage actors\nimport _ \"" + module + "/http\"\nconst maxSeats = 9\n",
 		"http/util/a.go":         "package util\n" + strings.Repeat("\n", maxFileLines),
 		"docs/a.md":              "see /tm" + "p/x\n",
 		"examples/lost/one.yaml": "id: lost\n",
@@ -262,6 +273,7 @@ var rules = map[string]func(reporter, *tree){
 	"files":      filesAreShort,
 	"comments":   exportedNamesAreDocumented,
 	"panic":      panicsAreListed,
+	"bounds":     boundsStandInTheTable,
 	"gofmt":      filesAreFormatted,
 	"text":       textIsClean,
 	"examples":   examplesAreRun,
@@ -516,6 +528,68 @@ func panicsAreListed(t reporter, tr *tree) {
 			})
 		}
 	}
+}
+
+func boundsStandInTheTable(t reporter, tr *tree) {
+	for _, s := range tr.sources {
+		if s.test || s.room == "" || s.room == "examples" || path.Base(s.path) == "limits.go" || mayHoldBounds[s.path] != "" {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if what := bound(n); what != "" {
+				t.Errorf("%s: %s; move it into %s/limits.go with its reason, or add the file to mayHoldBounds in house_test.go", tr.at(n), what, s.pkg)
+			}
+			return true
+		})
+	}
+}
+
+// bound names the bound that a node writes down as a number, "" for none.
+func bound(n ast.Node) string {
+	switch n := n.(type) {
+	case *ast.BinaryExpr:
+		if left, right := number(n.X), number(n.Y); n.Op == token.SHL && left != "" && slices.Contains([]string{"10", "20", "30"}, right) {
+			return "a size, " + left + " << " + right
+		}
+	case *ast.ValueSpec:
+		for i, name := range n.Names {
+			if i < len(n.Values) && (span(n.Values[i]) || boundWords.MatchString(name.Name) && number(n.Values[i]) != "") {
+				return "a bound, " + name.Name
+			}
+		}
+	case *ast.KeyValueExpr:
+		if key, ok := n.Key.(*ast.Ident); ok && key.Name == "RetryAfter" && span(n.Value) {
+			return "a hold that a sender is asked for"
+		}
+	case *ast.CallExpr:
+		if f, ok := n.Fun.(*ast.SelectorExpr); ok && f.Sel.Name == "WithTimeout" && len(n.Args) == 2 && span(n.Args[1]) {
+			return "a time-out"
+		}
+	}
+	return ""
+}
+
+// number is the text of a number, "" for anything else.
+func number(e ast.Expr) string {
+	if minus, ok := e.(*ast.UnaryExpr); ok && minus.Op == token.SUB {
+		e = minus.X
+	}
+	if lit, ok := e.(*ast.BasicLit); ok && (lit.Kind == token.INT || lit.Kind == token.FLOAT) {
+		return lit.Value
+	}
+	return ""
+}
+
+// span reports whether an expression is a length of time that is written out.
+func span(e ast.Expr) bool {
+	switch e := e.(type) {
+	case *ast.BinaryExpr:
+		return e.Op == token.MUL && (span(e.X) || span(e.Y)) && (number(e.X) != "" || span(e.X))
+	case *ast.SelectorExpr:
+		x, ok := e.X.(*ast.Ident)
+		return ok && x.Name == "time" && slices.Contains([]string{"Millisecond", "Second", "Minute", "Hour"}, e.Sel.Name)
+	}
+	return false
 }
 
 func filesAreFormatted(t reporter, tr *tree) {

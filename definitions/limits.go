@@ -1,5 +1,7 @@
 package definitions
 
+import "time"
+
 // Every bound of this room, with its reason. A file that goes beyond one gets
 // a diagnosis that names the bound.
 const (
@@ -60,4 +62,22 @@ const (
 
 	// maxQuoted is how much of a wrong value a message repeats.
 	maxQuoted = 60
+
+	// maxChoice words that could have been meant are listed: a longer list is not read.
+	maxChoice = 12
+
+	// linesBack is how far before the broken line its cause is looked for: a
+	// missing space shows only when the next key comes.
+	linesBack = 3
+
+	// The reference system's retry policy fills what a policy leaves out, so that a
+	// workflow that comes from there is retried as it was.
+	defaultAttempts    = 3
+	defaultInitial     = time.Second
+	defaultCoefficient = 2.0
+	defaultMaximum     = time.Minute
+
+	// maxCoefficient by which a hold may grow: with more the second one is as long as
+	// the longest that is allowed, so it was meant to be something else.
+	maxCoefficient = 1_000
 )

@@ -17,9 +17,8 @@ func didYouMean(s string, candidates []string) string {
 		return ""
 	}
 	candidates = once(candidates)
-	const shown = 12
-	if len(candidates) > shown {
-		return "known are " + strings.Join(candidates[:shown], ", ") + " and others"
+	if len(candidates) > maxChoice {
+		return "known are " + strings.Join(candidates[:maxChoice], ", ") + " and others"
 	}
 	return "known are " + strings.Join(candidates, ", ")
 }

@@ -34,10 +34,6 @@ func syntaxError(src *source, content []byte, err error, f *findings) {
 	f.failf(firstWord(src, line), "syntax", hintFor(message), "this is not YAML: %s", message)
 }
 
-// linesBack is how far before the broken line its cause is looked for: a
-// missing space shows only when the next key comes.
-const linesBack = 3
-
 // parserMessage is the parser's message without its line.
 func parserMessage(err error) string {
 	if m := parserLine.FindStringSubmatch(err.Error()); m != nil {

@@ -8,14 +8,6 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-// The reference system's retry policy fills what a policy leaves out.
-const (
-	defaultAttempts    = 3
-	defaultInitial     = time.Second
-	defaultCoefficient = 2.0
-	defaultMaximum     = time.Minute
-)
-
 // task compiles one task. Its flow is known by now.
 func (c *compiler) task(d *draft) {
 	n := d.node
@@ -220,9 +212,8 @@ func (c *compiler) coefficient(n *node) float64 {
 	if i, whole := n.number.(int64); whole {
 		f, ok = float64(i), true
 	}
-	const steepest = 1_000
-	if !ok || f < 1 || f > steepest || math.IsNaN(f) {
-		c.findings.failf(n.place, "value", "write 1 for equal holds, 2 to double them", "the backoff coefficient must be between 1 and %d", steepest)
+	if !ok || f < 1 || f > maxCoefficient || math.IsNaN(f) {
+		c.findings.failf(n.place, "value", "write 1 for equal holds, 2 to double them", "the backoff coefficient must be between 1 and %d", maxCoefficient)
 		return defaultCoefficient
 	}
 	return f

@@ -238,10 +238,9 @@ func unexpectedStatus(what string, expect rules.Statuses, res *http.Response, bo
 
 // firstLine is the beginning of a text, for a message.
 func firstLine(s string) string {
-	const most = 200
 	line, _, _ := strings.Cut(s, "\n")
-	if len(line) > most {
-		line = strings.ToValidUTF8(line[:most], "") + "..."
+	if len(line) > maxFirstLine {
+		line = strings.ToValidUTF8(line[:maxFirstLine], "") + "..."
 	}
 	return line
 }

@@ -68,6 +68,24 @@ const (
 	// because of a minLength.
 	MaxMockText = 64 << 10
 
+	// mockTextPart bytes of text weigh as much as one part of a value, so that many
+	// long texts come to an end as well.
+	mockTextPart = 128
+
+	// maxMockNumber characters may a number of a schema have that the mock provider
+	// keeps to, and maxMockSize is how large it may be, its inverse how small: an
+	// exponent of a million digits is no bound that a mock could meet.
+	maxMockNumber = 32
+	maxMockSize   = 1e18
+
+	// mockDigits behind the point are written of a number that has no end: as many as
+	// tell any two numbers of 64 bits apart.
+	mockDigits = 17
+
+	// maxFirstLine bytes of what a far side wrote are repeated in a message, which is
+	// one line of a log: the failure's details have the excerpt.
+	maxFirstLine = 200
+
 	// MinSecretBytes of a secret that a request uses are needed to strike it
 	// out of outputs and failures: striking out "1" or "on" everywhere would
 	// destroy them without hiding anything.
@@ -77,6 +95,10 @@ const (
 	// to strike it out of failures. A far side can hardly know it, and short
 	// ones such as "production" are words.
 	MinUnusedSecretBytes = 12
+
+	// minBase64Form characters of a secret's base64 are needed to strike it out: fewer
+	// are found by chance.
+	minBase64Form = 6
 
 	// KillGrace is what a process has between SIGTERM and SIGKILL.
 	KillGrace = 2 * time.Second

@@ -67,10 +67,6 @@ func (m *mocker) value(schema any, name string, depth int) any {
 	return made
 }
 
-// mockTextPart bytes of text weigh as much as one part of a value, so that many
-// long texts come to an end as well.
-const mockTextPart = 128
-
 // namedValue is the value that a schema names itself.
 func namedValue(s map[string]any) (any, bool) {
 	for _, key := range []string{"const", "default"} {
@@ -335,7 +331,7 @@ func numberText(r *big.Rat) any {
 	}
 	digits, exact := r.FloatPrec()
 	if !exact {
-		digits = 17
+		digits = mockDigits
 	}
 	return json.Number(r.FloatString(digits))
 }
@@ -343,12 +339,12 @@ func numberText(r *big.Rat) any {
 // ratOf reads a number of a schema.
 func ratOf(s map[string]any, key string, otherwise *big.Rat) *big.Rat {
 	n, ok := s[key].(json.Number)
-	if !ok || len(n) > 32 {
+	if !ok || len(n) > maxMockNumber {
 		return otherwise
 	}
 	f, err := n.Float64()
-	if err != nil || math.Abs(f) > 1e18 || f != 0 && math.Abs(f) < 1e-18 {
-		return otherwise // an exponent of a million digits is no bound that a mock could meet
+	if err != nil || math.Abs(f) > maxMockSize || f != 0 && math.Abs(f) < 1/maxMockSize {
+		return otherwise
 	}
 	r, ok := new(big.Rat).SetString(n.String())
 	if !ok {

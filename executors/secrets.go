@@ -112,9 +112,6 @@ func base64Forms(value string) []string {
 	return forms
 }
 
-// minBase64Form characters are needed to tell a secret from chance.
-const minBase64Form = 6
-
 // replacer replaces every form of every secret by its name. Longer forms come first, so that a secret that is
 // the beginning of another does not leave the rest of it behind.
 func replacer(secrets []secret) *strings.Replacer {

@@ -94,8 +94,7 @@ func (a *auditTrail) pruneDue() bool {
 
 // prune drops the oldest records beyond MaxAudit.
 func (a *auditTrail) prune(ctx context.Context) error {
-	// More than one process may write between two prunings, hence the factor.
-	ids, _, err := a.keys.docs.Documents(ctx, auditKind, "", 4*MaxAudit)
+	ids, _, err := a.keys.docs.Documents(ctx, auditKind, "", maxAuditRead)
 	if err != nil {
 		return fmt.Errorf("list the audit records: %w", err)
 	}
@@ -132,7 +131,7 @@ func (a *auditTrail) sample(r AuditRecord, now time.Time) {
 
 // Audit returns the newest audit records, newest first, up to limit.
 func (k *KeyRing) Audit(ctx context.Context, limit int) ([]AuditRecord, error) {
-	_, bodies, err := k.docs.Documents(ctx, auditKind, "", 4*MaxAudit)
+	_, bodies, err := k.docs.Documents(ctx, auditKind, "", maxAuditRead)
 	if err != nil {
 		return nil, fmt.Errorf("list the audit records: %w", err)
 	}

@@ -61,7 +61,7 @@ func (c *Client) Follow(ctx context.Context, execID string, after uint64, types 
 		return problemIn(response, text)
 	}
 	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(make([]byte, 0, 4<<10), maxStreamLine)
+	lines.Buffer(make([]byte, 0, usualStreamLine), maxStreamLine)
 	ended, err := readEvents(lines, each)
 	if err == nil && !ended {
 		err = errors.Join(ErrStreamCut, ctx.Err())

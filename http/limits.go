@@ -33,6 +33,10 @@ const (
 	// walks a payload later may recurse safely.
 	MaxBodyDepth = 64
 
+	// maxFields names of one object are remembered to find the one that stands there
+	// twice: more than any object has that is walked by its known fields.
+	maxFields = 12
+
 	// MaxHeaderBytes of a request's head: cookies of a shared domain fit, a
 	// flood of a hundred thousand headers does not.
 	MaxHeaderBytes = 64 << 10
@@ -182,6 +186,10 @@ const (
 	// their number is at most MaxAudit plus this.
 	auditPrune = 50
 
+	// maxAuditRead records are read at once, to show or to drop them: more than one
+	// process may write between two prunings.
+	maxAuditRead = 4 * MaxAudit
+
 	// deniedInterval is how often the same kind of denial of the same key is
 	// recorded at most, and maxDenied how many kinds are told apart.
 	deniedInterval = time.Minute
@@ -199,6 +207,11 @@ const (
 	// is full for a moment is not full any more by then.
 	defaultRetryAfter = time.Second
 
+	// minStatus and maxStatus bound the statuses that are counted one by one: HTTP has
+	// none beyond them that ends a request.
+	minStatus = 200
+	maxStatus = 600
+
 	// durabilityAge is how long the header that names the durability is kept:
 	// asking the node for its health counts things, too many for every answer.
 	durabilityAge = time.Second
@@ -206,6 +219,10 @@ const (
 	// maxStreamLine bytes of one line of a stream are read by the client: a record
 	// holds at most a payload or an output beside its own fields.
 	maxStreamLine = workflow.MaxValue + 64<<10
+
+	// usualStreamLine bytes of room are set aside for a line, which grows to
+	// maxStreamLine: most records fit.
+	usualStreamLine = 4 << 10
 
 	// MaxClientAnswer bytes of an answer are read by the client.
 	MaxClientAnswer = 256 << 20

@@ -28,9 +28,6 @@ type members struct {
 	count int
 }
 
-// maxFields is more than any object has that is walked by its known fields.
-const maxFields = 12
-
 // open checks a whole body - UTF-8, one JSON value, not nested too deeply, an
 // object - and stands before its first member.
 func open(body []byte) (m members, err error) {

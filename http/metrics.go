@@ -85,12 +85,6 @@ type usedRoute struct {
 	byCode       [maxStatus - minStatus]atomic.Pointer[prometheus.Counter]
 }
 
-// Statuses are answered within these bounds.
-const (
-	minStatus = 200
-	maxStatus = 600
-)
-
 func (m *metrics) route(method, path string) *routeMetrics {
 	return &routeMetrics{all: m, method: method, path: path}
 }

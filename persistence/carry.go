@@ -87,7 +87,7 @@ const (
 // WriteBackup writes items as a backup and returns their sum.
 func WriteBackup(w io.Writer, items iter.Seq2[Item, error]) (*Sum, error) {
 	digest := sha256.New()
-	out := bufio.NewWriterSize(io.MultiWriter(w, digest), 1<<20)
+	out := bufio.NewWriterSize(io.MultiWriter(w, digest), backupPiece)
 	sum := new(Sum)
 	if _, err := out.WriteString(backupMagic + backupFormat); err != nil {
 		return sum, err
@@ -121,7 +121,7 @@ func WriteBackup(w io.Writer, items iter.Seq2[Item, error]) (*Sum, error) {
 // to restore it.
 func ReadBackup(r io.Reader) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		b := &backup{in: bufio.NewReaderSize(r, 1<<20), digest: sha256.New()}
+		b := &backup{in: bufio.NewReaderSize(r, backupPiece), digest: sha256.New()}
 		if err := b.begin(); err != nil {
 			yield(Item{}, err)
 			return
@@ -149,9 +149,9 @@ type backup struct {
 
 // read reads so many bytes, and all of them.
 func (b *backup) read(n int) ([]byte, error) {
-	room := make([]byte, 0, min(n, 1<<20)) // a length may lie
+	room := make([]byte, 0, min(n, backupPiece))
 	for len(room) < n {
-		part := make([]byte, min(n-len(room), 1<<20))
+		part := make([]byte, min(n-len(room), backupPiece))
 		got, err := io.ReadFull(b.in, part)
 		b.at += int64(got)
 		if err != nil {

@@ -13,6 +13,10 @@ const (
 	// maxItem bytes may one item of a backup have: a length beyond it is none.
 	maxItem = 256 << 20
 
+	// backupPiece bytes of a backup are read or written at once: enough for the disk,
+	// and all that a length which lies can make us set aside.
+	backupPiece = 1 << 20
+
 	// verifyPage entries of a list are read at once: they are in memory together.
 	verifyPage = 500
 )

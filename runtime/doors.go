@@ -197,7 +197,7 @@ func (n *Node) reading(err error, execID string) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	}
-	return &workflow.Refusal{Code: workflow.CodeStoreUnavailable, Message: "the store cannot be read: " + err.Error(), RetryAfter: time.Second}
+	return &workflow.Refusal{Code: workflow.CodeStoreUnavailable, Message: "the store cannot be read: " + err.Error(), RetryAfter: unavailableRetryAfter}
 }
 
 // Executions lists executions, newest first.

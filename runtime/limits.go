@@ -30,6 +30,14 @@ const (
 	// storeTimeout bounds a read of one document.
 	storeTimeout = 10 * time.Second
 
+	// unavailableRetryAfter is what a sender is asked to hold when the store cannot be
+	// read or a key changes hands all the time: neither lasts, and sooner is a flood.
+	unavailableRetryAfter = time.Second
+
+	// countTimeout bounds the counting of the executions in memory for one scrape of
+	// the metrics: shards answer within a millisecond, and a scrape waits for nobody.
+	countTimeout = time.Second
+
 	// maxTakeovers is how often a start looks for the holder of its key again,
 	// because the one that it found finished meanwhile.
 	maxTakeovers = 8

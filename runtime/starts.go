@@ -143,7 +143,7 @@ func (b *beginning) run(ctx context.Context) (workflow.Begun, error) {
 	return workflow.Begun{}, &workflow.Refusal{
 		Code:    workflow.CodeOverloaded,
 		Message: fmt.Sprintf("the key %q went from one execution to the next %d times meanwhile; nothing was kept", b.started.Key, maxTakeovers),
-		Hint:    "send it again with the same signal_id or Idempotency-Key", RetryAfter: time.Second,
+		Hint:    "send it again with the same signal_id or Idempotency-Key", RetryAfter: unavailableRetryAfter,
 	}
 }
 

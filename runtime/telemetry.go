@@ -193,7 +193,7 @@ func (g *gauges) Collect(out chan<- prometheus.Metric) {
 	ready := 0.0
 	if g.node.Health().Ready {
 		ready = 1
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
 		gauge(liveDesc, float64(g.node.system.Live(ctx)))
 		cancel()
 	}

@@ -30,10 +30,10 @@ func newHeap(getenv func(string) string) *heap {
 		return h
 	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/heap:bytes"}}
-	last := 100
+	last := leastGrowth
 	afterCollection(func() {
 		metrics.Read(live)
-		percent := 100
+		percent := leastGrowth
 		if !h.resting.Load() {
 			percent = growth(live[0].Value.Uint64(), h.room(live[1].Value.Uint64()))
 		}
@@ -55,8 +55,7 @@ func (h *heap) room(walked uint64) uint64 {
 
 // growth is by how many percent of what lives in it a heap may grow under load.
 func growth(live, room uint64) int {
-	const fewest, most = 100, 100 * 32
-	return int(min(max(100*room/max(live, 1), fewest), most))
+	return int(min(max(100*room/max(live, 1), leastGrowth), mostGrowth))
 }
 
 // watch has the process rest whenever next to nothing was allocated for a while,

@@ -82,6 +82,12 @@ const (
 	heapRoom      = 256 << 20
 	heapShare     = 16
 
+	// leastGrowth and mostGrowth are by how many percent of what lives in it the heap
+	// may grow between two collections: Go's own setting at least, and at most what an
+	// almost empty heap can use before a load comes that fills it.
+	leastGrowth = 100
+	mostGrowth  = 32 * leastGrowth
+
 	// restBytes are allocated between two looks, restLook apart, by a node that does
 	// next to nothing: a hundred signals, or a scrape of its metrics. After restSoon
 	// such looks in a row it gives back what garbage has filled; after restLate the

@@ -122,7 +122,7 @@ func tooNested(text string) int {
 			return -1
 		}
 		at += i + len(leftDelimiter)
-		m := blockWord.FindStringSubmatch(text[at:min(len(text), at+32)])
+		m := blockWord.FindStringSubmatch(text[at:min(len(text), at+blockWindow)])
 		switch {
 		case m == nil:
 		case m[1] == "end":
@@ -172,7 +172,7 @@ func locate(text string, err error) *PositionError {
 		message = "a block that starts here has no {{ end }}"
 	} else {
 		from := 0
-		for range 256 {
+		for range maxLocated {
 			i := strings.Index(text[from:], leftDelimiter)
 			if i < 0 {
 				break
@@ -201,7 +201,7 @@ func lastOpen(text string) int {
 			break
 		}
 		at += i + len(leftDelimiter)
-		if m := blockWord.FindStringSubmatch(text[at:min(len(text), at+32)]); m != nil {
+		if m := blockWord.FindStringSubmatch(text[at:min(len(text), at+blockWindow)]); m != nil {
 			switch m[1] {
 			case "end":
 				open = open[:max(0, len(open)-1)]

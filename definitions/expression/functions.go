@@ -40,11 +40,11 @@ func (f *function) accept(r *run, v any) (any, error) {
 	case string:
 		return v, r.step(len(t) / scanBytes)
 	case []any:
-		if err := r.step(len(t) / 8); err != nil {
+		if err := r.step(len(t) / walkedItems); err != nil {
 			return nil, err
 		}
 	case map[string]any:
-		if err := r.step(len(t) / 8); err != nil {
+		if err := r.step(len(t) / walkedItems); err != nil {
 			return nil, err
 		}
 	}

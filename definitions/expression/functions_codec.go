@@ -94,7 +94,7 @@ func toPrettyJSON(r *run, a []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.made(len(b) * 4); err != nil {
+	if err := r.made(len(b) * prettyShare); err != nil {
 		return nil, err
 	}
 	var pretty bytes.Buffer

@@ -168,7 +168,7 @@ func concat(r *run, a []any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := r.step(len(l) / 4); err != nil {
+		if err := r.step(len(l) / copiedItems); err != nil {
 			return nil, err
 		}
 		out = append(out, l...)
@@ -248,15 +248,15 @@ func chunk(_ *run, a []any) (any, error) {
 
 // count makes the numbers from start until, but not with, stop.
 func count(start, stop, by any) (any, error) {
-	from, err := bounded(start, "the start", -1<<40, 1<<40)
+	from, err := bounded(start, "the start", -maxCount, maxCount)
 	if err != nil {
 		return nil, err
 	}
-	to, err := bounded(stop, "the end", -1<<40, 1<<40)
+	to, err := bounded(stop, "the end", -maxCount, maxCount)
 	if err != nil {
 		return nil, err
 	}
-	step, err := bounded(by, "the step", -1<<40, 1<<40)
+	step, err := bounded(by, "the step", -maxCount, maxCount)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +282,7 @@ func sequence(_ *run, a []any) (any, error) {
 	if len(a) > 2 {
 		by = a[1]
 	}
-	end, err := bounded(last, "the end", -1<<40, 1<<40)
+	end, err := bounded(last, "the end", -maxCount, maxCount)
 	if err != nil {
 		return nil, err
 	}

@@ -165,7 +165,7 @@ func round(_ *run, a []any) (any, error) {
 	}
 	decimals := 0
 	if len(a) > 1 {
-		if decimals, err = bounded(a[1], "the number of decimals", 0, 15); err != nil {
+		if decimals, err = bounded(a[1], "the number of decimals", 0, maxDecimals); err != nil {
 			return nil, err
 		}
 	}

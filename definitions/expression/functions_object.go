@@ -142,7 +142,7 @@ func pick(wanted bool) func(*run, []any) (any, error) {
 				out[k] = v
 			}
 		}
-		return out, r.step(len(m) * max(1, len(names)) / 8)
+		return out, r.step(len(m) * max(1, len(names)) / walkedItems)
 	}
 }
 

@@ -349,7 +349,7 @@ func (r *run) parts(s []string) (any, error) {
 	for i := range s {
 		out[i] = s[i]
 	}
-	return out, r.step(len(s) / 4)
+	return out, r.step(len(s) / copiedItems)
 }
 
 // splitText is sprig's split: an object with the keys _0, _1, ...

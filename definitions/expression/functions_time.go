@@ -35,7 +35,7 @@ var timeFunctions = []*function{
 		if err != nil {
 			return nil, err
 		}
-		return (time.Duration(max(-1<<33, min(n, 1<<33))) * time.Second).String(), nil
+		return (time.Duration(max(-maxSeconds, min(n, maxSeconds))) * time.Second).String(), nil
 	}},
 	{name: "durationRound", least: 1, most: 1, run: durationRound},
 }
@@ -59,12 +59,6 @@ func momentOf(v any) (time.Time, error) {
 	}
 	return time.Time{}, fmt.Errorf("%s is no time", kindName(v))
 }
-
-// The years 1 and 9999, beyond which RFC 3339 has no form.
-const (
-	minUnix = -62135596800
-	maxUnix = 253402300799
-)
 
 func zoneOf(v any) (*time.Location, error) {
 	s, ok := v.(string)
@@ -161,7 +155,7 @@ func durationRound(_ *run, a []any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		d = time.Duration(max(0, min(n, 1<<33))) * time.Second
+		d = time.Duration(max(0, min(n, maxSeconds))) * time.Second
 	}
 	hours := int64(d / time.Hour)
 	for _, u := range []struct {

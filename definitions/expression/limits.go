@@ -17,6 +17,15 @@ const (
 	// hundred MB per second, so a step stays below a microsecond.
 	scanBytes = 256
 
+	// walkedItems of a list or an object that are looked at cost one step, copiedItems
+	// that get a place of their own as well: neither makes text, which is counted apart.
+	walkedItems = 8
+	copiedItems = 4
+
+	// prettyShare is how many times longer JSON may get by spaces and line breaks,
+	// counted before they are made: short values that are nested a few levels deep.
+	prettyShare = 4
+
 	// regexWork is how many pairs of (input byte, regular expression
 	// instruction) cost one step; RE2 visits each pair at most once.
 	regexWork = 128
@@ -48,11 +57,39 @@ const (
 	// themselves; a longer one cannot be walked within MaxSteps anyway.
 	maxItems = 10_000
 
+	// maxCount is how far from zero a count may begin or end: differences of two such
+	// numbers are exact everywhere, and nobody counts that far.
+	maxCount = 1 << 40
+
+	// maxSeconds of a duration that is given as a number: 272 years, which is nearly
+	// what a length of time in nanoseconds can hold.
+	maxSeconds = 1 << 33
+
+	// minUnix and maxUnix are the years 1 and 9999, beyond which RFC 3339 has no form.
+	minUnix = -62135596800
+	maxUnix = 253402300799
+
+	// maxDecimals are kept by round: a number of 64 bits has no more that mean anything.
+	maxDecimals = 15
+
 	// maxPatternBytes of a regular expression.
 	maxPatternBytes = 1_000
 
 	// maxPatterns stay compiled in the process, more than a project has.
 	maxPatterns = 256
+
+	// maxKeptOut bytes of room are kept for the next text: a rare giant should not stay
+	// in the pool.
+	maxKeptOut = 64 << 10
+
+	// maxLocated actions of a broken template are parsed one after the other to find the
+	// one that is wrong: each costs as much as all before it, and who has more is shown
+	// the place that was reached.
+	maxLocated = 256
+
+	// blockWindow bytes behind {{ are looked at for a word that opens or ends a block:
+	// the longest has eight, and there is room for spaces.
+	blockWindow = 32
 
 	// maxSealNested functions may be put off on one secret; three is unusual.
 	maxSealNested = 8
@@ -98,6 +135,10 @@ const (
 
 	// maxReasonValue bytes of one value shown inside a reason.
 	maxReasonValue = 64
+
+	// maxReasonDepth of lists and objects of one value are written inside a reason,
+	// which has no room for more than their beginning.
+	maxReasonDepth = 2
 
 	// maxPrograms compiled from one condition with template actions are kept:
 	// executions of one workflow mostly render it to a few distinct texts.

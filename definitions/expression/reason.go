@@ -298,7 +298,7 @@ func (e *explanation) write(v ref.Val, depth int) string {
 	case types.Null:
 		return "null"
 	case traits.Lister:
-		if depth > 2 {
+		if depth > maxReasonDepth {
 			return "[...]"
 		}
 		var b strings.Builder

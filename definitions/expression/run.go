@@ -96,8 +96,8 @@ func (r *run) free() {
 	clear(r.args[:cap(r.args)])
 	clear(r.seen)
 	*r = run{vars: r.vars[:0], args: r.args[:0], seen: r.seen[:0], out: r.out[:0]}
-	if cap(r.out) > 64<<10 {
-		r.out = nil // a rare giant should not stay in the pool
+	if cap(r.out) > maxKeptOut {
+		r.out = nil
 	}
 	runs.Put(r)
 }

@@ -23,10 +23,6 @@ type Certificates struct {
 	pool   *x509.CertPool
 }
 
-// certificatesEvery is how often the files are looked at, at most: a handshake
-// is rare, and a flood of them must not become a flood of reads.
-const certificatesEvery = time.Second
-
 // LoadCertificates reads the certificate of this node with its key, and the
 // authority that signs those of all nodes, from PEM files.
 func LoadCertificates(cert, key, ca string) (*Certificates, error) {

@@ -32,9 +32,29 @@ const (
 	silentEvery = time.Minute
 
 	// holdFirst and holdMost bound the hold before a request is routed again
-	// whose owner was not to be had; it doubles.
-	holdFirst = 10 * time.Millisecond
-	holdMost  = 200 * time.Millisecond
+	// whose owner was not to be had; it doubles, holdDoublings times at most, which is
+	// beyond holdMost and far from what a duration can hold.
+	holdFirst     = 10 * time.Millisecond
+	holdMost      = 200 * time.Millisecond
+	holdDoublings = 10
+
+	// retryAfter is what a sender is asked to hold when his request could not be
+	// brought to its owner: a change of owners is mostly over by then.
+	retryAfter = time.Second
+
+	// pingEvery is how often a connection is asked whether somebody is still there, and
+	// pingTimeout how long the answer may take: a peer that stands still is noticed by
+	// its lease long before; this frees what a connection to it holds.
+	pingEvery   = 10 * time.Second
+	pingTimeout = 5 * time.Second
+
+	// dialTimeout is how long making a connection may take before it is tried again: a
+	// node next door takes a millisecond, and a request may be routed again meanwhile.
+	dialTimeout = 2 * time.Second
+
+	// certificatesEvery is how often the files are looked at, at most: a handshake
+	// is rare, and a flood of them must not become a flood of reads.
+	certificatesEvery = time.Second
 
 	// tick is how often requests under way are looked through.
 	tick = 20 * time.Millisecond

@@ -382,7 +382,7 @@ func outcome(m Message, err error) actors.Reply {
 	case errors.Is(err, ErrNoOwner), errors.Is(err, errTooMany):
 		return actors.Reply{Err: &workflow.Refusal{
 			Code: workflow.CodeOverloaded, Message: "it could not be brought to the node that owns it, and was not kept: " + err.Error(),
-			Hint: "send it again after a moment, with the same id", RetryAfter: time.Second,
+			Hint: "send it again after a moment, with the same id", RetryAfter: retryAfter,
 		}}
 	}
 	return actors.Reply{Err: unknown(err)}
@@ -391,7 +391,7 @@ func outcome(m Message, err error) actors.Reply {
 func unknown(cause error) *workflow.Refusal {
 	return &workflow.Refusal{
 		Code: workflow.CodeTimeout, Message: "the outcome is unknown: " + cause.Error(),
-		Hint: "send it again with the same id: if the first one was kept you get its receipt", RetryAfter: time.Second,
+		Hint: "send it again with the same id: if the first one was kept you get its receipt", RetryAfter: retryAfter,
 	}
 }
 

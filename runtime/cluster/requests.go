@@ -144,7 +144,7 @@ func (r *requests) attempt(a *asking, now time.Time) func() {
 // hold lets a request rest a moment before it is tried again.
 func (a *asking) hold(now time.Time) {
 	a.address = ""
-	a.due = now.Add(min(holdFirst<<min(a.attempts, 10), holdMost))
+	a.due = now.Add(min(holdFirst<<min(a.attempts, holdDoublings), holdMost))
 	a.attempts++
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strconv"
-	"time"
 
 	"github.com/asynkron/protoactor-go/remote"
 	"google.golang.org/grpc"
@@ -21,14 +20,6 @@ import (
 
 // protocolKey names the protocol in the head of every connection.
 const protocolKey = "signalbox-protocol"
-
-// How connections are watched: a peer that stands still is noticed by its lease
-// long before; this frees what a connection to it holds.
-const (
-	pingEvery   = 10 * time.Second
-	pingTimeout = 5 * time.Second
-	dialTimeout = 2 * time.Second
-)
 
 // wireOptions configure the connections between nodes: encrypted and known on
 // both sides when there are certificates, of one protocol, with bounded messages.
