@@ -99,19 +99,46 @@ func (a *app) keysBootstrapCommand(where func() (config, error)) *cobra.Command 
 		}
 		token, key, err := ring.keys.Bootstrap(ctx, name, given)
 		if ifNone && alreadyMade(err) {
-			fmt.Fprintln(a.err, err, "- so none is made")
-			return ring.close()
+			return errors.Join(a.printNone(err), ring.close())
 		}
 		if err = errors.Join(err, ring.close()); err != nil {
 			return err
 		}
-		if given != "" {
-			fmt.Fprintf(a.err, "key %s (%s) may %s; its token is that of %s\n", key.ID, key.Name, scopeText(key.Scopes), tokenFile)
-			return nil
-		}
-		return a.printToken(token, key)
+		return a.printFirst(token, key, tokenFile)
 	}
 	return cmd
+}
+
+// bootstrapped is what `keys bootstrap` says to a program: it made a key, whose token
+// is left out when a file has it, or for which reason it made none.
+type bootstrapped struct {
+	Created bool   `json:"created"`
+	Reason  string `json:"reason,omitempty"`
+	Token   string `json:"token,omitempty"`
+	*http.Key
+}
+
+// printNone says that there was a key already, which made none necessary.
+func (a *app) printNone(why error) error {
+	if a.output == "json" {
+		return writeJSON(a.out, bootstrapped{Reason: why.Error()})
+	}
+	fmt.Fprintln(a.err, why, "- so none is made")
+	return nil
+}
+
+// printFirst shows the first key, and its token unless it is that of a file.
+func (a *app) printFirst(token string, key http.Key, file string) error {
+	switch {
+	case a.output == "json" && file == "":
+		return writeJSON(a.out, bootstrapped{Created: true, Token: token, Key: &key})
+	case a.output == "json":
+		return writeJSON(a.out, bootstrapped{Created: true, Key: &key})
+	case file == "":
+		return a.printToken(token, key)
+	}
+	fmt.Fprintf(a.err, "key %s (%s) may %s; its token is that of %s\n", key.ID, key.Name, scopeText(key.Scopes), file)
+	return nil
 }
 
 // tokenOf reads a token from a file, "" when there is none to read.
