@@ -41,13 +41,22 @@ type node struct {
 // logger writes to standard error, which keeps standard output for results.
 func (a *app) logger(c config) *slog.Logger {
 	if c.logJSON {
-		return slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: c.logLevel}))
+		return slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: spelledOut}))
 	}
 	return slog.New(tint.NewHandler(a.err, &tint.Options{
 		Level:      c.logLevel,
 		TimeFormat: time.TimeOnly,
 		NoColor:    !a.colors(a.err),
 	}))
+}
+
+// spelledOut writes lengths of time as the text format does: 1.5s, and not a number
+// of nanoseconds, which nobody reads and whose unit is said nowhere.
+func spelledOut(_ []string, attr slog.Attr) slog.Attr {
+	if attr.Value.Kind() == slog.KindDuration {
+		attr.Value = slog.StringValue(attr.Value.Duration().String())
+	}
+	return attr
 }
 
 // openNode takes the address, opens the store and starts the project on it. It

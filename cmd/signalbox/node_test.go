@@ -77,6 +77,26 @@ func TestWhoMustShowAKey(t *testing.T) {
 	}
 }
 
+// TestALogSaysHowLongAsAPersonWould: 1.5 s are 1.5s in both formats, also within a
+// group and when they came with the logger.
+func TestALogSaysHowLongAsAPersonWould(t *testing.T) {
+	for _, asJSON := range []bool{false, true} {
+		var said strings.Builder
+		a := &app{terminal: terminal{err: &said, env: func(string) string { return "" }}}
+		log := a.logger(config{logJSON: asJSON}).With("within", 90*time.Second)
+		log.Info("stopping", "for", 1500*time.Millisecond, slog.Group("of", "most", time.Minute), "at_once", 64)
+		want := []string{`within=1m30s`, `for=1.5s`, `of.most=1m0s`, `at_once=64`}
+		if asJSON {
+			want = []string{`"within":"1m30s"`, `"for":"1.5s"`, `"of":{"most":"1m0s"}`, `"at_once":64`}
+		}
+		for _, w := range want {
+			if !strings.Contains(said.String(), w) {
+				t.Errorf("%s is not in the log: %s", w, said.String())
+			}
+		}
+	}
+}
+
 // TestANodeLingersForItsDelay: a node that stops takes requests for as long as it
 // was told, and no longer than its listener works.
 func TestANodeLingersForItsDelay(t *testing.T) {
