@@ -37,16 +37,21 @@ nodes may go on running; otherwise a running node is asked (--url), with a key
 that has the scope admin. The first key is made by ` + "`keys bootstrap`" + ` on the store.
 A token is shown once and kept only as a hash.
 
+Where they are says the first that is there of --store, --data; --url, SIGNALBOX_URL;
+SIGNALBOX_STORE, SIGNALBOX_DATA; the node at ` + defaultURL + `.
+For ` + "`bootstrap`" + `, which asks no node: --store, --data; SIGNALBOX_STORE, SIGNALBOX_DATA;
+the folder .signalbox, here. What the project file says of a store does not count.
+
 Scopes: ` + strings.Join(scopeNames(), ", ") + `; admin implies all of them.`,
 		Args: onlyVerbs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.PersistentFlags().StringVar(&data, "data", "", "`DIR` of the store of a stopped node (SIGNALBOX_DATA; bootstrap: default .signalbox)")
 	cmd.PersistentFlags().StringVar(&store, "store", "", "`STORE` that is no folder, like redis://HOST:6379 (SIGNALBOX_STORE)")
-	where := func() (config, error) {
+	onStore := func() (config, error) {
 		c := config{data: data}
 		said := choice{text: store, by: "--store"}
-		if data == "" && store == "" && a.url == "" && a.env("SIGNALBOX_URL") == "" {
+		if data == "" && store == "" {
 			c.data = a.env("SIGNALBOX_DATA")
 			said = choice{text: a.env("SIGNALBOX_STORE"), by: "SIGNALBOX_STORE"}
 		}
@@ -54,7 +59,13 @@ Scopes: ` + strings.Join(scopeNames(), ", ") + `; admin implies all of them.`,
 		c.redis, err = said.store()
 		return c, err
 	}
-	cmd.AddCommand(a.keysBootstrapCommand(where), a.keysCreateCommand(where), a.keysListCommand(where), a.keysRevokeCommand(where))
+	where := func() (config, error) {
+		if data == "" && store == "" && (a.url != "" || a.env("SIGNALBOX_URL") != "") {
+			return config{}, nil
+		}
+		return onStore()
+	}
+	cmd.AddCommand(a.keysBootstrapCommand(onStore), a.keysCreateCommand(where), a.keysListCommand(where), a.keysRevokeCommand(where))
 	return cmd
 }
 

@@ -46,10 +46,10 @@ const rootHelp = `Signalbox runs event-driven workflows and tells you the truth 
 A workflow is YAML; it waits for a signal - an approval, a payment, a webhook -
 for a second or a year, and goes on when the signal comes.
 
-Environment:
+Environment, where a flag wins over its variable:
   SIGNALBOX_URL       of the node to talk to, like --url
   SIGNALBOX_KEY       API key, like --key
-  SIGNALBOX_KEY_FILE  file that holds the API key
+  SIGNALBOX_KEY_FILE  file that holds the API key, when SIGNALBOX_KEY does not
   NO_COLOR            keep the output plain
 
 ` + exitCodes
@@ -71,8 +71,8 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.err)
 	root.SetFlagErrorFunc(wrongFlag)
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.url, "url", "", "`URL` of the node to talk to (SIGNALBOX_URL, default "+defaultURL+")")
-	flags.StringVar(&a.key, "key", "", "API `KEY` (SIGNALBOX_KEY, or a file named by SIGNALBOX_KEY_FILE)")
+	flags.StringVar(&a.url, "url", "", "`URL` of the node to talk to (else SIGNALBOX_URL, else "+defaultURL+")")
+	flags.StringVar(&a.key, "key", "", "API `KEY` (else SIGNALBOX_KEY, else the file that SIGNALBOX_KEY_FILE names)")
 	flags.StringVar(&a.output, "output", "table", "`FORMAT` of the result: table or json")
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run a node:"},
