@@ -506,12 +506,6 @@ func (n *fakeNode) PutDocument(ctx context.Context, kind, id string, body []byte
 	return nil
 }
 
-func (n *fakeNode) Document(ctx context.Context, kind, id string) ([]byte, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.documents[kind][id], n.docFails
-}
-
 func (n *fakeNode) Documents(ctx context.Context, kind, after string, limit int) (ids []string, bodies [][]byte, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

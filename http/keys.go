@@ -36,12 +36,10 @@ const (
 // Scopes lists every scope.
 var Scopes = []Scope{SignalsWrite, EventsWrite, ExecutionsRead, ExecutionsWrite, Admin}
 
-// Documents is where keys and audit records are kept. A Node is one.
+// Documents is where keys and audit records are kept.
 type Documents interface {
 	// PutDocument returns when the document is durable; a nil body deletes it.
 	PutDocument(ctx context.Context, kind, id string, body []byte) error
-	// Document returns nil, nil when there is none.
-	Document(ctx context.Context, kind, id string) ([]byte, error)
 	// Documents lists up to limit documents in the order of id, after the given one.
 	Documents(ctx context.Context, kind, after string, limit int) (ids []string, bodies [][]byte, err error)
 }
@@ -375,21 +373,11 @@ func (k *KeyRing) Empty(ctx context.Context) (bool, error) {
 	return !slices.ContainsFunc(index.entries, func(e *keyEntry) bool { return e.Active(now) }), nil
 }
 
-// Authenticate returns the key of a token, or a refusal with the code
-// unauthenticated that says in its details whether the key is unknown, expired
-// or revoked.
-func (k *KeyRing) Authenticate(ctx context.Context, token string) (Key, error) {
-	e, err := k.find(ctx, token, time.Now())
-	if err != nil {
-		return Key{}, err
-	}
-	return e.Key, nil
-}
-
 // Close waits for writes of last use and audit records that are under way.
 func (k *KeyRing) Close() { k.writes.Wait() }
 
-// find is Authenticate without the copy.
+// find returns the key of a token, or a refusal with the code unauthenticated that
+// says in its details whether the key is unknown, expired or revoked.
 func (k *KeyRing) find(ctx context.Context, token string, now time.Time) (*keyEntry, error) {
 	if len(token) != tokenLength || token[:len(tokenPrefix)] != tokenPrefix {
 		return nil, denial(deniedMalformed, "the API key is not one of this system", "a key looks like sbx_ and 43 letters, digits, - and _")

@@ -75,7 +75,7 @@ func TestBootstrapTakesATokenThatIsBroughtAlong(t *testing.T) {
 	if err != nil || token != given || !key.Has(Admin) {
 		t.Fatal(key, err)
 	}
-	if found, err := k.Authenticate(t.Context(), given); err != nil || found.ID != key.ID {
+	if found, err := k.find(t.Context(), given, time.Now()); err != nil || found.ID != key.ID {
 		t.Error(found, err)
 	}
 }
@@ -91,7 +91,7 @@ func TestChangesOfOtherNodes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := there.Authenticate(t.Context(), token); err != nil {
+		if _, err := there.find(t.Context(), token, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		// One that is created after the other node read its index works at
@@ -101,17 +101,17 @@ func TestChangesOfOtherNodes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := there.Authenticate(t.Context(), second); err != nil {
+		if _, err := there.find(t.Context(), second, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := here.Revoke(t.Context(), key.ID, ""); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := here.Authenticate(t.Context(), token); reason(err) != deniedRevoked {
+		if _, err := here.find(t.Context(), token, time.Now()); reason(err) != deniedRevoked {
 			t.Fatal("it still works where it was revoked", err)
 		}
 		time.Sleep(KeyRefresh)
-		if _, err := there.Authenticate(t.Context(), token); reason(err) != deniedRevoked {
+		if _, err := there.find(t.Context(), token, time.Now()); reason(err) != deniedRevoked {
 			t.Fatal("it still works on the other node", err)
 		}
 	})
@@ -126,11 +126,11 @@ func TestExpiry(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour - time.Millisecond)
-		if _, err := k.Authenticate(t.Context(), token); err != nil {
+		if _, err := k.find(t.Context(), token, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Millisecond)
-		if _, err := k.Authenticate(t.Context(), token); reason(err) != deniedExpired {
+		if _, err := k.find(t.Context(), token, time.Now()); reason(err) != deniedExpired {
 			t.Fatal(err)
 		}
 		if empty, err := k.Empty(t.Context()); !empty || err != nil {
@@ -151,10 +151,10 @@ func TestRequestsDoNotReadTheStore(t *testing.T) {
 		unknown := tokenPrefix + strings.Repeat("A", tokenLength-len(tokenPrefix))
 		before := node.reads
 		for range 1000 {
-			if _, err := k.Authenticate(t.Context(), token); err != nil {
+			if _, err := k.find(t.Context(), token, time.Now()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := k.Authenticate(t.Context(), unknown); reason(err) != deniedUnknown {
+			if _, err := k.find(t.Context(), unknown, time.Now()); reason(err) != deniedUnknown {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Millisecond)
@@ -178,16 +178,16 @@ func TestKeysOutliveTheStoreForAWhile(t *testing.T) {
 		}
 		node.docFails = &workflow.Refusal{Code: workflow.CodeStoreUnavailable, Message: "down"}
 		time.Sleep(MaxKeyAge)
-		if _, err := k.Authenticate(t.Context(), token); err != nil {
+		if _, err := k.find(t.Context(), token, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		k.Close()
 		time.Sleep(2 * time.Second)
-		if _, err := k.Authenticate(t.Context(), token); refusalCode(err) != workflow.CodeStoreUnavailable {
+		if _, err := k.find(t.Context(), token, time.Now()); refusalCode(err) != workflow.CodeStoreUnavailable {
 			t.Fatal(err)
 		}
 		node.docFails = nil
-		if _, err := k.Authenticate(t.Context(), token); err != nil {
+		if _, err := k.find(t.Context(), token, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		k.Close()
@@ -203,7 +203,7 @@ func TestLastUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		use := func() string {
-			if _, err := k.Authenticate(t.Context(), token); err != nil {
+			if _, err := k.find(t.Context(), token, time.Now()); err != nil {
 				t.Fatal(err)
 			}
 			k.Close()
@@ -243,7 +243,7 @@ func TestDamagedKeyOpensNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Authenticate(t.Context(), token); err != nil {
+	if _, err := k.find(t.Context(), token, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if keys, err := k.List(t.Context()); err != nil || len(keys) != 1 {

@@ -59,11 +59,6 @@ type Node interface {
 	// Workflows lists the current definitions, by id.
 	Workflows() []*definitions.Workflow
 
-	// Documents are small durable things that the front door keeps: keys and audit records.
-	PutDocument(ctx context.Context, kind, id string, body []byte) error
-	Document(ctx context.Context, kind, id string) ([]byte, error) // nil, nil when there is none
-	Documents(ctx context.Context, kind, after string, limit int) (ids []string, bodies [][]byte, err error)
-
 	// Cluster says which nodes there are and what each holds.
 	Cluster(ctx context.Context) workflow.Cluster
 

@@ -261,26 +261,3 @@ func (n *Node) EventReceipt(ctx context.Context, eventID string) (*workflow.Even
 func (n *Node) Watch(execID string) (changed <-chan struct{}, stop func()) {
 	return n.system.Watch(execID)
 }
-
-// PutDocument, Document and Documents lend the store to the front door.
-func (n *Node) PutDocument(ctx context.Context, kind, id string, body []byte) error {
-	return n.store.PutDocument(ctx, kind, id, body)
-}
-
-// Document returns nil when there is none.
-func (n *Node) Document(ctx context.Context, kind, id string) ([]byte, error) {
-	body, err := n.store.Document(ctx, kind, id)
-	if errors.Is(err, persistence.ErrNotFound) {
-		return nil, nil
-	}
-	return body, err
-}
-
-// Documents lists documents of a kind in the order of their ids.
-func (n *Node) Documents(ctx context.Context, kind, after string, limit int) (ids []string, bodies [][]byte, err error) {
-	docs, err := n.store.Documents(ctx, kind, after, limit)
-	for _, doc := range docs {
-		ids, bodies = append(ids, doc.ID), append(bodies, doc.Body)
-	}
-	return ids, bodies, err
-}

@@ -21,7 +21,7 @@ func BenchmarkSignal(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		next, records, _, _ := workflow.Advance(def, s, workflow.Signalled{Stamp: workflow.Stamp{At: 2}, Signal: sig})
-		if workflow.Check(&next) != nil || len(workflow.Follow(&next, records, &sig, nil)) != 1 {
+		if workflow.Check(&next) != nil || len(workflow.FollowInto(nil, &next, records, &sig, nil)) != 1 {
 			b.Fatal("the signal was not consumed")
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 // Bury makes the dead letters of the signals that died in a transition. It needs
 // the state before, which still keeps them, the signal that the transition's
-// input brought, if any, and the receipts that Follow made of its records. An
+// input brought, if any, and the receipts that FollowInto made of its records. An
 // event's delivery leaves none: the event has a receipt of its own.
 func Bury(was, now *State, arrived *Signal, receipts []Receipt) []DeadLetter {
 	var dead []DeadLetter

@@ -44,7 +44,7 @@ func (d *desk) apply(in workflow.Input) []workflow.DeadLetter {
 	if in, ok := in.(workflow.Signalled); ok {
 		arrived = &in.Signal
 	}
-	receipts := workflow.Follow(&d.state, records, arrived, func(id string) *workflow.Receipt {
+	receipts := workflow.FollowInto(nil, &d.state, records, arrived, func(id string) *workflow.Receipt {
 		r, ok := d.receipts[id]
 		if !ok {
 			return nil

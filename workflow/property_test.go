@@ -167,7 +167,7 @@ func follow(t *testing.T, seed uint64, receipts map[string]workflow.Receipt, eve
 			delete(receipts, arrived.ID) // the core forgot an old id; a driver with receipts would not ask it
 		}
 	}
-	for _, r := range workflow.Follow(s, records, arrived, func(id string) *workflow.Receipt {
+	for _, r := range workflow.FollowInto(nil, s, records, arrived, func(id string) *workflow.Receipt {
 		if r, ok := receipts[id]; ok {
 			r.Steps = slices.Clone(r.Steps)
 			return &r

@@ -5,15 +5,11 @@ import (
 	"slices"
 )
 
-// Follow folds records into the receipts of the signals that they speak of.
+// FollowInto folds records into the receipts of the signals that they speak of.
 // arrived is the signal whose acceptance is among the records, if any; known
 // finds the receipt of an earlier one. The receipts that changed come back
-// whole, in the order in which they first changed.
-func Follow(s *State, records []Record, arrived *Signal, known func(signalID string) *Receipt) []Receipt {
-	return FollowInto(nil, s, records, arrived, known)
-}
-
-// FollowInto is Follow into room that is there already.
+// whole, in the order in which they first changed, in room that is there already
+// where it is enough.
 func FollowInto(room []Receipt, s *State, records []Record, arrived *Signal, known func(signalID string) *Receipt) []Receipt {
 	changed := room[:0]
 	find := func(id string) *Receipt {

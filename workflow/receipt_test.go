@@ -126,7 +126,7 @@ func TestALongBiographyKeepsItsEnds(t *testing.T) {
 	for i := range 2 * workflow.MaxReceiptSteps {
 		records = append(records, workflow.Record{Seq: uint64(i + 2), Type: workflow.SignalJudged, Signal: "1", Wait: "pay/1", Reason: fmt.Sprint(i)})
 	}
-	receipts := workflow.Follow(&workflow.State{ExecID: "x"}, records, &sig, func(string) *workflow.Receipt { return nil })
+	receipts := workflow.FollowInto(nil, &workflow.State{ExecID: "x"}, records, &sig, func(string) *workflow.Receipt { return nil })
 	steps := receipts[0].Steps
 	if len(steps) != workflow.MaxReceiptSteps || steps[0].What != "accepted" || steps[1].Record != 2 {
 		t.Fatalf("%d steps, the first are %+v", len(steps), steps[:2])
@@ -151,7 +151,7 @@ func TestOnlyWhatIsKnownIsFollowed(t *testing.T) {
 		}
 		return &workflow.Receipt{SignalID: id, Fate: workflow.FateBuffered, Answer: workflow.Answer{Outcome: workflow.KeptForWait}}
 	}
-	receipts := workflow.Follow(&workflow.State{}, []workflow.Record{
+	receipts := workflow.FollowInto(nil, &workflow.State{}, []workflow.Record{
 		{Type: workflow.WaitOpened, Wait: "pay/1"},
 		{Type: workflow.SignalJudged, Signal: "2", Wait: "pay/1"},
 		{Type: workflow.SignalDead, Signal: "swept"},
@@ -168,7 +168,7 @@ func TestOnlyWhatIsKnownIsFollowed(t *testing.T) {
 func TestTheTaskOfAWait(t *testing.T) {
 	for wait, task := range map[string]string{"pay/1": "pay", "pay/12.bank": "pay", "odd": "odd"} {
 		sig := paid("1", 2, 2)
-		receipts := workflow.Follow(&workflow.State{}, []workflow.Record{
+		receipts := workflow.FollowInto(nil, &workflow.State{}, []workflow.Record{
 			{Type: (workflow.Signalled{}).Kind(), Signal: "1"}, {Type: workflow.SignalConsumed, Signal: "1", Wait: wait},
 		}, &sig, func(string) *workflow.Receipt { return nil })
 		if a := receipts[0].Answer; a.WaitID != wait || a.WaitTask != task {
@@ -306,7 +306,7 @@ func TestALongBiographyNamesWhoTookIt(t *testing.T) {
 			wait := fmt.Sprintf("w%d/1", i)
 			records = append(records, workflow.Record{Type: workflow.SignalJudged, Signal: "1", Wait: wait + ".a"}, workflow.Record{Type: workflow.SignalConsumed, Signal: "1", Wait: wait})
 		}
-		r := workflow.Follow(&workflow.State{ExecID: "x"}, records, &sig, func(string) *workflow.Receipt { return nil })[0]
+		r := workflow.FollowInto(nil, &workflow.State{ExecID: "x"}, records, &sig, func(string) *workflow.Receipt { return nil })[0]
 		took := slices.DeleteFunc(r.Reached(nil), func(r workflow.Reached) bool { return !r.Took })
 		if len(took) != want || len(r.Steps) != workflow.MaxReceiptSteps || r.Answer.WaitID != "w0/1" || took[want-1].Wait != fmt.Sprintf("w%d/1", waits-1) {
 			t.Errorf("%d of %d waits in %d steps, the first %q, the last %+v", len(took), waits, len(r.Steps), r.Answer.WaitID, took[len(took)-1])

@@ -282,14 +282,6 @@ func (n *node) close(ctx context.Context) error {
 // documents shows the documents of a store in the shape that keys are kept in.
 type documents struct{ persistence.Store }
 
-func (d documents) Document(ctx context.Context, kind, id string) ([]byte, error) {
-	body, err := d.Store.Document(ctx, kind, id)
-	if errors.Is(err, persistence.ErrNotFound) {
-		return nil, nil
-	}
-	return body, err
-}
-
 func (d documents) Documents(ctx context.Context, kind, after string, limit int) ([]string, [][]byte, error) {
 	found, err := d.Store.Documents(ctx, kind, after, limit)
 	if err != nil {

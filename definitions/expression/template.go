@@ -27,7 +27,6 @@ type Template struct {
 type piece struct {
 	json    []byte
 	program *program // nil for the last piece
-	isKey   bool
 	pointer string
 }
 
