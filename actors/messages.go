@@ -148,6 +148,9 @@ func unreadable(cause error) *workflow.Refusal {
 // momentary reports whether an error is of a store that does not say now what it may
 // say in a moment. Of what is not there, or makes no sense, it says nothing else then.
 func momentary(err error) bool {
+	if errors.Is(err, persistence.ErrDamaged) {
+		return false
+	}
 	return errors.Is(err, persistence.ErrUnavailable) || errors.Is(err, persistence.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
 }
 

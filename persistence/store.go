@@ -58,9 +58,9 @@ var (
 	ErrKnown       = errors.New("an event of that id was accepted before")
 )
 
-// ErrDamaged says of one event that nothing but a backup brings it back: trying again is
-// in vain, and others must not wait for it. It comes with ErrUnavailable, for whoever asks
-// for the event.
+// ErrDamaged says of one event or document that nothing but a backup brings it back:
+// trying again is in vain, and others must not wait for it. It comes with ErrUnavailable,
+// for whoever asks for it.
 var ErrDamaged = errors.New("its stored bytes are damaged")
 
 // Corrupt says that the stored bytes of one execution are damaged.

@@ -220,7 +220,7 @@ func (s *Store) standingNow(id string) (workflow.Standing, workflow.Fate, error)
 	if r, ok := s.group.events[id]; ok {
 		return standing(r)
 	}
-	row, open, err := s.db.get(key1(s.group.ops.key[:0], famOpen, id), s.group.row[:0])
+	row, open, err := s.db.look(key1(s.group.ops.key[:0], famOpen, id), s.group.row[:0])
 	s.group.row = row
 	switch {
 	case err != nil:

@@ -378,62 +378,6 @@ func TestDamagedEvents(t *testing.T) {
 	}
 }
 
-// TestDamagedTable flips bytes in the files of sorted rows: the node opens, and
-// every execution is either right or says that it is damaged.
-func TestDamagedTable(t *testing.T) {
-	disk := vfs.NewCrashableMem()
-	s := openOn(t, disk)
-	const count = 200
-	want := map[string]*workflow.State{}
-	for i := range count {
-		id := fmt.Sprintf("e%03d", i)
-		want[id] = storetest.Sample(id, 1000)
-		if err := commitOne(t, s, storetest.Begun(want[id], 1)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	names, err := disk.List("data/rows")
-	if err != nil {
-		t.Fatal(err)
-	}
-	rng := rand.New(rand.NewPCG(1, 1))
-	damaged, copies := 0, 20
-	if testing.Short() {
-		copies = 4 // so many openings are slow under the race detector
-	}
-	for _, name := range names {
-		if !strings.HasSuffix(name, ".sst") {
-			continue
-		}
-		for range copies {
-			fs := copyOf(disk)
-			change(t, fs, path.Join("data/rows", name), func(b []byte) { b[rng.IntN(len(b)*9/10)] ^= 1 << rng.IntN(8) })
-			s := openOn(t, fs)
-			for id, state := range want {
-				got, err := s.Load(t.Context(), id)
-				var corrupt *persistence.Corrupt
-				switch {
-				case errors.As(err, &corrupt):
-					damaged++
-				case err != nil:
-					t.Fatalf("load %s: %v, want the state or *Corrupt", id, err)
-				default:
-					same(t, "state", got.State, state)
-				}
-			}
-			if err := s.Close(); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if damaged == 0 {
-		t.Error("no execution was damaged: this test tests nothing")
-	}
-}
-
 // TestNewerFormat: a folder of a newer release is refused, not misread.
 func TestNewerFormat(t *testing.T) {
 	fs := vfs.NewMem()

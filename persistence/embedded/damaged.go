@@ -6,21 +6,12 @@ import (
 	"log/slog"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
 
 func damagedEvent(id string, cause error) error {
 	return fmt.Errorf("%w: event %q: %w: %w", persistence.ErrUnavailable, id, persistence.ErrDamaged, cause)
-}
-
-// unreadEvent says why the row of an event could not be read.
-func unreadEvent(id string, err error) error {
-	if pebble.IsCorruptionError(err) {
-		return damagedEvent(id, err)
-	}
-	return unavailable("read event", id, err)
 }
 
 func decodeEvent(id string, row []byte) (*workflow.EventReceipt, error) {

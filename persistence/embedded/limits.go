@@ -142,6 +142,10 @@ const (
 	// overlaps a few others, and the largest has 64 MiB.
 	maxMendBytes = 1 << 30
 
+	// mendPatience is how long a read waits for it that damaged rows are mended: a store
+	// of 100,000 executions takes a second. After that it says what it has seen.
+	mendPatience = 5 * time.Second
+
 	// recentBytes is half of how much of the state rows written last is remembered,
 	// tens of thousands of executions that live: those are signalled next.
 	recentBytes = 16 << 20

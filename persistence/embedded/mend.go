@@ -95,6 +95,13 @@ func (s *Store) mend(frame uint64) {
 	s.turns.mended()
 }
 
+// awaitMending returns when what was found to be damaged is mended.
+func (s *Store) awaitMending() {
+	ctx, stop := context.WithTimeout(context.Background(), mendPatience)
+	defer stop()
+	s.rowLog.harmed.wait(ctx, s.written)
+}
+
 // unmended reports whether an earlier mending came to no end.
 func (s *Store) unmended() bool {
 	_, err := s.fs.Stat(s.fs.PathJoin(s.dir, mendingFile))

@@ -265,13 +265,13 @@ func eachDamage(t *testing.T, disk *vfs.MemFS, how func(b []byte), check func(t 
 }
 
 // damagedAndMended opens a disk that was damaged, has everything read, so that what the
-// opening has not read is found, and returns the store when it is mended: no row of it is
-// out of reach any more.
-func damagedAndMended(t *testing.T, place string, fs vfs.FS) *Store {
+// opening has not read is found, and returns the store when it is mended, with what it
+// said before: no row of it is out of reach any more.
+func damagedAndMended(t *testing.T, place string, fs vfs.FS) (s *Store, atOnce facts) {
 	t.Helper()
-	s := openOn(t, fs)
+	s = openOn(t, fs)
 	startLists(t, place, s)
-	saysOf(t, s)
+	atOnce = saysOf(t, s)
 	s.rowLog.harmed.wait(t.Context(), s.written)
 	if err := s.db.pebble.CheckLevels(nil); err != nil {
 		t.Errorf("%s: the levels of the rows: %v", place, err)
@@ -281,7 +281,7 @@ func damagedAndMended(t *testing.T, place string, fs vfs.FS) *Store {
 	if hold := time.Until(s.turns.until); hold > damagedFirst { // one that had begun before may have failed
 		t.Errorf("%s: rows are not merged for another %v", place, hold)
 	}
-	return s
+	return s, atOnce
 }
 
 // toldBefore is what a store says that is not damaged.
@@ -306,12 +306,18 @@ func startLists(t *testing.T, place string, s *Store) {
 	}
 }
 
-// TestAFlippedBitIsPutRight: whichever bit of the sorted rows flips, nothing is lost.
+// TestAFlippedBitIsPutRight: whichever bit of the sorted rows flips, nothing is lost, and
+// who reads a state or a receipt waits and is told what is right.
 func TestAFlippedBitIsPutRight(t *testing.T) {
 	disk := populated(t)
 	want := toldBefore(t, disk)
 	eachDamage(t, disk, func(b []byte) { b[0] ^= 4 }, func(t *testing.T, place string, fs *vfs.MemFS) {
-		s := damagedAndMended(t, place, fs)
+		s, atOnce := damagedAndMended(t, place, fs)
+		for what, was := range want {
+			if said := atOnce[what]; was.err == nil && said.err != nil && (strings.HasPrefix(what, "state") || strings.HasPrefix(what, "receipt")) {
+				t.Errorf("%s: %s was said to be %v", place, what, said.err)
+			}
+		}
 		damaged, wrong := saysOf(t, s).differences(want)
 		if damaged > 0 || len(wrong) > 0 {
 			t.Errorf("%s: %d are damaged, %d wrong: %.1000s", place, damaged, len(wrong), strings.Join(wrong, "\n"))
@@ -330,7 +336,7 @@ func TestDamagedRowsAreCalledDamaged(t *testing.T) {
 	want := toldBefore(t, disk)
 	total := 0
 	eachDamage(t, disk, func(b []byte) { copy(b, "many bytes are written over what was there") }, func(t *testing.T, place string, fs *vfs.MemFS) {
-		s := damagedAndMended(t, place, fs)
+		s, _ := damagedAndMended(t, place, fs)
 		for range 2 {
 			damaged, wrong := saysOf(t, s).differences(want)
 			if total += damaged; len(wrong) > 0 {
@@ -379,7 +385,7 @@ func TestAPowerCutWhileItMends(t *testing.T) {
 				between++
 			}
 			place := fmt.Sprintf("%s, cut %d of %d", file, i+1, len(cuts))
-			s := damagedAndMended(t, place, cut)
+			s, _ := damagedAndMended(t, place, cut)
 			if _, wrong := saysOf(t, s).differences(want); len(wrong) > 0 {
 				t.Errorf("%s: %d wrong: %.1000s", place, len(wrong), strings.Join(wrong, "\n"))
 			}

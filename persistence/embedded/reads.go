@@ -244,7 +244,10 @@ func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, e
 func event(r reader, id string) (*workflow.EventReceipt, error) {
 	row, found, err := r.get(key1(nil, famEvent, id), nil)
 	if err != nil {
-		return nil, unreadEvent(id, err)
+		if pebble.IsCorruptionError(err) {
+			return nil, damagedEvent(id, err)
+		}
+		return nil, unavailable("read event", id, err)
 	}
 	if !found {
 		return nil, fmt.Errorf("event %q: %w", id, persistence.ErrNotFound)
@@ -266,7 +269,7 @@ func (s *Store) Document(ctx context.Context, kind, id string) ([]byte, error) {
 		return nil, fmt.Errorf("%s %q: %w", kind, id, persistence.ErrNotFound)
 	}
 	if bytes.Equal(body, persistence.LostRow) {
-		return nil, fmt.Errorf("%w: %s %q: %w", persistence.ErrUnavailable, kind, id, errDamaged)
+		return nil, fmt.Errorf("%w: %s %q: %w", persistence.ErrUnavailable, kind, id, persistence.ErrDamaged)
 	}
 	return body, nil
 }
@@ -302,7 +305,7 @@ func (s *Store) OpenEvents(ctx context.Context, after string, limit int) ([]*wor
 func list[T any](ctx context.Context, s *Store, prefix []byte, after string, limit int, each func(id string, value []byte) (T, bool, error)) ([]T, error) {
 	out, err := listOnce(ctx, s, prefix, after, limit, each)
 	if pebble.IsCorruptionError(err) {
-		s.rowLog.harmed.wait(ctx, s.written)
+		s.awaitMending()
 		out, err = listOnce(ctx, s, prefix, after, limit, each)
 	}
 	return out, err

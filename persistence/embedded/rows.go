@@ -41,6 +41,7 @@ func (s sorted) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) { retur
 type rows struct {
 	pebble *pebble.DB
 	failed func(error) // is told why the rows cannot be drained
+	mended func()      // returns when the damaged ones that were found are mended; nil while nobody would
 
 	mending  sync.RWMutex // held for reading by who begins to read from pebble, see Store.mend
 	draining sync.Mutex   // one drains at a time
@@ -64,7 +65,18 @@ func (r *rows) show(operations []byte) (many bool) {
 	return r.newest.arena.used >= newestBytes
 }
 
+// get waits until rows that turn out to be damaged are mended, and looks again.
 func (r *rows) get(key, dst []byte) ([]byte, bool, error) {
+	row, found, err := r.look(key, dst)
+	if r.mended != nil && pebble.IsCorruptionError(err) {
+		r.mended()
+		return r.look(key, dst)
+	}
+	return row, found, err
+}
+
+// look is get for the writer, who mends what is damaged.
+func (r *rows) look(key, dst []byte) ([]byte, bool, error) {
 	r.mu.RLock()
 	row, found, known := r.newest.get(key, dst)
 	if !known && r.older != nil {

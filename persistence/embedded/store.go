@@ -172,6 +172,7 @@ func (s *Store) open(segment int64, salvage bool) (err error) {
 		return err
 	}
 	s.running = true
+	s.db.mended = s.awaitMending
 	go s.run()
 	if err := s.beginEpoch(context.Background()); err != nil {
 		return err

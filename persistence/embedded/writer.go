@@ -203,7 +203,7 @@ func (s *Store) judge(w *write) error {
 func (s *Store) judgeReplace(w *write) error {
 	now, decided := s.group.docs[string(w.document)]
 	if !decided {
-		row, found, err := s.db.get(w.document, nil)
+		row, found, err := s.db.look(w.document, nil)
 		if err != nil {
 			return unavailable("read document", string(w.document), err)
 		}
@@ -320,7 +320,7 @@ func (s *Store) judgeClaim(w *write) error {
 	key := key2(nil, famUnique, c.Now.WorkflowID, c.Claimed)
 	holder, decided := s.group.claims[string(key)]
 	if !decided {
-		row, _, err := s.db.get(key, nil)
+		row, _, err := s.db.look(key, nil)
 		if err != nil {
 			return unavailable("read the holder of key", c.Claimed, err)
 		}
@@ -346,7 +346,7 @@ func (s *Store) stampNow(exec string) (stamp, error) {
 	if s.absent.certain(key) {
 		return stamp{}, nil
 	}
-	row, found, err := s.db.get(key, g.row[:0])
+	row, found, err := s.db.look(key, g.row[:0])
 	if err != nil {
 		return stamp{}, unavailable("read execution", exec, err)
 	}
@@ -372,9 +372,9 @@ func (s *Store) eventNow(id string) (*workflow.EventReceipt, error) {
 	if s.absent.certain(key) {
 		return nil, nil
 	}
-	row, found, err := s.db.get(key, nil)
+	row, found, err := s.db.look(key, nil)
 	if err != nil {
-		return nil, unreadEvent(id, err)
+		return nil, unavailable("read event", id, err)
 	}
 	if !found {
 		s.absent.missed()
