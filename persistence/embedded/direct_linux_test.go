@@ -45,7 +45,7 @@ func onDisk(t *testing.T) *journal {
 func replayedFrom(t *testing.T, j *journal) [][]byte {
 	t.Helper()
 	var got [][]byte
-	r, err := replay(j.fs, j.dir, 0, func(p []byte) error { got = append(got, bytes.Clone(p)); return nil })
+	r, err := replay(j.fs, slog.New(slog.DiscardHandler), j.dir, 0, func(p []byte) error { got = append(got, bytes.Clone(p)); return nil })
 	if err != nil || r.next != j.next {
 		t.Fatalf("replayed up to frame %d, the next is %d: %v", r.next, j.next, err)
 	}

@@ -1,6 +1,10 @@
 package embedded
 
-import "hash/crc32"
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"math/bits"
+)
 
 // putRight flips the one bit that makes bytes have a CRC again, and reports whether
 // there is one. A CRC is linear: which bits of it change with one of the bytes depends on
@@ -21,4 +25,47 @@ func putRight(b []byte, sum uint32) bool {
 		}
 	}
 	return false
+}
+
+// putFrameRight puts the frame right that b begins with, and reports whether one bit of
+// it had flipped.
+func putFrameRight(b []byte, number, salt uint64) bool {
+	if len(b) < frameHeader {
+		return false
+	}
+	wrong := bits.OnesCount64(binary.LittleEndian.Uint64(b[8:])^number) + bits.OnesCount64(binary.LittleEndian.Uint64(b[16:])^salt)
+	if wrong > 1 {
+		return false
+	}
+	binary.LittleEndian.PutUint64(b[8:], number)
+	binary.LittleEndian.PutUint64(b[16:], salt)
+	if _, _, ok := frameAt(b, number, salt); ok {
+		return true
+	}
+	length := binary.LittleEndian.Uint32(b[4:])
+	for bit := range 32 {
+		binary.LittleEndian.PutUint32(b[4:], length^1<<bit)
+		if _, _, ok := frameAt(b, number, salt); ok {
+			return true
+		}
+	}
+	binary.LittleEndian.PutUint32(b[4:], length)
+	if length > maxFlipBytes || int(length) > len(b)-frameHeader {
+		return false
+	}
+	return putSumRight(b[4:frameHeader+length], b)
+}
+
+// putHeaderRight puts the header of a segment right, and reports whether one bit of it had
+// flipped.
+func putHeaderRight(page []byte) bool { return putSumRight(page[:headerSumAt], page[headerSumAt:]) }
+
+// putSumRight puts bytes right, or the first four bytes of what is stored of their CRC.
+func putSumRight(b, stored []byte) bool {
+	sum, right := binary.LittleEndian.Uint32(stored), crc32.Checksum(b, castagnoli)
+	if bits.OnesCount32(sum^right) == 1 {
+		binary.LittleEndian.PutUint32(stored, right)
+		return true
+	}
+	return putRight(b, sum)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"testing"
 
@@ -25,7 +26,7 @@ func read(b []byte, h header, want uint64) ([]string, uint64, error) {
 	end, _, err := frames("segment", b, h, want, func(_ uint64, payload []byte) error {
 		got = append(got, string(payload))
 		return nil
-	})
+	}, func(uint64) {})
 	return got, end, err
 }
 
@@ -99,7 +100,7 @@ func TestAbandonedFrame(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	r, err := replay(fs, "j", 0, func(p []byte) error { got = append(got, string(p)); return nil })
+	r, err := replay(fs, slog.New(slog.DiscardHandler), "j", 0, func(p []byte) error { got = append(got, string(p)); return nil })
 	if err != nil || !slices.Equal(got, []string{"kept", "after"}) || r.next != 3 {
 		t.Fatalf("replayed %q, next %d, %v", got, r.next, err)
 	}
@@ -138,7 +139,7 @@ func TestReplaySkips(t *testing.T) {
 	change(t, fs, "j/"+segmentName(1), func(b []byte) { clear(b[framesAt:]) }) // nobody looks there
 	for applied, want := range map[uint64][]string{3: {"4", "5", "6", "7", "8", "9"}, 5: {"6", "7", "8", "9"}, 9: nil} {
 		var got []string
-		r, err := replay(fs, "j", applied, func(p []byte) error { got = append(got, string(p)); return nil })
+		r, err := replay(fs, slog.New(slog.DiscardHandler), "j", applied, func(p []byte) error { got = append(got, string(p)); return nil })
 		if err != nil || !slices.Equal(got, want) || r.next != 10 || len(r.numbers) != 3 {
 			t.Errorf("after frame %d: replayed %q, next %d, %d segments, %v", applied, got, r.next, len(r.numbers), err)
 		}
@@ -172,7 +173,7 @@ func FuzzJournal(f *testing.F) {
 			t.Fatal(err)
 		}
 		count := uint64(0)
-		r, err := replay(fs, "j", 0, func(p []byte) error {
+		r, err := replay(fs, slog.New(slog.DiscardHandler), "j", 0, func(p []byte) error {
 			count++
 			if !bytes.Contains(b, p) {
 				t.Fatalf("frame %d is not in the file", count)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -22,15 +23,16 @@ type replayed struct {
 // replay applies, in order, every frame with a higher number than applied, which
 // is the last one that the synced rows have. When that is unknownFrame it applies
 // all there are, which is the same in the end: the last write of a row wins. It
-// changes nothing on the disk.
-func replay(fs vfs.FS, dir string, applied uint64, apply func(payload []byte) error) (replayed, error) {
+// changes nothing on the disk: where a single bit of a frame has flipped, it is put
+// right in memory.
+func replay(fs vfs.FS, log *slog.Logger, dir string, applied uint64, apply func(payload []byte) error) (replayed, error) {
 	r := replayed{next: applied + 1}
 	names, err := fs.List(dir)
 	if err != nil {
 		return r, fmt.Errorf("list the journal: %w", err)
 	}
 	r.numbers = segmentsOf(names)
-	segments, err := readHeaders(fs, dir, r.numbers)
+	segments, err := readHeaders(fs, log, dir, r.numbers)
 	if err != nil {
 		return r, err
 	}
@@ -68,6 +70,8 @@ func replay(fs vfs.FS, dir string, applied uint64, apply func(payload []byte) er
 			}
 			r.frames++
 			return apply(payload)
+		}, func(number uint64) {
+			log.Error("one bit of the journal had flipped, and was put right", "file", file, "frame", number)
 		})
 		if err != nil {
 			return r, err
@@ -79,7 +83,7 @@ func replay(fs vfs.FS, dir string, applied uint64, apply func(payload []byte) er
 
 // readHeaders reads the headers of the segments, oldest first. A file gets a
 // segment's name when its header is on the disk, so a bad one is damage.
-func readHeaders(fs vfs.FS, dir string, numbers []uint64) ([]header, error) {
+func readHeaders(fs vfs.FS, log *slog.Logger, dir string, numbers []uint64) ([]header, error) {
 	page := make([]byte, framesAt)
 	headers := make([]header, len(numbers))
 	for i, number := range numbers {
@@ -88,6 +92,10 @@ func readHeaders(fs vfs.FS, dir string, numbers []uint64) ([]header, error) {
 			return nil, err
 		}
 		h, err := decodeHeader(page)
+		if err != nil && putHeaderRight(page) {
+			log.Error("one bit of the journal had flipped, and was put right", "file", file)
+			h, err = decodeHeader(page)
+		}
 		if err == nil && h.number != number {
 			err = fmt.Errorf("its header says that it is segment %d", h.number)
 		}

@@ -120,8 +120,9 @@ func (d *Damage) Error() string {
 // place where no frame is. When that place is before want, which is where the
 // next segment says that this one ended, or when valid frames follow it, this is
 // damage; otherwise it is the torn tail of a write that nobody was told of.
-// A want of zero means that no segment follows.
-func frames(file string, b []byte, h header, want uint64, each func(number uint64, payload []byte) error) (uint64, uint64, error) {
+// A want of zero means that no segment follows. Where it would be damage, one bit that has
+// flipped is put right in b, and flipped is told in which frame.
+func frames(file string, b []byte, h header, want uint64, each func(number uint64, payload []byte) error, flipped func(number uint64)) (uint64, uint64, error) {
 	end, number := framesAt, h.first
 	limit := len(b)
 	if want != 0 {
@@ -130,10 +131,18 @@ func frames(file string, b []byte, h header, want uint64, each func(number uint6
 		}
 		limit = int(want)
 	}
+	at, found := 0, false // the frame that follows where none is
 	for end < limit {
 		payload, room, ok := frameAt(b[end:limit], number, h.salt)
 		if !ok {
-			break
+			if want == 0 {
+				at, found = later(b, end, number, h.salt)
+			}
+			if want == 0 && !found || !putFrameRight(b[end:limit], number, h.salt) {
+				break
+			}
+			flipped(number)
+			continue
 		}
 		if err := each(number, payload); err != nil {
 			return 0, 0, fmt.Errorf("%s, offset %d: %w", file, end, err)
@@ -144,7 +153,7 @@ func frames(file string, b []byte, h header, want uint64, each func(number uint6
 	if want != 0 && uint64(end) != want {
 		return 0, 0, &Damage{File: file, Offset: int64(end), Cause: fmt.Sprintf("no valid frame %d, although frames up to offset %d were acknowledged", number, want)}
 	}
-	if at, found := later(b, end, number, h.salt); want == 0 && found {
+	if want == 0 && found {
 		return 0, 0, &Damage{File: file, Offset: int64(end), Cause: fmt.Sprintf("no valid frame %d, although a later one is valid at offset %d", number, at)}
 	}
 	return uint64(end), number, nil

@@ -187,7 +187,7 @@ func (s *Store) recover(pieces string, salvage bool) (replayed, error) {
 	if err != nil {
 		return replayed{}, err
 	}
-	found, err := replay(s.fs, pieces, known.applied, s.again)
+	found, err := replay(s.fs, s.log, pieces, known.applied, s.again)
 	var damage *Damage
 	if salvage && errors.As(err, &damage) {
 		found, err = s.salvage(pieces, damage)
@@ -238,7 +238,7 @@ func (s *Store) salvage(pieces string, damage *Damage) (replayed, error) {
 	if err != nil {
 		return replayed{}, err
 	}
-	return replay(s.fs, pieces, known.applied, s.again)
+	return replay(s.fs, s.log, pieces, known.applied, s.again)
 }
 
 // again applies a frame that the synced rows do not have.
