@@ -18,4 +18,11 @@
 // own log has not synced yet, and an error of that log ends the process, where
 // we promise to refuse writes, to go on reading and to heal. A piece of the
 // journal is given up when pebble has the same writes in synced files.
+//
+// Bytes that a disk gives back otherwise than they were written have checksums against
+// them, everywhere. One bit that flipped is put right. What else is damaged among the
+// sorted rows is cut out: mend.go replaces it by what can be read (table.go), and
+// follow.go writes anew what follows from other rows and marks what they name, so that
+// one execution is called damaged and the node goes on. Where it may be anything that is
+// missing, in the journal or in the list of the files, the store does not open.
 package embedded

@@ -57,8 +57,14 @@ func putFrameRight(b []byte, number, salt uint64) bool {
 }
 
 // putHeaderRight puts the header of a segment right, and reports whether one bit of it had
-// flipped.
-func putHeaderRight(page []byte) bool { return putSumRight(page[:headerSumAt], page[headerSumAt:]) }
+// flipped. The upper half of its checksum is empty.
+func putHeaderRight(page []byte) bool {
+	if empty := page[headerSumAt+4 : headerBytes]; bits.OnesCount32(binary.LittleEndian.Uint32(empty)) == 1 {
+		clear(empty)
+		return true
+	}
+	return putSumRight(page[:headerSumAt], page[headerSumAt:])
+}
 
 // putSumRight puts bytes right, or the first four bytes of what is stored of their CRC.
 func putSumRight(b, stored []byte) bool {
@@ -68,4 +74,20 @@ func putSumRight(b, stored []byte) bool {
 		return true
 	}
 	return putRight(b, sum)
+}
+
+// checksum is what pebble writes of a CRC.
+func checksum(crc uint32) uint32 { return (crc>>15 | crc<<17) + checksumDelta }
+
+const checksumDelta = 0xa282ead8
+
+// putMaskedRight is putSumRight where pebble has stored what it writes of a CRC.
+func putMaskedRight(b, stored []byte) bool {
+	sum, right := binary.LittleEndian.Uint32(stored), checksum(crc32.Checksum(b, castagnoli))
+	if bits.OnesCount32(sum^right) == 1 {
+		binary.LittleEndian.PutUint32(stored, right)
+		return true
+	}
+	sum -= checksumDelta
+	return putRight(b, sum<<15|sum>>17)
 }

@@ -95,10 +95,7 @@ func (j *journal) rotate(frame int) error {
 	if err != nil {
 		return err
 	}
-	h := header{
-		number: j.cur.number + 1, salt: newSalt(), first: j.next,
-		prev: j.cur.number, prevSalt: j.cur.salt, prevEnd: uint64(j.offset),
-	}
+	h := j.following()
 	path := j.fs.PathJoin(j.dir, segmentName(h.number))
 	f, room, err := j.begin(name, path, h)
 	if err != nil {
@@ -254,26 +251,51 @@ func (j *journal) retire(number uint64) error {
 }
 
 // close ends the use of the journal. With all writes in synced rows, clean says
-// so, its files are removed.
+// so, only the header of another segment is left, which says how far the rows have to be.
 func (j *journal) close(clean bool) error {
 	err := j.abandon()
-	if clean && err == nil {
+	if clean && err == nil && j.conclude() == nil {
 		err = j.clear()
 	}
 	return errors.Join(err, j.direct.close(), j.handle.Close())
 }
 
-// clear removes all files of the journal, the newest segment last, so that what
-// a crash leaves of it is whole.
+// conclude begins a segment without room for a frame. What it leaves when it fails no
+// opening looks at.
+func (j *journal) conclude() error {
+	name, err := j.makeSpare(framesAt)
+	if err != nil {
+		return err
+	}
+	j.cur, j.offset = j.following(), framesAt
+	f, _, err := j.begin(name, j.fs.PathJoin(j.dir, segmentName(j.cur.number)), j.cur)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// clear removes all files of the journal but the newest segment, the oldest ones first,
+// so that what a crash leaves of it is whole.
 func (j *journal) clear() error {
 	names, err := j.fs.List(j.dir)
 	if err != nil {
 		return err
 	}
 	for _, number := range segmentsOf(names) {
-		err = errors.Join(err, j.fs.Remove(j.fs.PathJoin(j.dir, segmentName(number))))
+		if number != j.cur.number {
+			err = errors.Join(err, j.fs.Remove(j.fs.PathJoin(j.dir, segmentName(number))))
+		}
 	}
 	return errors.Join(err, removeSpares(j.fs, j.dir, names), j.handle.Sync())
+}
+
+// following is the header of the segment behind the current one.
+func (j *journal) following() header {
+	return header{
+		number: j.cur.number + 1, salt: newSalt(), first: j.next,
+		prev: j.cur.number, prevSalt: j.cur.salt, prevEnd: uint64(j.offset),
+	}
 }
 
 func newSalt() uint64 {

@@ -107,8 +107,16 @@ func TestAbandonedFrame(t *testing.T) {
 	if err := j.close(true); err != nil {
 		t.Fatal(err)
 	}
-	if names, err := fs.List("j"); err != nil || len(names) != 0 {
-		t.Fatalf("a clean end leaves %v, %v", names, err)
+	if names, err := fs.List("j"); err != nil || !slices.Equal(names, []string{segmentName(3)}) {
+		t.Fatalf("a clean end leaves %v, %v, want the header of a segment", names, err)
+	}
+	nothing := func([]byte) error { return errors.New("a frame is left") }
+	if r, err := replay(fs, slog.New(slog.DiscardHandler), "j", 2, nothing); err != nil || r.next != 3 {
+		t.Errorf("the next frame is %d, %v, want 3", r.next, err)
+	}
+	var damage *Damage
+	if _, err := replay(fs, slog.New(slog.DiscardHandler), "j", 1, nothing); !errors.As(err, &damage) {
+		t.Errorf("rows that are behind the journal that ended are taken: %v", err)
 	}
 }
 

@@ -29,6 +29,7 @@ type patience struct {
 	failed time.Time     // when it was, of a file of rows
 	hold   time.Duration // before the next file of rows
 	fatal  bool          // pebble gave up, and does not know it: it goes on trying
+	held   []string      // tables that pebble has no use for, while the store is being opened
 }
 
 func newPatience(fs vfs.FS) *patience {
@@ -54,10 +55,30 @@ func (p *patience) setOnFull(makeRoom func()) {
 }
 
 // opened takes the limit away: from now on there is a store that refuses writes meanwhile.
+// A table that cannot be removed is found again by the next opening.
 func (p *patience) opened() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.until = time.Time{}
+	held := p.held
+	p.until, p.held = time.Time{}, nil
+	p.mu.Unlock()
+	for _, name := range held {
+		_ = p.FS.Remove(name)
+	}
+}
+
+// Remove keeps the tables that pebble does not find in its list until it is certain that
+// nothing is missing there: what is damaged is left to a person whole.
+func (p *patience) Remove(name string) error {
+	p.mu.Lock()
+	hold := !p.until.IsZero() && strings.HasSuffix(name, ".sst")
+	if hold {
+		p.held = append(p.held, name)
+	}
+	p.mu.Unlock()
+	if hold {
+		return nil
+	}
+	return p.FS.Remove(name)
 }
 
 // Unwrap returns the FS below.

@@ -142,6 +142,7 @@ func frames(file string, b []byte, h header, want uint64, each func(number uint6
 				break
 			}
 			flipped(number)
+			found = false
 			continue
 		}
 		if err := each(number, payload); err != nil {

@@ -158,6 +158,9 @@ func (s *Store) open(segment int64, salvage bool) (err error) {
 	if err := dropOldSpares(s.fs, pieces); err != nil {
 		return err
 	}
+	if err := errors.Join(checkManifest(s.fs, s.log, s.sorted), dropOptions(s.fs, s.sorted)); err != nil {
+		return err
+	}
 	s.rowLog = &rowLog{log: s.log, harmed: newHarmed(), gaveUp: make(chan struct{}), onFail: func(err error) { s.stop(err); s.patience.giveUp(err) }}
 	db, err := openSorted(s.patience, s.sorted, s.rowLog, s.turns)
 	if err != nil {

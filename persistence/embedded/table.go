@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"math/bits"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -272,11 +271,6 @@ func whole(file []byte, b block.Handle) bool {
 	return checksum(crc32.Update(0, castagnoli, file[b.Offset:end+1])) == binary.LittleEndian.Uint32(file[end+1:])
 }
 
-// checksum is what pebble writes of a CRC.
-func checksum(crc uint32) uint32 { return (crc>>15 | crc<<17) + checksumDelta }
-
-const checksumDelta = 0xa282ead8
-
 // blockSize finds the end of the block that something begins with by its checksum; zero
 // when there is none.
 func blockSize(b []byte) uint64 {
@@ -297,12 +291,5 @@ func flipBack(file []byte, b block.Handle) bool {
 	if b.Length > maxFlipBytes || end+block.TrailerLen > uint64(len(file)) {
 		return false
 	}
-	written := file[b.Offset : end+1]
-	sum := binary.LittleEndian.Uint32(file[end+1:])
-	if right := checksum(crc32.Checksum(written, castagnoli)); bits.OnesCount32(sum^right) == 1 {
-		binary.LittleEndian.PutUint32(file[end+1:], right)
-		return true
-	}
-	sum -= checksumDelta
-	return putRight(written, sum<<15|sum>>17)
+	return putMaskedRight(file[b.Offset:end+1], file[end+1:])
 }
