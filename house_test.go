@@ -87,9 +87,7 @@ var mayPanic = map[string]string{
 // mayHoldBounds lists the files that may hold a bound beside the table of their
 // room, each with its reason.
 var mayHoldBounds = map[string]string{
-	"persistence/embedded/journal.go": "fills a file in pieces, which bounds nothing that anybody meets",
-	"persistence/embedded/sorted.go":  "sets what Pebble is opened with, in one place",
-	"workflow/why.go":                 "says how long a day is",
+	"workflow/why.go": "says how long a day is",
 }
 
 // boundWords begin the names of bounds.

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -385,6 +386,9 @@ func (c *coder) written() []byte {
 	return dst
 }
 
+// errLost is what is said of everything that a store had to write LostRow for.
+var errLost = errors.New("it lay in a part of a file that cannot be read")
+
 // decode reads a row into v: one in the binary form, or the JSON of the first release.
 func decode[T any](row []byte, v *T, one func(*coder, *T)) error {
 	if len(row) == 0 {
@@ -392,6 +396,9 @@ func decode[T any](row []byte, v *T, one func(*coder, *T)) error {
 	}
 	if row[0] == '{' || row[0] == '[' {
 		return json.Unmarshal(row, v)
+	}
+	if bytes.Equal(row, LostRow) {
+		return errLost
 	}
 	if row[0] != formatBinary {
 		return fmt.Errorf("it is of format %d, which this release does not know", row[0])

@@ -93,7 +93,7 @@ func AppendSnapshot(dst []byte, s *workflow.State, epoch, commit uint64) []byte 
 // when the row is damaged.
 func StampOf(execID string, row []byte) (Stamp, error) {
 	if bytes.Equal(row, LostRow) {
-		return Stamp{}, &Corrupt{ExecID: execID, Cause: "they lay in a part of a file that cannot be read"}
+		return Stamp{}, &Corrupt{ExecID: execID, Cause: errLost.Error()}
 	}
 	if len(row) < minimumRow {
 		return Stamp{}, &Corrupt{ExecID: execID, Cause: fmt.Sprintf("the row has %d bytes, fewer than any", len(row))}

@@ -15,10 +15,30 @@ import (
 
 // An Exporter shows everything that it remembers, item by item, in any order but
 // that of the books: the row of the rest comes behind the others. Nobody may write
-// meanwhile. What is damaged comes as an error, *Corrupt where an execution is, and
-// the rest comes after it.
+// meanwhile. What is damaged comes as an error, see IsDamaged, and the rest comes
+// after it.
 type Exporter interface {
 	Export(ctx context.Context) iter.Seq2[Item, error]
+}
+
+// IsDamaged reports whether an error of an Exporter is of something that is damaged, so
+// that the rest comes after it.
+func IsDamaged(err error) bool {
+	var corrupt *Corrupt
+	return errors.As(err, &corrupt) || errors.Is(err, ErrDamaged)
+}
+
+// WithoutDamaged leaves out what is damaged, and says what it was.
+func WithoutDamaged(items iter.Seq2[Item, error], say func(error)) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for it, err := range items {
+			if IsDamaged(err) {
+				say(err)
+			} else if !yield(it, err) {
+				return
+			}
+		}
+	}
 }
 
 // An Importer takes items of an Exporter, of its own kind or of another. It must be

@@ -21,9 +21,8 @@ func Verify(ctx context.Context, s interface {
 	v := &verification{say: say}
 	sum := new(Sum)
 	for it, err := range s.Export(ctx) {
-		var corrupt *Corrupt
 		switch {
-		case errors.As(err, &corrupt):
+		case IsDamaged(err):
 			say(err.Error())
 			continue
 		case err != nil:

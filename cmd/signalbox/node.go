@@ -44,17 +44,22 @@ func (a *app) logger(c config) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(a.err, &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: spelledOut}))
 	}
 	return slog.New(tint.NewHandler(a.err, &tint.Options{
-		Level:      c.logLevel,
-		TimeFormat: time.TimeOnly,
-		NoColor:    !a.colors(a.err),
+		Level:       c.logLevel,
+		TimeFormat:  time.TimeOnly,
+		NoColor:     !a.colors(a.err),
+		ReplaceAttr: spelledOut,
 	}))
 }
 
 // spelledOut writes lengths of time as the text format does: 1.5s, and not a number
-// of nanoseconds, which nobody reads and whose unit is said nowhere.
+// of nanoseconds, which nobody reads and whose unit is said nowhere. Of an error it
+// writes what it says: some have the stack of who made them to tell beside.
 func spelledOut(_ []string, attr slog.Attr) slog.Attr {
-	if attr.Value.Kind() == slog.KindDuration {
-		attr.Value = slog.StringValue(attr.Value.Duration().String())
+	switch v := attr.Value.Any().(type) {
+	case time.Duration:
+		attr.Value = slog.StringValue(v.String())
+	case error:
+		attr.Value = slog.StringValue(v.Error())
 	}
 	return attr
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/signalbox/signalbox/persistence"
+	"github.com/signalbox/signalbox/persistence/embedded"
 )
 
 const placesOfStores = `A STORE is embedded:DIR, the folder of a stopped node, or an address like
@@ -23,12 +24,12 @@ No node may write to it meanwhile.`
 func (a *app) storeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "store",
-		Short: "Copy, verify, back up and restore what a node remembers",
-		Long:  "Copy, verify, back up and restore what a node remembers.\n\n" + placesOfStores,
+		Short: "Copy, verify, back up, restore and salvage what a node remembers",
+		Long:  "Copy, verify, back up, restore and salvage what a node remembers.\n\n" + placesOfStores,
 		Args:  onlyVerbs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.storeCopyCommand(), a.storeVerifyCommand(), a.storeBackupCommand(), a.storeRestoreCommand())
+	cmd.AddCommand(a.storeCopyCommand(), a.storeVerifyCommand(), a.storeBackupCommand(), a.storeRestoreCommand(), a.storeSalvageCommand())
 	return cmd
 }
 
@@ -42,11 +43,11 @@ type portableStore interface {
 // openPlace opens the store that a person named.
 func (a *app) openPlace(ctx context.Context, flag, place string, mayCreate bool) (portableStore, error) {
 	c := config{}
-	dir, embedded := strings.CutPrefix(place, "embedded:")
+	dir, folder := strings.CutPrefix(place, "embedded:")
 	switch {
-	case place == "" || embedded && dir == "":
+	case place == "" || folder && dir == "":
 		return nil, wrongUsage("%s names a store: embedded:DIR, or an address like redis://HOST:6379", flag)
-	case embedded:
+	case folder:
 		c.data = dir
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && !mayCreate {
 			return nil, failed("there is no store in %s", dir)
@@ -60,7 +61,7 @@ func (a *app) openPlace(ctx context.Context, flag, place string, mayCreate bool)
 			return nil, wrongUsage("%s: an embedded store has a folder, embedded:DIR", flag)
 		}
 	}
-	logger := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError}))
+	logger := slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelError, ReplaceAttr: spelledOut}))
 	s, err := openStore(ctx, c, logger)
 	if err != nil {
 		return nil, err
@@ -98,6 +99,7 @@ are read again at the end and compared by a hash over all that is in them.
 	}
 	cmd.Flags().StringVar(&from, "from", "", "`STORE` to copy")
 	cmd.Flags().StringVar(&to, "to", "", "`STORE` to fill, which must be empty")
+	leaveOut := leavingOut(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		ctx := cmd.Context()
 		source, err := a.openPlace(ctx, "--from", from, false)
@@ -110,7 +112,7 @@ are read again at the end and compared by a hash over all that is in them.
 			return err
 		}
 		defer func() { err = errors.Join(err, target.Close()) }()
-		return a.fill(ctx, target, hideUser(to), source.Export(ctx))
+		return a.fill(ctx, target, hideUser(to), a.exported(source.Export(ctx), *leaveOut))
 	}
 	return cmd
 }
@@ -123,7 +125,7 @@ func (a *app) fill(ctx context.Context, target portableStore, name string, items
 	sum, err := persistence.Fill(ctx, target, items)
 	if err != nil {
 		return hinted(failed("the store %s is filled only in part, after %d items: %w", name, sum.Items(), err),
-			"empty it before you try again; `signalbox store verify` lists everything that is wrong in a store")
+			strings.TrimSuffix("empty it before you try again; `signalbox store verify` lists everything that is wrong in a store; "+leaveOutHint(err), "; "))
 	}
 	found, err := persistence.SumOf(ctx, target)
 	if err != nil {
@@ -158,7 +160,8 @@ func (a *app) storeVerifyCommand() *cobra.Command {
 		Short: "Read everything and say what is wrong with it",
 		Long: `Read everything that a store remembers and everything that it lists: what does not
 decode, what breaks an invariant, which history has a gap, which list is not that
-of the executions, which books do not balance. It changes nothing.
+of the executions, which books do not balance. It changes nothing that is remembered;
+damaged files of rows are mended, as at the start of a node.
 
 ` + placesOfStores,
 		Example: "  signalbox store verify embedded:/var/lib/signalbox",
@@ -205,6 +208,7 @@ in it as hashes only. A backup of an older release is read for ever.
 	}
 	cmd.Flags().StringVar(&from, "from", "", "`STORE` to back up")
 	cmd.Flags().StringVar(&to, "to", "", "`FILE` to write, which must not be there")
+	leaveOut := leavingOut(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) (err error) {
 		if to == "" {
 			return wrongUsage("--to names the file of the backup")
@@ -217,13 +221,34 @@ in it as hashes only. A backup of an older release is read for ever.
 			return err
 		}
 		defer func() { err = errors.Join(err, s.Close()) }()
-		sum, err := writeBackupFile(to, s.Export(cmd.Context()))
+		sum, err := writeBackupFile(to, a.exported(s.Export(cmd.Context()), *leaveOut))
 		if err != nil {
-			return failed("the backup was not written: %w", err)
+			return hinted(failed("the backup was not written: %w", err), leaveOutHint(err))
 		}
 		return a.printSum(sum, "written to "+to)
 	}
 	return cmd
+}
+
+// leavingOut adds the flag that has what is damaged left out.
+func leavingOut(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("without-damaged", false, "leave out what is damaged, and name it, instead of giving up")
+}
+
+// leaveOutHint says how to go on where something is damaged.
+func leaveOutHint(err error) string {
+	if !persistence.IsDamaged(err) {
+		return ""
+	}
+	return "--without-damaged leaves it out, and all else that is damaged"
+}
+
+// exported is what is copied of what a store exports.
+func (a *app) exported(items iter.Seq2[persistence.Item, error], leaveOut bool) iter.Seq2[persistence.Item, error] {
+	if !leaveOut {
+		return items
+	}
+	return persistence.WithoutDamaged(items, func(err error) { fmt.Fprintln(a.err, "left out:", err) })
 }
 
 // writeBackupFile writes a backup so that its file is there whole or not at all.
@@ -284,4 +309,64 @@ the file redis.json in their data folders before they start.
 		return a.fill(cmd.Context(), s, hideUser(to), persistence.ReadBackup(file))
 	}
 	return cmd
+}
+
+func (a *app) storeSalvageCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "salvage embedded:DIR",
+		Short: "Go on with what is before the damage of a journal",
+		Long: `Go on with what is before the damage of a journal. A node does not start on a journal
+that is damaged where an acknowledged write was, because that and what came behind it
+would be forgotten. This forgets it: everything before is kept, and the rest of the
+journal is moved aside, to files that end in .damaged, for a person to look at. Where
+there is a backup that is young enough, restore that instead.
+
+A journal without damage is left as it is.`,
+		Example: "  signalbox store salvage embedded:/var/lib/signalbox",
+		Args:    exactly("embedded:DIR"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			dir, ok := strings.CutPrefix(args[0], "embedded:")
+			if !ok || dir == "" {
+				return wrongUsage("only the folder of an embedded store is salvaged: embedded:DIR")
+			}
+			if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+				return failed("there is no store in %s", dir)
+			}
+			return a.salvage(dir)
+		},
+	}
+}
+
+// salvage opens a store that does not open, and says where it was damaged.
+func (a *app) salvage(dir string) error {
+	s, err := embedded.Open(dir, embedded.Options{})
+	var damage *embedded.Damage
+	answer := salvaged{}
+	if errors.As(err, &damage) {
+		answer = salvaged{Damaged: true, File: damage.File, Offset: damage.Offset, Cause: damage.Cause}
+		s, err = embedded.Open(dir, embedded.Options{Salvage: true})
+	}
+	if err != nil {
+		return failed("cannot %w", err)
+	}
+	if err := s.Close(); err != nil {
+		return failed("cannot %w", err)
+	}
+	return a.print(answer, func(t *rows) {
+		if !answer.Damaged {
+			t.field("verdict", "the journal is not damaged, and nothing was changed")
+			return
+		}
+		t.field("damaged", fmt.Sprintf("%s, byte %d", answer.File, answer.Offset))
+		t.field("cause", answer.Cause)
+		t.field("verdict", "everything before it is kept; the rest of the journal was moved aside, to files that end in .damaged")
+	})
+}
+
+// salvaged is what was done about a damaged journal.
+type salvaged struct {
+	Damaged bool   `json:"damaged"`
+	File    string `json:"file,omitempty"`
+	Offset  int64  `json:"offset,omitempty"`
+	Cause   string `json:"cause,omitempty"`
 }

@@ -14,6 +14,10 @@ func damagedEvent(id string, cause error) error {
 	return fmt.Errorf("%w: event %q: %w: %w", persistence.ErrUnavailable, id, persistence.ErrDamaged, cause)
 }
 
+func damagedDocument(kind, id string) error {
+	return fmt.Errorf("%w: %s %q: %w", persistence.ErrUnavailable, kind, id, persistence.ErrDamaged)
+}
+
 func decodeEvent(id string, row []byte) (*workflow.EventReceipt, error) {
 	r, err := persistence.DecodeEventReceipt(row)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/signalbox/signalbox/persistence"
 	"github.com/signalbox/signalbox/workflow"
 )
@@ -29,8 +30,12 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[persistence.Item, error] {
 			return
 		}
 		x := &export{ctx: ctx, rows: rows, yield: yield}
-		err = x.all()
-		if err = rows.close(err); err != nil && !errors.Is(err, errEnough) {
+		err = rows.close(x.all())
+		if pebble.IsCorruptionError(err) {
+			s.awaitMending()
+			err = fmt.Errorf("%w: a file of rows was found to be damaged; it is mended with what can be read of it now: try again", persistence.ErrUnavailable)
+		}
+		if err != nil && !errors.Is(err, errEnough) {
 			yield(persistence.Item{}, err)
 		}
 	}
@@ -161,6 +166,9 @@ func (x *export) document(p *parts, value []byte) error {
 	if err := p.End(); err != nil {
 		return err
 	}
+	if bytes.Equal(value, persistence.LostRow) {
+		return x.show(persistence.Item{}, damagedDocument(kind, id))
+	}
 	return x.show(persistence.DocumentItem(kind, id, append([]byte{}, value...)), nil)
 }
 
@@ -171,7 +179,7 @@ func (x *export) letter(p *parts, value []byte) error {
 	}
 	l, err := persistence.DecodeDeadLetter(value)
 	if err != nil {
-		return x.show(persistence.Item{}, unavailable("decode dead letter", id, err))
+		return x.show(persistence.Item{}, fmt.Errorf("%w: dead letter %q: %w: %w", persistence.ErrUnavailable, id, persistence.ErrDamaged, err))
 	}
 	return x.show(persistence.LetterItem(l), nil)
 }

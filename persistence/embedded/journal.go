@@ -215,7 +215,7 @@ func fill(fs vfs.FS, path string, size int64) error {
 	if err != nil {
 		return err
 	}
-	zeros := make([]byte, min(size, 1<<20))
+	zeros := make([]byte, min(size, zerosBytes))
 	for at := int64(0); at < size && err == nil; at += int64(len(zeros)) {
 		_, err = f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at)
 	}

@@ -59,6 +59,10 @@ const (
 	// store opens in a few milliseconds.
 	firstSegmentBytes = 1 << 20
 
+	// zerosBytes are written at once where room is made for a segment: more would only
+	// take memory.
+	zerosBytes = 1 << 20
+
 	// maxBacklog full segments may wait until the rows have synced them: it
 	// bounds the memory, the replay at the next opening and the disk. Writes
 	// wait when it is reached.
@@ -117,6 +121,13 @@ const (
 	// cacheBytes of decompressed rows are kept for reading. What memTableBytes
 	// allows is taken out of it.
 	cacheBytes = 64 << 20
+
+	// baseBytes of rows lie on the first of the levels below the unsorted layers: pebble's
+	// own bound, beyond which a level more makes every merge smaller.
+	baseBytes = 64 << 20
+
+	// manifestBlock is what chunks of pebble's manifest do not reach across: its format.
+	manifestBlock = 32 << 10
 
 	// maxOpenFiles of rows: 1,000,000 executions are a few hundred.
 	maxOpenFiles = 1000

@@ -19,7 +19,6 @@ import (
 //
 // in little endian. The checksum covers the kind and the payload.
 const (
-	manifestBlock = 32 << 10
 	chunkHeader   = 7
 	lastChunkKind = 4
 )

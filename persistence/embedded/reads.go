@@ -269,7 +269,7 @@ func (s *Store) Document(ctx context.Context, kind, id string) ([]byte, error) {
 		return nil, fmt.Errorf("%s %q: %w", kind, id, persistence.ErrNotFound)
 	}
 	if bytes.Equal(body, persistence.LostRow) {
-		return nil, fmt.Errorf("%w: %s %q: %w", persistence.ErrUnavailable, kind, id, persistence.ErrDamaged)
+		return nil, damagedDocument(kind, id)
 	}
 	return body, nil
 }

@@ -111,7 +111,7 @@ type Damage struct {
 
 func (d *Damage) Error() string {
 	return fmt.Sprintf("the journal is damaged: %s, offset %d: %s; writes that were acknowledged cannot be read any more. "+
-		"Restore the folder from a copy, or open it with salvage: that keeps everything before this place and moves the rest aside",
+		"Restore the folder from a backup, or have it salvaged (signalbox store salvage): that keeps everything before this place and moves the rest aside",
 		d.File, d.Offset, d.Cause)
 }
 

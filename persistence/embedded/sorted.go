@@ -27,7 +27,7 @@ func openSorted(fs vfs.FS, dir string, log *rowLog, turns *scheduler) (*pebble.D
 		MemTableStopWritesThreshold: math.MaxInt32,
 		L0StopWritesThreshold:       math.MaxInt32,
 		L0CompactionThreshold:       16, // layers are merged once there are half as many
-		LBaseMaxBytes:               64 << 20,
+		LBaseMaxBytes:               baseBytes,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
 		Logger:                      log,
 		EventListener: &pebble.EventListener{
