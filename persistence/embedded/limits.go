@@ -144,6 +144,11 @@ const (
 	// kilobytes, so only one row is ever larger, which no frame of the journal is.
 	maxBlockBytes = maxFrame
 
+	// maxPassedBytes of a table without an index are passed by at most to find the next
+	// block of rows, which has no more: every place and every length of a block is tried,
+	// half a second. Nearly all blocks have a quarter of it.
+	maxPassedBytes = 16 << 10
+
 	// maxFlipBytes has a block of rows or a frame of the journal at most of which one bit
 	// is put right that has flipped: of other damage one in 8,000 looks like that then,
 	// and states have checksums of their own beside.

@@ -63,36 +63,42 @@ func (p *piece) bounds() pebble.KeyRange {
 // next is the key behind a key.
 func next(key []byte) []byte { return append(bytes.Clone(key), 0) }
 
-// mend mends the tables that were found to be damaged. What cannot be mended stays as
-// it is: its rows are called damaged by whoever reads them. frame is the last one of
-// the journal that the rows have.
+// mend mends the tables that were found to be damaged, and those that turn out to be
+// meanwhile. What cannot be mended stays as it is: its rows are called damaged by whoever
+// reads them. frame is the last one of the journal that the rows have.
 func (s *Store) mend(frame uint64) {
-	paths := s.rowLog.harmed.take()
-	if len(paths) == 0 && !s.unmended() {
-		return
+	again := s.rowLog.harmed.any() || s.unmended()
+	for again {
+		paths := s.rowLog.harmed.take()
+		err := s.mendAll(paths, frame)
+		s.rowLog.harmed.mended(paths)
+		again = pebble.IsCorruptionError(err) && s.rowLog.harmed.any()
+		if err != nil && !again {
+			s.log.Error("damaged rows could not be mended; restore the folder from a backup", "error", err)
+		}
 	}
-	defer s.rowLog.harmed.mended(paths)
+}
+
+func (s *Store) mendAll(paths []string, frame uint64) error {
 	if !s.flush() {
-		s.log.Error("damaged rows are not mended, because the others cannot be synced", "error", s.patience.lastCause())
-		return
+		return fmt.Errorf("the other rows cannot be synced: %w", s.patience.lastCause())
 	}
 	s.db.mending.Lock()
 	defer s.db.mending.Unlock()
 	m := &mending{s: s, tables: map[string]*table{}}
-	err := m.resume()
+	if err := m.resume(); err != nil {
+		return err
+	}
 	for _, damaged := range paths {
-		if err == nil {
-			err = m.mend(path.Base(damaged))
+		if err := m.mend(path.Base(damaged)); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		err = m.follow(frame)
-	}
-	if err != nil {
-		s.log.Error("damaged rows could not be mended; restore the folder from a backup", "error", err)
-		return
+	if err := m.follow(frame); err != nil {
+		return err
 	}
 	s.turns.mended()
+	return nil
 }
 
 // awaitMending returns when what was found to be damaged is mended.

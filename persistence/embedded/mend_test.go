@@ -356,6 +356,31 @@ func TestDamagedRowsAreCalledDamaged(t *testing.T) {
 	}
 }
 
+// TestRowsWithoutAnIndex: where what pebble finds rows by is damaged, and a block of them, too,
+// the other blocks are found without.
+func TestRowsWithoutAnIndex(t *testing.T) {
+	disk := populated(t)
+	want := toldBefore(t, disk)
+	for _, file := range tablesOf(t, disk) {
+		for part := range 4 {
+			place := fmt.Sprintf("%s, part %d", file, part)
+			fs := copyOf(disk)
+			change(t, fs, file, func(b []byte) {
+				copy(b[len(b)-20:], "no end of a table is like this")
+				copy(b[part*len(b)/4:], "many bytes are written over what was there")
+			})
+			s, _ := damagedAndMended(t, place, fs)
+			damaged, wrong := saysOf(t, s).differences(want)
+			if len(wrong) > 0 || damaged > len(want)/3 {
+				t.Errorf("%s: %d of %d are damaged, %d wrong: %.1000s", place, damaged, len(want), len(wrong), strings.Join(wrong, "\n"))
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // TestAPowerCutWhileItMends: wherever the power is cut, the next opening mends the rest.
 func TestAPowerCutWhileItMends(t *testing.T) {
 	disk := populated(t)

@@ -73,17 +73,44 @@ func readTable(fs vfs.FS, path string, last []byte) (*table, error) {
 		t.take(file, blocks)
 		return t, nil
 	}
-	at, end := uint64(0), uint64(0)
-	for ; ; at = end {
-		size := blockSize(file[at:])
-		if end = at + size + block.TrailerLen; size == 0 || !t.add(file, block.Handle{Offset: at, Length: size}) {
-			break
-		}
-	}
+	t.guess(file)
 	if bytes.Compare(t.lastKey(), last) < 0 {
 		t.lost = append(t.lost, stretch{from: t.lastKey()})
 	}
 	return t, nil
+}
+
+// guess reads the rows block after block, and passes by what it cannot read.
+func (t *table) guess(file []byte) {
+	for at := 0; at < len(file); {
+		count, last := len(t.rows), t.lastKey()
+		size, ok := t.nextBlock(file, at)
+		if !ok {
+			if size = t.passBy(file, at); size == 0 {
+				return // the rows are at their end
+			}
+			t.lost = append(t.lost, stretch{from: last, to: t.rows[count].key})
+		}
+		at += size
+	}
+}
+
+// passBy reads the next block of rows that begins soon, and returns how far behind a place
+// it ends; zero when there is none.
+func (t *table) passBy(file []byte, from int) int {
+	for at := from + 1; at < min(from+maxPassedBytes, len(file)); at++ {
+		if size, ok := t.nextBlock(file[:min(at+maxPassedBytes, len(file))], at); ok {
+			return at + size - from
+		}
+	}
+	return 0
+}
+
+// nextBlock reads the block of rows that begins at a place, if one does.
+func (t *table) nextBlock(file []byte, at int) (size int, ok bool) {
+	n := blockSize(file[at:])
+	b := block.Handle{Offset: uint64(at), Length: uint64(n)}
+	return n + block.TrailerLen, n > 0 && t.add(file, b)
 }
 
 // behind reads what stands behind the rows: where their blocks are, and which ranges
@@ -273,12 +300,12 @@ func whole(file []byte, b block.Handle) bool {
 
 // blockSize finds the end of the block that something begins with by its checksum; zero
 // when there is none.
-func blockSize(b []byte) uint64 {
-	crc := uint32(0)
-	for size := 0; size+block.TrailerLen <= min(len(b), maxBlockBytes); size++ {
-		crc = crc32.Update(crc, castagnoli, b[size:size+1])
-		if checksum(crc) == binary.LittleEndian.Uint32(b[size+1:]) {
-			return uint64(size)
+func blockSize(b []byte) int {
+	crc := ^uint32(0)
+	for size := 0; size+block.TrailerLen <= len(b); size++ {
+		crc = castagnoli[byte(crc)^b[size]] ^ crc>>8
+		if checksum(^crc) == binary.LittleEndian.Uint32(b[size+1:]) {
+			return size
 		}
 	}
 	return 0
