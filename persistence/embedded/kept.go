@@ -86,7 +86,7 @@ func (o *ops) keeping(ev *workflow.Event, drop bool) {
 	for _, path := range paths {
 		row(path, keys.At(path))
 	}
-	k := ordered.ID(ordered.Instant(append(o.key[:0], famExpiring), ev.ExpiresAt), ev.ID)
+	k := expiringKey(o.key[:0], ev.ExpiresAt, ev.ID)
 	if drop {
 		o.delete(k)
 	} else {

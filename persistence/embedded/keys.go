@@ -184,6 +184,10 @@ func settledKey(key []byte, received workflow.Instant, event string) []byte {
 	return ordered.ID(ordered.Instant(append(key, famSettled), received), event)
 }
 
+func expiringKey(key []byte, at workflow.Instant, event string) []byte {
+	return ordered.ID(ordered.Instant(append(key, famExpiring), at), event)
+}
+
 func finishedKey(key []byte, at workflow.Instant, exec string) []byte {
 	return ordered.ID(ordered.Instant(append(key, famFinished), at), exec)
 }

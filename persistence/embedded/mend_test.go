@@ -356,6 +356,97 @@ func TestDamagedRowsAreCalledDamaged(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatWasLostIsCalledDamaged: a block of a small new table reaches over the rows of
+// thousands of old executions. Those that it did not change are as they were, but a few
+// of which the filters of it say twice that it did.
+func TestOnlyWhatWasLostIsCalledDamaged(t *testing.T) {
+	disk := vfs.NewCrashableMem()
+	s := openOn(t, disk)
+	s.turns.mu.Lock()
+	s.turns.until = time.Now().Add(time.Hour) // nothing is merged
+	s.turns.mu.Unlock()
+	const all, every, parts = 4000, 100, 12
+	states := map[string]*workflow.State{}
+	for n := range all {
+		state := storetest.Sample(fmt.Sprintf("exec-%05d", n), workflow.Instant(1000+n))
+		states[state.ExecID] = state
+		submit(s, storetest.Begun(state, 1))
+	}
+	old := tablesAfterFlush(t, s)
+	changed := map[string]bool{}
+	for n := 0; n < all; n += every {
+		c := storetest.Toggled(states[fmt.Sprintf("exec-%05d", n)], 1)
+		commitAll(t, s, c)
+		changed[c.ExecID] = true
+	}
+	fresh := slices.DeleteFunc(tablesAfterFlush(t, s), func(file string) bool { return slices.Contains(old, file) })
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, file := range fresh {
+		for part := range parts {
+			fs := copyOf(disk)
+			change(t, fs, file, func(b []byte) { copy(b[part*len(b)/parts:], "many bytes are written over what was there") })
+			if read, err := readTable(fs, file, nil); err != nil || read.filter == nil {
+				continue // nobody knows which rows were in what is lost
+			}
+			s := openOn(t, fs)
+			for exec := range states {
+				_, _ = s.Load(t.Context(), exec)
+			}
+			s.rowLog.harmed.wait(t.Context(), s.written)
+			damaged, wrongly := 0, 0
+			for exec, state := range states {
+				got, err := s.Load(t.Context(), exec)
+				var corrupt *persistence.Corrupt
+				switch {
+				case errors.As(err, &corrupt):
+					damaged++
+					if !changed[exec] {
+						wrongly++
+					}
+				case err != nil:
+					t.Fatal(err)
+				case got.State.Version != 1 && !changed[exec] || got.State.Version != 2 && changed[exec]:
+					t.Errorf("%s, part %d: %s is at version %d, and was at %d", file, part, exec, got.State.Version, state.Version)
+				}
+			}
+			if total += damaged; wrongly > all/200 {
+				t.Errorf("%s, part %d: %d executions are called damaged, and were not changed", file, part, wrongly)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if total == 0 {
+		t.Errorf("nothing was damaged in %v: this test tests nothing", fresh)
+	}
+}
+
+// tablesAfterFlush has everything written to files and returns those that count.
+func tablesAfterFlush(t *testing.T, s *Store) (files []string) {
+	t.Helper()
+	if err := s.PutDocument(t.Context(), "kind", "last", nil); err != nil { // behind all commits
+		t.Fatal(err)
+	}
+	if !s.flush() {
+		t.Fatal("the rows were not synced")
+	}
+	levels, err := s.db.pebble.SSTables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, level := range levels {
+		for _, info := range level {
+			p := piece{SSTableInfo: info}
+			files = append(files, path.Join("data/rows", p.name()))
+		}
+	}
+	return files
+}
+
 // TestRowsWithoutAnIndex: where what pebble finds rows by is damaged, and a block of them, too,
 // the other blocks are found without.
 func TestRowsWithoutAnIndex(t *testing.T) {
