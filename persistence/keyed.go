@@ -32,12 +32,7 @@ const turnHeader = 1 + 4
 // hexadecimal digits, none of them, which are written as plain.
 const said = formHex
 
-// AppendRecordsUnder is AppendRecords for a row under the key of the execution.
-func AppendRecordsUnder(dst []byte, execID string, records []workflow.Record) []byte {
-	return encodeWith(coder{keyed: true, exec: execID}, append(dst, formatKeyed), &records, recordsFields)
-}
-
-// DecodeRecordsUnder is the inverse of AppendRecordsUnder and of AppendRecords.
+// DecodeRecordsUnder returns the records of a row that AppendTurnUnder or AppendRecords wrote.
 func DecodeRecordsUnder(execID string, row []byte) (records []workflow.Record, err error) {
 	_, row, err = turn(row)
 	if err != nil {
@@ -46,8 +41,8 @@ func DecodeRecordsUnder(execID string, row []byte) (records []workflow.Record, e
 	return records, decodeUnder(coder{keyed: true, exec: execID}, row, &records, recordsFields)
 }
 
-// AppendTurnUnder is AppendRecordsUnder for records and the receipts of their turn, all
-// of that execution.
+// AppendTurnUnder appends the row of records, under the key of the execution that all of
+// them are of, with the receipts of their turn.
 func AppendTurnUnder(dst []byte, execID string, records []workflow.Record, receipts []workflow.Receipt) []byte {
 	c := coder{keyed: true, exec: execID}.writer(dst)
 	if len(receipts) > 0 {

@@ -28,7 +28,7 @@ func TestSignalUnderItsKey(t *testing.T) {
 			{Seq: 5, Type: workflow.WaitOpened, Task: "hold", Wait: "hold/2", Data: workflow.Value(`{"name":"paid"}`)},
 			{Seq: 6, Type: workflow.SignalDead, Signal: ids.Draw(t, "another"), Reason: "none"},
 		}
-		short, long := AppendRecordsUnder(nil, exec, records), AppendRecords(nil, records)
+		short, long := AppendTurnUnder(nil, exec, records, nil), AppendRecords(nil, records)
 		for _, row := range [][]byte{short, long} {
 			got, err := DecodeRecordsUnder(exec, row)
 			if err != nil {
@@ -53,7 +53,7 @@ func TestSignalUnderItsKey(t *testing.T) {
 	sig := workflow.Signal{ID: "01a214cd-876b-764d-82d1-4c3c00d4be4a", ExecID: "order-17", Name: "paid", Payload: workflow.Value(`{"amount":9}`), Source: "api", ReceivedAt: 1795645343586}
 	in := workflow.Signalled{Stamp: workflow.Stamp{At: sig.ReceivedAt}, Signal: sig}
 	records := []workflow.Record{{Seq: 1, At: sig.ReceivedAt, Type: in.Kind(), Signal: sig.ID, Data: workflow.ValueOf(in)}}
-	if short, long := len(AppendRecordsUnder(nil, "order-17", records)), len(AppendRecords(nil, records)); short > long-110 {
+	if short, long := len(AppendTurnUnder(nil, "order-17", records, nil)), len(AppendRecords(nil, records)); short > long-110 {
 		t.Errorf("under its key a signal takes %d bytes, without %d", short, long)
 	}
 }

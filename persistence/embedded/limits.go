@@ -154,9 +154,10 @@ const (
 	// and states have checksums of their own beside.
 	maxFlipBytes = 64 << 10
 
-	// maxMendBytes of tables are read into memory at most to mend one of them: it
-	// overlaps a few others, and the largest has 64 MiB.
-	maxMendBytes = 1 << 30
+	// maxMendBytes of tables are read into memory at most to mend a part of one of them,
+	// where they take several times as much: it overlaps a few others, of which none has
+	// more than 64 MiB. A store that is so large that it does not do is restored.
+	maxMendBytes = 256 << 20
 
 	// mendPatience is how long a read waits for it that damaged rows are mended: a store
 	// of 100,000 executions takes a second. After that it says what it has seen.

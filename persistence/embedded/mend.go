@@ -91,7 +91,7 @@ func (s *Store) mendAll(paths []string, frame uint64) error {
 		return err
 	}
 	for _, damaged := range paths {
-		if err := m.mend(path.Base(damaged)); err != nil {
+		if err := m.replace(path.Base(damaged)); err != nil {
 			return err
 		}
 	}
@@ -157,13 +157,45 @@ func (m *mending) remember() error {
 	return errors.Join(fs.Rename(name+".new", name), syncDir(fs, m.s.dir))
 }
 
-// mend mends one table, of which several pieces may be left.
-func (m *mending) mend(name string) error {
-	levels, err := m.s.db.pebble.SSTables()
+// replace replaces what pebble cannot read of a table, of which several pieces may be left.
+func (m *mending) replace(name string) error {
+	pieces, err := m.pieces(name)
+	if err != nil || len(pieces) == 0 {
+		return err // it was merged away
+	}
+	t, err := m.read(&pieces[len(pieces)-1])
 	if err != nil {
 		return err
 	}
-	var pieces []piece
+	rows, cuts := 0, 0
+	for i := range pieces {
+		for _, r := range m.holes(&pieces[i], t) {
+			if cuts == 0 {
+				err = m.keep(name)
+			}
+			n := 0
+			if err == nil {
+				n, err = m.cut(&pieces[i], r)
+			}
+			if err != nil {
+				return err
+			}
+			rows, cuts = rows+n, cuts+1
+		}
+	}
+	m.tables = map[string]*table{}
+	if cuts == 0 {
+		m.s.log.Warn("a file of sorted rows was damaged when it was read, and is not when it is read again; look at the memory and the disk of this machine", "file", name)
+		return nil
+	}
+	m.s.log.Warn("a damaged file of sorted rows was replaced by what can be read of it", "file", name,
+		"kept_in", m.s.fs.PathJoin(m.s.dir, damagedDir), "parts", cuts, "rows", rows)
+	return nil
+}
+
+// pieces are those of a table, the one with the last key at the end.
+func (m *mending) pieces(name string) (pieces []piece, err error) {
+	levels, err := m.s.db.pebble.SSTables()
 	for level, infos := range levels {
 		for _, info := range infos {
 			if p := (piece{info, level}); p.name() == name {
@@ -171,30 +203,8 @@ func (m *mending) mend(name string) error {
 			}
 		}
 	}
-	if len(pieces) == 0 {
-		return nil // merged away, or mended by now
-	}
-	t, err := m.read(&pieces[len(pieces)-1])
-	if err != nil {
-		return err
-	}
-	if err := m.keep(name); err != nil {
-		return err
-	}
-	rows, cuts := 0, 0
-	for i := range pieces {
-		for _, r := range m.holes(&pieces[i], t) {
-			n, err := m.cut(&pieces[i], r)
-			if err != nil {
-				return err
-			}
-			rows, cuts = rows+n, cuts+1
-		}
-	}
-	m.s.log.Warn("a damaged file of sorted rows was replaced by what can be read of it", "file", name,
-		"kept_in", m.s.fs.PathJoin(m.s.dir, damagedDir), "blocks", cuts, "rows", rows)
-	m.tables = map[string]*table{}
-	return nil
+	slices.SortFunc(pieces, func(a, b piece) int { return bytes.Compare(a.Largest.UserKey, b.Largest.UserKey) })
+	return pieces, err
 }
 
 // keep keeps a damaged table for a person to look at.

@@ -98,7 +98,7 @@ func TestReceiptsOfBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWrite(writeRows)
-	w.set(recordKey(nil, "x", records[0].Seq), persistence.AppendRecordsUnder(nil, "x", records))
+	w.set(recordKey(nil, "x", records[0].Seq), persistence.AppendTurnUnder(nil, "x", records, nil))
 	w.receipts(receipts)
 	if err := s.await(t.Context(), w); err != nil {
 		t.Fatal(err)
