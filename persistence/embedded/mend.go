@@ -318,14 +318,12 @@ func (m *mending) overlapping(r pebble.KeyRange) ([]piece, error) {
 // of which a newer version was lost.
 func (m *mending) newest(over []piece, r pebble.KeyRange) []version {
 	var all []version
-	var deletes []deletion
 	for i := range over {
-		t := m.tables[over[i].name()]
-		deletes = append(deletes, t.deletes...)
-		for _, v := range t.rows {
+		for _, v := range m.tables[over[i].name()].rows {
 			if bytes.Compare(v.key, r.Start) < 0 || bytes.Compare(v.key, r.End) >= 0 || !over[i].has(v.key) {
 				continue
 			}
+			v.number = over[i].numberOf(&v)
 			if !v.gone && m.hidden(over, i, &v) && !m.current(&v) {
 				v.gone, v.value = !marked[v.key[0]], persistence.LostRow
 			}
@@ -334,11 +332,29 @@ func (m *mending) newest(over []piece, r pebble.KeyRange) []version {
 	}
 	slices.SortFunc(all, func(a, b version) int { return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(b.number, a.number)) })
 	all = slices.CompactFunc(all, func(a, b version) bool { return bytes.Equal(a.key, b.key) })
-	return slices.DeleteFunc(all, func(v version) bool {
-		return v.gone || slices.ContainsFunc(deletes, func(d deletion) bool {
+	return slices.DeleteFunc(all, func(v version) bool { return v.gone || m.deleted(over, &v) })
+}
+
+// numberOf is the number of a version: all of a table that was taken in whole have that of
+// the table, which the file does not know.
+func (p *piece) numberOf(v *version) uint64 {
+	if v.number == 0 && p.SmallestSeqNum == p.LargestSeqNum {
+		return uint64(p.LargestSeqNum)
+	}
+	return v.number
+}
+
+// deleted reports whether a later deletion of a range covers a version. Of a piece only
+// what lies within it counts.
+func (m *mending) deleted(over []piece, v *version) bool {
+	for i := range over {
+		if over[i].has(v.key) && slices.ContainsFunc(m.tables[over[i].name()].deletes, func(d deletion) bool {
 			return d.number > v.number && bytes.Compare(d.from, v.key) <= 0 && bytes.Compare(v.key, d.to) < 0
-		})
-	})
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // hidden reports whether a newer version than one of piece i was lost.

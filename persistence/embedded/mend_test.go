@@ -472,6 +472,33 @@ func TestRowsWithoutAnIndex(t *testing.T) {
 	}
 }
 
+// TestDamagedTwice: what was mended is a table like any other, and is mended again.
+func TestDamagedTwice(t *testing.T) {
+	disk := populated(t)
+	want := toldBefore(t, disk)
+	for _, file := range tablesOf(t, disk) {
+		once := copyOf(disk)
+		change(t, once, file, func(b []byte) { b[len(b)/2] ^= 4 })
+		s, _ := damagedAndMended(t, file, once)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		once = copyOf(once)
+		for _, again := range tablesOf(t, once) {
+			place := fmt.Sprintf("%s and then %s", file, again)
+			twice := copyOf(once)
+			change(t, twice, again, func(b []byte) { b[len(b)/3] ^= 4 })
+			s, _ := damagedAndMended(t, place, twice)
+			if damaged, wrong := saysOf(t, s).differences(want); damaged > 0 || len(wrong) > 0 {
+				t.Errorf("%s: %d are damaged, %d wrong: %.1000s", place, damaged, len(wrong), strings.Join(wrong, "\n"))
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // TestAPowerCutWhileItMends: wherever the power is cut, the next opening mends the rest.
 func TestAPowerCutWhileItMends(t *testing.T) {
 	disk := populated(t)
