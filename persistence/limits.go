@@ -17,6 +17,10 @@ const (
 	// and all that a length which lies can make us set aside.
 	backupPiece = 1 << 20
 
+	// maxDamaged events are named in the log of a store as damaged, once each: whoever
+	// reads of so many restores the store.
+	maxDamaged = 1000
+
 	// verifyPage entries of a list are read at once: they are in memory together.
 	verifyPage = 500
 )

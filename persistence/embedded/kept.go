@@ -257,7 +257,7 @@ func (s *Store) keptAt(place []byte) (*workflow.EventReceipt, error) {
 		return nil, err
 	}
 	r, err := event(s.db, id)
-	if errors.Is(err, persistence.ErrNotFound) || s.damaged.is(id, err) || err == nil && r.Fate != workflow.FateBuffered {
+	if errors.Is(err, persistence.ErrNotFound) || s.damaged.Leaves(id, err) || err == nil && r.Fate != workflow.FateBuffered {
 		return nil, nil
 	}
 	return r, err

@@ -136,10 +136,6 @@ const (
 	// listens for, and little memory when they are made up.
 	maxUnawaited = 1000
 
-	// maxDamaged events are named in the log as damaged, once each: whoever reads of so
-	// many restores the folder.
-	maxDamaged = 1000
-
 	// maxBlockBytes has one block of a table of sorted rows: a block is ended by a few
 	// kilobytes, so only one row is ever larger, which no frame of the journal is.
 	maxBlockBytes = maxFrame

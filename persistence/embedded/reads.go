@@ -245,7 +245,7 @@ func event(r reader, id string) (*workflow.EventReceipt, error) {
 	row, found, err := r.get(key1(nil, famEvent, id), nil)
 	if err != nil {
 		if pebble.IsCorruptionError(err) {
-			return nil, damagedEvent(id, err)
+			return nil, persistence.DamagedEvent(id, err)
 		}
 		return nil, unavailable("read event", id, err)
 	}
@@ -292,7 +292,7 @@ func (s *Store) Working(ctx context.Context, after string, limit int) ([]string,
 func (s *Store) OpenEvents(ctx context.Context, after string, limit int) ([]*workflow.EventReceipt, error) {
 	return list(ctx, s, []byte{famOpen}, after, limit, func(id string, _ []byte) (*workflow.EventReceipt, bool, error) {
 		r, err := event(s.db, id)
-		if errors.Is(err, persistence.ErrNotFound) || s.damaged.is(id, err) {
+		if errors.Is(err, persistence.ErrNotFound) || s.damaged.Leaves(id, err) {
 			return nil, false, nil // forgotten since the scan began, or not to be read
 		}
 		return r, err == nil && r.Fate == workflow.FateAccepted, err // or settled since

@@ -54,7 +54,7 @@ type Store struct {
 	timers   floor
 
 	unawaited unawaited
-	damaged   damaged
+	damaged   persistence.DamagedEvents
 
 	running bool                  // the writer was started
 	fault   atomic.Pointer[fault] // nil while writes are expected to succeed
@@ -126,7 +126,7 @@ func Open(dir string, o Options) (*Store, error) {
 		absent:     newAbsent(),
 	}
 	s.probeAt.Stop()
-	s.damaged.log = s.log
+	s.damaged.Log = s.log
 	segment := o.SegmentBytes
 	if _, memory := vfs.Root(fs).(*vfs.MemFS); memory {
 		s.durability = workflow.Memory

@@ -276,7 +276,7 @@ func (s *Store) unchanged(f *forgotten) (bool, error) {
 		return st == f.stamp, err
 	}
 	r, err := s.eventNow(f.event)
-	if s.damaged.is(f.event, err) {
+	if s.damaged.Leaves(f.event, err) {
 		return false, nil
 	}
 	return r != nil && r.Fate.Final(), err

@@ -13,7 +13,10 @@ import (
 	"github.com/signalbox/signalbox/workflow"
 )
 
-var errEnough = errors.New("enough was seen")
+var (
+	errEnough = errors.New("enough was seen")
+	errNoRow  = errors.New("it is listed, but there is no row of it")
+)
 
 // Export shows everything that the store remembers. It is read bit by bit, so at
 // the end it is an error when the store was written meanwhile: its nodes have to be
@@ -25,7 +28,7 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[persistence.Item, error] {
 			return
 		}
 		defer s.gate.leave()
-		x := &export{store: s, ctx: ctx, yield: yield}
+		x := &export{store: s, ctx: ctx, yield: yield, taken: map[string]bool{}}
 		if err := x.all(); err != nil && !errors.Is(err, errEnough) {
 			yield(persistence.Item{}, err)
 		}
@@ -37,6 +40,7 @@ type export struct {
 	store *Store
 	ctx   context.Context
 	yield func(persistence.Item, error) bool
+	taken map[string]bool // events of which a receipt in an outbox is damaged
 }
 
 // show shows an item, or what is damaged.
@@ -54,6 +58,11 @@ func (x *export) all() error {
 	}
 	if err := x.store.settled(x.ctx); err != nil {
 		return err
+	}
+	for _, p := range x.store.parts {
+		if err := x.outboxes(p); err != nil {
+			return err
+		}
 	}
 	for _, p := range x.store.parts {
 		for _, show := range []func(*partition) error{x.executions, x.events, x.documents, x.letters} {
@@ -182,7 +191,9 @@ func (x *export) receipts(p *partition, exec string) error {
 	for signal, row := range rows {
 		it := persistence.Item{}
 		r, err := decodeReceipt(signal, exec, row)
-		if err == nil {
+		if err != nil {
+			err = &persistence.Corrupt{ExecID: exec, Cause: fmt.Sprintf("the receipt of signal %q: %v", signal, err)}
+		} else {
 			it = persistence.ReceiptItem(r)
 		}
 		if err := x.show(it, err); err != nil {
@@ -192,7 +203,33 @@ func (x *export) receipts(p *partition, exec string) error {
 	return nil
 }
 
-// events shows those of a partition, by the three indexes in which each stands once.
+// outboxes shows what is damaged in those of a partition; all else was carried home.
+func (x *export) outboxes(p *partition) error {
+	for _, box := range []string{keyOutbox, keyTaken} {
+		rows, err := x.store.client.reads.HGetAll(x.ctx, p.key(box)).Result()
+		if err != nil {
+			return unavailable(x.ctx, "read the outbox of partition", p.base, err)
+		}
+		for id, row := range rows {
+			if box == keyTaken {
+				_, _, err = decodeTake(id, row)
+			} else {
+				_, err = decodeEvent(id, row)
+			}
+			if err == nil {
+				continue // it came meanwhile, which is an error at the end
+			}
+			x.taken[id] = x.taken[id] || box == keyTaken
+			if err := x.show(persistence.Item{}, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// events shows those of a partition, by the three indexes in which each stands once. One
+// that was taken, and whose receipt is damaged, is not shown as if it were kept.
 func (x *export) events(p *partition) error {
 	show := func(m *parts, behind bool) error {
 		if behind {
@@ -202,9 +239,15 @@ func (x *export) events(p *partition) error {
 		if err := m.End(); err != nil {
 			return err
 		}
+		if x.taken[id] {
+			return nil
+		}
 		row, err := x.store.client.reads.HGet(x.ctx, p.key(keyEvents), id).Result()
+		if errors.Is(err, goredis.Nil) {
+			return x.show(persistence.Item{}, persistence.DamagedEvent(id, errNoRow))
+		}
 		if err != nil {
-			return x.show(persistence.Item{}, unavailable(x.ctx, "read event", id, err))
+			return unavailable(x.ctx, "read event", id, err)
 		}
 		r, err := decodeEvent(id, row)
 		if err != nil {
@@ -222,34 +265,39 @@ func (x *export) events(p *partition) error {
 }
 
 func (x *export) documents(p *partition) error {
-	return x.rows(p, keyDocuments, []string{keyDocumentIDs}, func(member, body string) (persistence.Item, error) {
-		m := parts{Rest: member}
+	return x.rows(p, keyDocuments, []string{keyDocumentIDs}, func(m *parts, body string) (string, persistence.Item, error) {
 		kind, id := m.ID(), m.ID()
-		return persistence.DocumentItem(kind, id, []byte(body)), m.End()
+		return fmt.Sprintf("%s %q", kind, id), persistence.DocumentItem(kind, id, []byte(body)), m.End()
 	})
 }
 
 func (x *export) letters(p *partition) error {
-	return x.rows(p, keyLetters, []string{keyRefused, keyAccepted}, func(_, row string) (persistence.Item, error) {
+	return x.rows(p, keyLetters, []string{keyRefused, keyAccepted}, func(m *parts, row string) (string, persistence.Item, error) {
+		m.Past()
+		name := fmt.Sprintf("dead letter %q", m.ID())
 		l, err := persistence.DecodeDeadLetter([]byte(row))
 		if err != nil {
-			return persistence.Item{}, fmt.Errorf("%w: decode a dead letter: %w", persistence.ErrUnavailable, err)
+			return name, persistence.Item{}, err
 		}
-		return persistence.LetterItem(l), nil
+		return name, persistence.LetterItem(l), nil
 	})
 }
 
-// rows walks indexes of a partition with the rows of their members.
-func (x *export) rows(p *partition, rows string, indexes []string, item func(member, row string) (persistence.Item, error)) error {
+// rows walks indexes of a partition with the rows of their members. An item comes with
+// its name, for when it is damaged.
+func (x *export) rows(p *partition, rows string, indexes []string, item func(m *parts, row string) (string, persistence.Item, error)) error {
 	c := x.store.walk([]*partition{p}, bounds{"-", "+"}, recordChunk, indexes...).with(rowsScript, rows)
 	for {
 		e, ok := c.next(x.ctx)
 		if !ok {
 			return c.err
 		}
-		it, err := item(e.member, e.row)
-		if err == nil && !e.some {
-			err = fmt.Errorf("%w: an entry of the index %q has no row", persistence.ErrUnavailable, indexes[0])
+		name, it, err := item(&parts{Rest: e.member}, e.row)
+		if !e.some {
+			err = errNoRow
+		}
+		if err != nil {
+			it, err = persistence.Item{}, fmt.Errorf("%w: %s: %w: %w", persistence.ErrUnavailable, name, persistence.ErrDamaged, err)
 		}
 		if err := x.show(it, err); err != nil {
 			return err

@@ -191,7 +191,7 @@ func (s *Store) Kept(ctx context.Context, q workflow.KeptQuery) (workflow.Page[*
 }
 
 // keptAt reads the event that an entry ends in, behind an instant; nil when it is
-// not kept any more, or somebody is taking it.
+// not kept any more, or somebody is taking it, or it is damaged.
 func (s *Store) keptAt(ctx context.Context, part *partition, place *parts) (*workflow.EventReceipt, error) {
 	place.Instant()
 	id := place.ID()
@@ -211,8 +211,8 @@ func (s *Store) keptAt(ctx context.Context, part *partition, place *parts) (*wor
 		return nil, unavailable(ctx, "read event", id, err)
 	}
 	r, err := decodeEvent(id, row.Val())
-	if err != nil || r.Fate != workflow.FateBuffered || taken.Val() {
-		return nil, err
+	if s.damaged.Leaves(id, err) || r.Fate != workflow.FateBuffered || taken.Val() {
+		return nil, nil
 	}
 	return r, nil
 }

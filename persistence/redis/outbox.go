@@ -22,13 +22,10 @@ func (s *Store) carry(commits []*write) {
 	var home, out []*write
 	for _, c := range commits {
 		for _, ev := range c.away {
-			w, err := s.homecoming(ev)
-			if err != nil {
-				s.log.Error("an event in an outbox cannot be read and stays there", "event", ev.id, "error", err)
-				continue
+			if w := s.homecoming(ev.id, string(ev.row)); w != nil {
+				home = append(home, w)
+				out = append(out, takenOut(c.part, ev.id))
 			}
-			home = append(home, w)
-			out = append(out, takenOut(c.part, ev.id))
 		}
 	}
 	if err := s.bring(home, out); err != nil {
@@ -41,7 +38,8 @@ func (s *Store) bring(home, out []*write) error {
 	s.deliver(home)
 	var arrived []*write
 	for i, w := range home {
-		if w.fate == written || w.kind == writeConfirm && errors.Is(w.err, errMoved) { // somebody else brought it
+		brought := w.kind == writeConfirm && errors.Is(w.err, errMoved) || w.kind == writeAccept && s.damaged.Leaves(w.receipt.Event.ID, w.err)
+		if w.fate == written || brought { // perhaps by somebody else, and damaged there since
 			w.fate = written
 			arrived = append(arrived, out[i])
 		}
@@ -58,12 +56,14 @@ func (s *Store) bring(home, out []*write) error {
 	return nil
 }
 
-func (s *Store) homecoming(ev carried) (*write, error) {
-	r, err := decodeEvent(ev.id, string(ev.row))
-	if err != nil {
-		return nil, err
+// homecoming is the write that brings an event home; nil when it is damaged, so that it
+// stays in the outbox.
+func (s *Store) homecoming(id, row string) *write {
+	r, err := decodeEvent(id, row)
+	if s.damaged.Leaves(id, err) {
+		return nil
 	}
-	return s.acceptance(r, nil), nil
+	return s.acceptance(r, nil)
 }
 
 func takenOut(p *partition, id string) *write {
@@ -83,41 +83,46 @@ func (s *Store) drain(ctx context.Context) error {
 		return err
 	}
 	for _, p := range s.parts {
-		for {
-			home, out, err := s.left(ctx, p)
-			if err != nil {
-				return unavailable(ctx, "read the outbox of partition", p.base, err)
-			}
-			if len(home) == 0 {
-				break
-			}
-			if err := s.bring(home, out); err != nil {
-				return err
-			}
+		if err := s.empty(ctx, p); err != nil {
+			return err
 		}
 	}
 	s.undelivered = false
 	return nil
 }
 
-// left reads a part of an outbox.
-func (s *Store) left(ctx context.Context, p *partition) (home, out []*write, err error) {
-	pairs, err := s.client.reads.HRandFieldWithValues(ctx, p.key(keyOutbox), drainChunk).Result()
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, pair := range pairs {
-		w, err := s.homecoming(carried{id: pair.Key, row: []byte(pair.Value)})
+// empty carries what is left in the outbox of a partition. Events are drawn from it at
+// random, so as many more are drawn as were damaged the last time.
+func (s *Store) empty(ctx context.Context, p *partition) error {
+	for draw := drainChunk; ; {
+		home, out, drawn, err := s.left(ctx, p, draw)
 		if err != nil {
-			return nil, nil, err
+			return unavailable(ctx, "read the outbox of partition", p.base, err)
 		}
-		home = append(home, w)
-		out = append(out, takenOut(p, pair.Key))
+		if len(home) == 0 && drawn < draw {
+			return nil
+		}
+		if err := s.bring(home, out); err != nil {
+			return err
+		}
+		draw = drainChunk + drawn - len(home)
 	}
-	return home, out, nil
 }
 
-// settled waits until no event is in an outbox that was there when it was called.
+// left reads a part of an outbox, of which it draws so many events.
+func (s *Store) left(ctx context.Context, p *partition, draw int) (home, out []*write, drawn int, err error) {
+	pairs, err := s.client.reads.HRandFieldWithValues(ctx, p.key(keyOutbox), draw).Result()
+	for _, pair := range pairs {
+		if w := s.homecoming(pair.Key, pair.Value); w != nil {
+			home = append(home, w)
+			out = append(out, takenOut(p, pair.Key))
+		}
+	}
+	return home, out, len(pairs), err
+}
+
+// settled waits until no event is in an outbox that was there when it was called, but
+// those that are damaged.
 func (s *Store) settled(ctx context.Context) error {
 	if len(s.parts) == 1 {
 		return nil

@@ -210,19 +210,18 @@ func (s *Store) Event(ctx context.Context, id string) (*workflow.EventReceipt, e
 		return r, err
 	}
 	// Who took it may not have brought the receipt home yet.
-	if row, err = s.takenOf(ctx, id); err != nil {
-		return nil, unavailable(ctx, "read event", id, err)
+	taken, err := s.takenOf(ctx, id)
+	if err != nil || taken != nil {
+		return taken, err
 	}
-	if row == "" {
-		return r, nil
-	}
-	return decodeEvent(id, row)
+	return r, nil
 }
 
+// decodeEvent decodes the row of an event. Its only error is that the row is damaged.
 func decodeEvent(id, row string) (*workflow.EventReceipt, error) {
 	r, err := persistence.DecodeEventReceipt([]byte(row[min(1, len(row)):]))
 	if err != nil {
-		return nil, fmt.Errorf("%w: decode event %q: %w", persistence.ErrUnavailable, id, err)
+		return nil, persistence.DamagedEvent(id, err)
 	}
 	r.Event.ID = id
 	return r, nil
@@ -261,7 +260,7 @@ func (s *Store) OpenEvents(ctx context.Context, after string, limit int) ([]*wor
 	}
 }
 
-// eventsOf reads events, leaving out those that are gone.
+// eventsOf reads events, leaving out those that are gone or damaged.
 func (s *Store) eventsOf(ctx context.Context, ids []string) ([]*workflow.EventReceipt, error) {
 	rows := make([]*goredis.StringCmd, len(ids))
 	_, err := s.client.reads.Pipelined(ctx, func(pipe goredis.Pipeliner) error {
@@ -278,11 +277,12 @@ func (s *Store) eventsOf(ctx context.Context, ids []string) ([]*workflow.EventRe
 		if errors.Is(rows[i].Err(), goredis.Nil) {
 			continue
 		}
-		r, err := decodeEvent(id, rows[i].Val())
-		if err != nil {
-			return nil, err
+		if err := rows[i].Err(); err != nil { // a pipeline tells only the first
+			return nil, unavailable(ctx, "read event", id, err)
 		}
-		out = append(out, r)
+		if r, err := decodeEvent(id, rows[i].Val()); !s.damaged.Leaves(id, err) {
+			out = append(out, r)
+		}
 	}
 	return out, nil
 }

@@ -55,6 +55,8 @@ type Store struct {
 	undelivered bool // events are left in an outbox
 	flagged     bool // all partitions say that events are kept
 
+	damaged persistence.DamagedEvents
+
 	stats  counters
 	gate   gate
 	once   sync.Once
@@ -81,6 +83,7 @@ func Open(ctx context.Context, a *Address, o Options) (*Store, error) {
 		ended:    make(chan struct{}),
 		probeAt:  time.NewTimer(time.Hour),
 	}
+	s.damaged.Log = s.log
 	s.probeAt.Stop()
 	if err := awaitRedis(ctx, s.open); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the store in %s: %w", a, spelledOut(err)), s.client.close())

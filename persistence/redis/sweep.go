@@ -163,7 +163,8 @@ func (s *Store) forgetExecution(ctx context.Context, at workflow.Instant, exec s
 	return w, nil
 }
 
-// forgetEvent is the write that forgets an event if it is still settled as it is now.
+// forgetEvent is the write that forgets an event if it is still settled as it is now;
+// nil when it must stay.
 func (s *Store) forgetEvent(ctx context.Context, at workflow.Instant, id string) (*write, error) {
 	p := s.home(id)
 	row, err := s.client.reads.HGet(ctx, p.key(keyEvents), id).Result()
@@ -174,8 +175,8 @@ func (s *Store) forgetEvent(ctx context.Context, at workflow.Instant, id string)
 		return nil, unavailable(ctx, "read event", id, err)
 	}
 	r, err := decodeEvent(id, row)
-	if err != nil || !r.Fate.Final() {
-		return nil, err // opened again since
+	if s.damaged.Leaves(id, err) || !r.Fate.Final() { // opened again since
+		return nil, nil
 	}
 	w := &write{kind: writeForget}
 	w.part = p

@@ -158,12 +158,17 @@ func (s *Store) settlement(from *partition, t take, r *workflow.EventReceipt) (h
 	return home, out
 }
 
-// decodeTake reads a value of the outbox.
-func decodeTake(id, value string) (take, error) {
+// decodeTake reads a value of the outbox, with the receipt in it. Its only error is
+// that they are damaged.
+func decodeTake(id, value string) (take, *workflow.EventReceipt, error) {
 	p := parts{Rest: value}
 	t := take{id: id, commit: p.Number(), exec: p.ID()}
+	if p.Err != nil {
+		return t, nil, persistence.DamagedEvent(id, p.Err)
+	}
 	t.row = []byte(p.Rest)
-	return t, p.Err
+	r, err := decodeEvent(id, p.Rest)
+	return t, r, err
 }
 
 // repairTakes ends the takes that a crash or a lost connection left in the middle: the
@@ -201,14 +206,12 @@ func (s *Store) repairTakes(ctx context.Context) error {
 	return nil
 }
 
+// bringTake brings a receipt home. One that is damaged stays in the outbox, and so does
+// the claim: the event must not be taken twice.
 func (s *Store) bringTake(p *partition, id, value string) error {
-	t, err := decodeTake(id, value)
-	if err != nil {
-		return fmt.Errorf("%w: the take of event %q in an outbox: %w", persistence.ErrUnavailable, id, err)
-	}
-	r, err := decodeEvent(id, string(t.row))
-	if err != nil {
-		return err
+	t, r, err := decodeTake(id, value)
+	if s.damaged.Leaves(id, err) {
+		return nil
 	}
 	home, out := s.settlement(p, t, r)
 	return s.bring([]*write{home}, []*write{out})
@@ -248,12 +251,15 @@ func (s *Store) repairClaim(ctx context.Context, p *partition, id, claim string)
 	return free.err
 }
 
-// takenOf looks for the receipt of an event in the outboxes of takes; "" when it is in none.
-func (s *Store) takenOf(ctx context.Context, id string) (string, error) {
+// takenOf looks for the receipt of an event in the outboxes of takes; nil when it is in none.
+func (s *Store) takenOf(ctx context.Context, id string) (*workflow.EventReceipt, error) {
 	value, err := s.outboxed(ctx, keyTaken, id)
-	if err != nil || value == "" {
-		return "", err
+	if err != nil {
+		return nil, unavailable(ctx, "read event", id, err)
 	}
-	t, err := decodeTake(id, value)
-	return string(t.row), err
+	if value == "" {
+		return nil, nil
+	}
+	_, r, err := decodeTake(id, value)
+	return r, err
 }
