@@ -150,9 +150,10 @@ const (
 	// and states have checksums of their own beside.
 	maxFlipBytes = 64 << 10
 
-	// maxMendBytes of tables are read into memory at most to mend a part of one of them,
-	// where they take several times as much: it overlaps a few others, of which none has
-	// more than 64 MiB. A store that is so large that it does not do is restored.
+	// maxMendBytes of tables are read at most to mend a part of one of them, and of them
+	// what lies in that part is kept in memory, several times as much: it overlaps a few
+	// others, of which none has more than 64 MiB. A store that is so large that a block of
+	// few new rows reaches over more is restored.
 	maxMendBytes = 256 << 20
 
 	// mendPatience is how long a read waits for it that damaged rows are mended: a store

@@ -36,7 +36,7 @@ const (
 // The writer does it, while nobody writes.
 type mending struct {
 	s      *Store
-	tables map[string]*table // that were read, by name
+	tables map[string]*table // by name: that which is replaced, and those of which rows lie in the range that is cut
 	lost   []pebble.KeyRange // of which rows were lost
 }
 
@@ -86,7 +86,7 @@ func (s *Store) mendAll(paths []string, frame uint64) error {
 	}
 	s.db.mending.Lock()
 	defer s.db.mending.Unlock()
-	m := &mending{s: s, tables: map[string]*table{}}
+	m := &mending{s: s}
 	if err := m.resume(); err != nil {
 		return err
 	}
@@ -159,11 +159,12 @@ func (m *mending) remember() error {
 
 // replace replaces what pebble cannot read of a table, of which several pieces may be left.
 func (m *mending) replace(name string) error {
+	m.tables = map[string]*table{}
 	pieces, err := m.pieces(name)
 	if err != nil || len(pieces) == 0 {
 		return err // it was merged away
 	}
-	t, err := m.read(&pieces[len(pieces)-1])
+	t, err := m.read(&pieces[len(pieces)-1], pebble.KeyRange{})
 	if err != nil {
 		return err
 	}
@@ -175,6 +176,7 @@ func (m *mending) replace(name string) error {
 			}
 			n := 0
 			if err == nil {
+				m.tables = map[string]*table{name: t}
 				n, err = m.cut(&pieces[i], r)
 			}
 			if err != nil {
@@ -183,7 +185,6 @@ func (m *mending) replace(name string) error {
 			rows, cuts = rows+n, cuts+1
 		}
 	}
-	m.tables = map[string]*table{}
 	if cuts == 0 {
 		m.s.log.Warn("a file of sorted rows was damaged when it was read, and is not when it is read again; look at the memory and the disk of this machine", "file", name)
 		return nil
@@ -220,12 +221,12 @@ func (m *mending) keep(name string) error {
 	return errors.Join(vfs.LinkOrCopy(fs, fs.PathJoin(m.s.sorted, name), copied), syncDir(fs, dir))
 }
 
-// read reads the table of a piece.
-func (m *mending) read(p *piece) (*table, error) {
+// read reads the table of a piece, or of its rows those of a range.
+func (m *mending) read(p *piece, only pebble.KeyRange) (*table, error) {
 	if t := m.tables[p.name()]; t != nil {
 		return t, nil
 	}
-	t, err := readTable(m.s.fs, m.s.fs.PathJoin(m.s.sorted, p.name()), p.Largest.UserKey)
+	t, err := readTable(m.s.fs, m.s.fs.PathJoin(m.s.sorted, p.name()), p.Largest.UserKey, only)
 	m.tables[p.name()] = t
 	return t, err
 }
@@ -304,7 +305,7 @@ func (m *mending) overlapping(r pebble.KeyRange) ([]piece, error) {
 		}
 	}
 	for i := 0; i < len(over) && size <= maxMendBytes; i++ {
-		if _, err := m.read(&over[i]); err != nil {
+		if _, err := m.read(&over[i], r); err != nil {
 			return nil, err
 		}
 	}

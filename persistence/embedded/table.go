@@ -23,10 +23,11 @@ import (
 type table struct {
 	rows    []version // in their order, as far as their blocks are good
 	deletes []deletion
-	holes   []stretch // of blocks that pebble cannot read
-	lost    []stretch // of those of them whose rows are not known
-	indexed bool      // everything behind the rows is good: pebble reads all but the holes
-	filter  []byte    // tells of nearly all keys that are not in the table that they are not; nil: not known
+	holes   []stretch       // of blocks that pebble cannot read
+	lost    []stretch       // of those of them whose rows are not known
+	only    pebble.KeyRange // of other rows only the first and the last of each block are kept; of no keys: all are kept
+	indexed bool            // everything behind the rows is good: pebble reads all but the holes
+	filter  []byte          // tells of nearly all keys that are not in the table that they are not; nil: not known
 }
 
 // version is one version of a row.
@@ -59,13 +60,14 @@ func tableOptions() *pebble.Options {
 }
 
 // readTable reads a file of sorted rows whose last key is known to be that or a later
-// one. The error is that of a file that cannot be read at all.
-func readTable(fs vfs.FS, path string, last []byte) (*table, error) {
+// one; of the rows outside of only, if that is a range, no more than is needed to tell what
+// is lost. The error is that of a file that cannot be read at all.
+func readTable(fs vfs.FS, path string, last []byte, only pebble.KeyRange) (*table, error) {
 	file, err := readFile(fs, path)
 	if err != nil {
 		return nil, fmt.Errorf("read the damaged table %s: %w", path, err)
 	}
-	t := new(table)
+	t := &table{only: only}
 	var blocks []block.Handle
 	err = t.behind(fs, path, file, &blocks)
 	t.indexed = err == nil
@@ -221,10 +223,27 @@ func (t *table) add(file []byte, b block.Handle) bool {
 	count, last := len(t.rows), t.lastKey()
 	err := t.decode(file, b)
 	if err == nil && len(t.rows) > count && bytes.Compare(last, t.rows[count].key) <= 0 {
+		t.thin(count)
 		return true
 	}
 	t.rows = t.rows[:count]
 	return false
+}
+
+// thin drops the rows of the last block, which begin at first, that nobody asked for.
+func (t *table) thin(first int) {
+	if !t.only.Valid() {
+		return
+	}
+	kept := t.rows[:first+1]
+	for i := first + 1; i < len(t.rows); i++ {
+		key := t.rows[i].key
+		if i == len(t.rows)-1 || bytes.Compare(t.only.Start, key) <= 0 && bytes.Compare(key, t.only.End) < 0 {
+			kept = append(kept, t.rows[i])
+		}
+	}
+	clear(t.rows[len(kept):])
+	t.rows = kept
 }
 
 // decode takes a block of rows apart. Its checksum is looked at first, so one that
