@@ -5,7 +5,9 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION=unknown
-RUN CGO_ENABLED=0 go build -trimpath -tags grpcnotrace,pebblegozstd -gcflags github.com/openai/openai-go/v3/...=-l \
+RUN CGO_ENABLED=0 go build -trimpath -tags grpcnotrace,pebblegozstd \
+      -gcflags github.com/openai/openai-go/v3/...=-l -gcflags github.com/antlr4-go/antlr/v4/...=-l -gcflags cel.dev/cel-go/parser/...=-l \
+      -gcflags github.com/cockroachdb/errors/...=-l -gcflags github.com/cockroachdb/redact/...=-l -gcflags github.com/gogo/protobuf/...=-l \
       -ldflags "-s -w -X main.version=${VERSION}" -o /signalbox ./cmd/signalbox \
  && mkdir /data /certificates && chown 65532:65532 /data /certificates
 

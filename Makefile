@@ -13,12 +13,14 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 # zstd in C compresses nothing here; the one in Go is linked anyway.
 TAGS    := grpcnotrace,pebblegozstd
 # The client of models has thousands of small functions for services that nobody here
-# asks; copies of them in each other are a megabyte, and make no model answer sooner.
-GCFLAGS := github.com/openai/openai-go/v3/...=-l
+# asks; copies of them in each other are a megabyte, and make no model answer sooner. So
+# has what parses conditions when a project loads, and what pebble makes errors of.
+COLD := github.com/openai/openai-go/v3/... github.com/antlr4-go/antlr/v4/... cel.dev/cel-go/parser/... \
+	github.com/cockroachdb/errors/... github.com/cockroachdb/redact/... github.com/gogo/protobuf/...
 
 # Whatever is compiled here is compiled as the release is: other flags would compile
 # all that it imports once more, which takes longer than most of the tests.
-FLAGS := -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)'
+FLAGS := -trimpath -tags $(TAGS) $(COLD:%=-gcflags '%=-l')
 
 # The release has no C in it: the same binary runs on any Linux, and what C allocates
 # for pebble's cache is scattered, 90 MiB of it after a million starts. The race

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -204,7 +205,7 @@ func (m *mending) pieces(name string) (pieces []piece, err error) {
 			}
 		}
 	}
-	slices.SortFunc(pieces, func(a, b piece) int { return bytes.Compare(a.Largest.UserKey, b.Largest.UserKey) })
+	sort.Slice(pieces, func(i, j int) bool { return bytes.Compare(pieces[i].Largest.UserKey, pieces[j].Largest.UserKey) < 0 })
 	return pieces, err
 }
 
@@ -317,23 +318,25 @@ func (m *mending) overlapping(r pebble.KeyRange) ([]piece, error) {
 
 // newest returns the rows of a range in the order of their keys, and marks for those
 // of which a newer version was lost.
-func (m *mending) newest(over []piece, r pebble.KeyRange) []version {
-	var all []version
+func (m *mending) newest(over []piece, r pebble.KeyRange) []*version {
+	var all []*version
 	for i := range over {
-		for _, v := range m.tables[over[i].name()].rows {
+		rows := m.tables[over[i].name()].rows
+		for j := range rows {
+			v := &rows[j]
 			if bytes.Compare(v.key, r.Start) < 0 || bytes.Compare(v.key, r.End) >= 0 || !over[i].has(v.key) {
 				continue
 			}
-			v.number = over[i].numberOf(&v)
-			if !v.gone && m.hidden(over, i, &v) && !m.current(&v) {
+			v.number = over[i].numberOf(v)
+			if !v.gone && m.hidden(over, i, v) && !m.current(v) {
 				v.gone, v.value = !marked[v.key[0]], persistence.LostRow
 			}
 			all = append(all, v)
 		}
 	}
-	slices.SortFunc(all, func(a, b version) int { return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(b.number, a.number)) })
-	all = slices.CompactFunc(all, func(a, b version) bool { return bytes.Equal(a.key, b.key) })
-	return slices.DeleteFunc(all, func(v version) bool { return v.gone || m.deleted(over, &v) })
+	slices.SortFunc(all, func(a, b *version) int { return cmp.Or(bytes.Compare(a.key, b.key), cmp.Compare(b.number, a.number)) })
+	all = slices.CompactFunc(all, func(a, b *version) bool { return bytes.Equal(a.key, b.key) })
+	return slices.DeleteFunc(all, func(v *version) bool { return v.gone || m.deleted(over, v) })
 }
 
 // numberOf is the number of a version: all of a table that was taken in whole have that of
@@ -415,7 +418,7 @@ func newer(of *piece, v *version, other *piece) bool {
 }
 
 // writeTable writes rows as a table that pebble takes in.
-func writeTable(fs vfs.FS, name string, rows []version) error {
+func writeTable(fs vfs.FS, name string, rows []*version) error {
 	f, err := fs.Create(name, category)
 	if err != nil {
 		return err

@@ -18,11 +18,15 @@ import (
 // program is the package of the command line, from the root of the module.
 const program = "./cmd/signalbox"
 
-// Tags and CompilerFlags are those that a release is built with; the Makefile says why.
-const (
-	Tags          = "grpcnotrace,pebblegozstd"
-	CompilerFlags = "github.com/openai/openai-go/v3/...=-l"
-)
+// Tags are those that a release is built with; the Makefile says why.
+const Tags = "grpcnotrace,pebblegozstd"
+
+// Cold are the packages that a release has without functions in each other; the Makefile
+// says why.
+var Cold = []string{
+	"github.com/openai/openai-go/v3/...", "github.com/antlr4-go/antlr/v4/...", "cel.dev/cel-go/parser/...",
+	"github.com/cockroachdb/errors/...", "github.com/cockroachdb/redact/...", "github.com/gogo/protobuf/...",
+}
 
 // readyPrefix is what a node prints before its address when it is ready.
 const readyPrefix = "listening on "
@@ -40,7 +44,11 @@ func Build(ctx context.Context, dir string) (string, error) {
 // BuildFrom is Build for the source in another folder, of another release.
 func BuildFrom(ctx context.Context, root, dir string) (string, error) {
 	target := filepath.Join(dir, "signalbox")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", Tags, "-gcflags", CompilerFlags, "-ldflags", "-s -w", "-o", target, program)
+	args := []string{"build", "-trimpath", "-tags", Tags, "-ldflags", "-s -w", "-o", target}
+	for _, pattern := range Cold {
+		args = append(args, "-gcflags", pattern+"=-l")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, program)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

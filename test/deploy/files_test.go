@@ -131,16 +131,28 @@ func graceful(t *testing.T, where, delay string, given time.Duration) {
 // TestReleasesAreBuiltAlike: the image, the Makefile and the tests build one program.
 func TestReleasesAreBuiltAlike(t *testing.T) {
 	image, made := read(t, "Dockerfile"), read(t, "Makefile")
-	for _, want := range []string{"CGO_ENABLED=0", "-trimpath", "-tags " + binary.Tags, "-gcflags " + binary.CompilerFlags, "-X main.version=", "FROM scratch", "USER 65532:65532", `ENTRYPOINT ["/signalbox"]`} {
+	for _, want := range []string{"CGO_ENABLED=0", "-trimpath", "-tags " + binary.Tags, "-X main.version=", "FROM scratch", "USER 65532:65532", `ENTRYPOINT ["/signalbox"]`} {
 		if !strings.Contains(image, want) {
 			t.Errorf("Dockerfile lacks %q", want)
 		}
 	}
-	if !regexp.MustCompile(`(?m)^TAGS +:= `+binary.Tags+`$`).MatchString(made) || !strings.Contains(made, "\nGCFLAGS := "+binary.CompilerFlags+"\n") ||
-		!strings.Contains(made, "\nFLAGS := -trimpath -tags $(TAGS) -gcflags '$(GCFLAGS)'\n") ||
+	for _, pattern := range binary.Cold {
+		if flag := " -gcflags " + pattern + "=-l "; strings.Count(image, flag) != 1 {
+			t.Errorf("Dockerfile lacks %q", flag)
+		}
+	}
+	if strings.Count(image, "-gcflags") != len(binary.Cold) {
+		t.Errorf("Dockerfile builds with other flags than %q", binary.Cold)
+	}
+	cold := regexp.MustCompile(`(?m)^COLD := ((?:.*\\\n)*.*)$`).FindStringSubmatch(made)
+	if cold == nil || !slices.Equal(strings.Fields(strings.ReplaceAll(cold[1], "\\\n", " ")), binary.Cold) {
+		t.Errorf("the Makefile builds with other flags than %q: %q", binary.Cold, cold)
+	}
+	if !regexp.MustCompile(`(?m)^TAGS +:= `+binary.Tags+`$`).MatchString(made) ||
+		!strings.Contains(made, "\nFLAGS := -trimpath -tags $(TAGS) $(COLD:%=-gcflags '%=-l')\n") ||
 		!strings.Contains(made, "\nexport CGO_ENABLED := 0\n") ||
 		strings.Count(made, "go build ") != strings.Count(made, "go build $(FLAGS) ") {
-		t.Errorf("the Makefile builds with other flags than %q and %q", binary.Tags, binary.CompilerFlags)
+		t.Errorf("the Makefile builds with other flags than %q", binary.Tags)
 	}
 	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "go.mod"))
 	if version == nil || !strings.Contains(image, "FROM golang:"+version[1]+" ") {
