@@ -134,7 +134,7 @@ func (k *keeper) make(o offer) error {
 	switch {
 	case o.event != "":
 		r, err := k.system.Store.Event(k.ctx, o.event)
-		if errors.Is(err, persistence.ErrNotFound) || k.system.leaves(o.event, err) {
+		if errors.Is(err, persistence.ErrNotFound) || k.system.damaged.Leaves(o.event, err) {
 			return nil
 		}
 		if err != nil {
@@ -278,7 +278,7 @@ func (k *keeper) expire() error {
 			break
 		}
 		for _, r := range over {
-			if err := k.end(r); k.system.leaves(r.Event.ID, err) {
+			if err := k.end(r); k.system.damaged.Leaves(r.Event.ID, err) {
 				last = r
 			} else if err != nil {
 				return err

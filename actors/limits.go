@@ -158,10 +158,6 @@ const (
 	// RecoverBatch is how many working executions are woken at a time at start.
 	RecoverBatch = 500
 
-	// MaxDamaged events are named in the log as damaged, once each: whoever reads of so
-	// many restores the store.
-	MaxDamaged = 1_000
-
 	// storeTimeout bounds one read from the store by an actor.
 	storeTimeout = 10 * time.Second
 

@@ -194,7 +194,7 @@ func (r *router) wanted(ctx actor.Context, eventID string) {
 	background, cancel := context.WithTimeout(context.Background(), storeTimeout)
 	defer cancel()
 	receipt, err := r.system.Store.Event(background, eventID)
-	if errors.Is(err, persistence.ErrNotFound) || r.system.leaves(eventID, err) {
+	if errors.Is(err, persistence.ErrNotFound) || r.system.damaged.Leaves(eventID, err) {
 		return // it was forgotten meanwhile, or nobody can read it
 	}
 	if err != nil {

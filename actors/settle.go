@@ -105,7 +105,7 @@ func (f *fanout) settled(ctx actor.Context, err error) {
 		f.again(ctx) // in vain: another node has fanned it out meanwhile, and its receipt is the one that counts
 		return
 	}
-	if f.system.leaves(r.Event.ID, err) {
+	if f.system.damaged.Leaves(r.Event.ID, err) {
 		f.leave(ctx)
 		return
 	}

@@ -81,7 +81,7 @@ type System struct {
 	asks     sync.Pool // lends the room of asks that were answered
 	watchers watchers
 	ill      quarantine
-	damaged  damaged
+	damaged  persistence.DamagedEvents
 	stopping atomic.Bool
 	crew     *crew
 	owners   atomic.Uint64 // how often they have changed
@@ -97,6 +97,7 @@ type System struct {
 func NewSystem(o Options) *System {
 	s := &System{Options: o, seed: maphash.MakeSeed(), crew: newCrew(), looks: looks{credit: credit{rate: NearLooks, burst: NearLooks}}}
 	s.letters = newLetters(s)
+	s.damaged.Log = o.Logger
 	s.asks.New = s.newAsk
 	s.broadcasts = newBroadcasts(s)
 	s.keeper = newKeeper(s)

@@ -28,7 +28,7 @@ func (f *fold) mayTake(in *workflow.Signalled, again bool) (stored *workflow.Eve
 	}
 	stored, err := f.keptEvent(in.Signal.ID)
 	switch {
-	case err != nil && !errors.Is(err, persistence.ErrNotFound) && !f.system.leaves(in.Signal.ID, err):
+	case err != nil && !errors.Is(err, persistence.ErrNotFound) && !f.system.damaged.Leaves(in.Signal.ID, err):
 		return nil, &Reply{Err: unreadable(err)}
 	case err == nil && !kept && stored.Standing() == workflow.StandsAsking:
 		return nil, nil
@@ -76,7 +76,7 @@ func (k *keeper) gone(r *workflow.EventReceipt) (bool, error) {
 		return false, err
 	}
 	f.conclude()
-	if err := k.release(&whole); err != nil && !k.system.leaves(r.Event.ID, err) {
+	if err := k.release(&whole); err != nil && !k.system.damaged.Leaves(r.Event.ID, err) {
 		return false, err
 	}
 	return true, nil

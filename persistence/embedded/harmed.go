@@ -15,6 +15,7 @@ type harmed struct {
 	tried map[string]time.Time // when they were mended last, or could not be
 	over  chan struct{}        // closed when those that were found are mended; nil for none
 	wake  chan struct{}        // has a token when one was found
+	finds uint64               // so many were found so far
 }
 
 func newHarmed() harmed {
@@ -30,6 +31,7 @@ func (h *harmed) note(path string) bool {
 		return false
 	}
 	h.found[path] = true
+	h.finds++
 	if h.over == nil {
 		h.over = make(chan struct{})
 	}
@@ -37,8 +39,17 @@ func (h *harmed) note(path string) bool {
 	return true
 }
 
-// any reports whether one was found.
-func (h *harmed) any() bool { return len(h.take()) > 0 }
+// any reports whether one was found, and seen how many were so far as well.
+func (h *harmed) any() bool {
+	_, any := h.seen()
+	return any
+}
+
+func (h *harmed) seen() (finds uint64, any bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.finds, len(h.found) > 0
+}
 
 // take returns what was found; mended says that it is over with it.
 func (h *harmed) take() []string {

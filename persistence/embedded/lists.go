@@ -15,7 +15,12 @@ import (
 // Executions lists newest first. A cursor names the place behind the last
 // execution shown, by creation and id, which never change: a page neither repeats
 // nor skips an execution because others moved meanwhile.
-func (s *Store) Executions(ctx context.Context, q workflow.Query) (workflow.Page[*workflow.State], error) {
+func (s *Store) Executions(ctx context.Context, q workflow.Query) (page workflow.Page[*workflow.State], err error) {
+	s.reread(func() { page, err = s.executions(ctx, q) })
+	return page, err
+}
+
+func (s *Store) executions(ctx context.Context, q workflow.Query) (workflow.Page[*workflow.State], error) {
 	var page workflow.Page[*workflow.State]
 	from, err := decodeCursor(q.Cursor)
 	if err != nil {

@@ -110,6 +110,17 @@ func (s *Store) awaitMending() {
 	s.rowLog.harmed.wait(ctx, s.written)
 }
 
+// reread reads a list that shows what is damaged, and reads it again when some of that is
+// mended since.
+func (s *Store) reread(read func()) {
+	before, pending := s.rowLog.harmed.seen()
+	read()
+	if after, still := s.rowLog.harmed.seen(); pending || still || after != before {
+		s.awaitMending()
+		read()
+	}
+}
+
 // unmended reports whether an earlier mending came to no end.
 func (s *Store) unmended() bool {
 	_, err := s.fs.Stat(s.fs.PathJoin(s.dir, mendingFile))

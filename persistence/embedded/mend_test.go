@@ -314,6 +314,16 @@ func TestAFlippedBitIsPutRight(t *testing.T) {
 	disk := populated(t)
 	want := toldBefore(t, disk)
 	eachDamage(t, disk, func(b []byte) { b[0] ^= 4 }, func(t *testing.T, place string, fs *vfs.MemFS) {
+		first := openOn(t, copyOf(fs))
+		page, err := first.Executions(t.Context(), workflow.Query{Limit: maxPage})
+		for _, st := range page.Items {
+			if st.Error != nil {
+				t.Errorf("%s: %s is listed with %v", place, st.ExecID, st.Error)
+			}
+		}
+		if err = errors.Join(err, first.Close()); err != nil || len(page.Items) != many {
+			t.Errorf("%s: %d executions are listed, %v", place, len(page.Items), err)
+		}
 		s, atOnce := damagedAndMended(t, place, fs)
 		for what, was := range want {
 			if said := atOnce[what]; was.err == nil && said.err != nil && (strings.HasPrefix(what, "state") || strings.HasPrefix(what, "receipt")) {

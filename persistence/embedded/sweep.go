@@ -87,7 +87,12 @@ func old(ctx context.Context, r reader, family byte, before workflow.Instant, ea
 }
 
 // LastFinished returns executions, those that finished last first.
-func (s *Store) LastFinished(ctx context.Context, limit int) ([]*workflow.State, error) {
+func (s *Store) LastFinished(ctx context.Context, limit int) (states []*workflow.State, err error) {
+	s.reread(func() { states, err = s.lastFinished(ctx, limit) })
+	return states, err
+}
+
+func (s *Store) lastFinished(ctx context.Context, limit int) ([]*workflow.State, error) {
 	if err := s.begin(ctx); err != nil {
 		return nil, err
 	}
